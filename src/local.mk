@@ -1,0 +1,57 @@
+# A room of the house is a convenience library; fieldgate, the tests and the fuzz targets link what they need.
+# One library, one room: only conf sees libconfig, only field libmodbus and libserialport, only cloud mosquitto and json-c.
+
+noinst_LIBRARIES += libbase.a libmodel.a libconf.a libfield.a libflow.a libcloud.a libcli.a
+
+libbase_a_SOURCES = \
+	src/base/clock.c src/base/clock.h \
+	src/base/fifo.c src/base/fifo.h \
+	src/base/heap.c src/base/heap.h \
+	src/base/log.c src/base/log.h \
+	src/base/resolver.c src/base/resolver.h
+
+libmodel_a_SOURCES = \
+	src/model/codec.c src/model/codec.h \
+	src/model/command.h \
+	src/model/sample.h \
+	src/model/settings.c src/model/settings.h \
+	src/model/value.c src/model/value.h
+
+libconf_a_CFLAGS = $(AM_CFLAGS) $(CONFIG_CFLAGS)
+libconf_a_SOURCES = \
+	src/conf/conf.c src/conf/conf.h \
+	src/conf/schema.c src/conf/schema.h
+
+libfield_a_CFLAGS = $(AM_CFLAGS) $(MODBUS_CFLAGS) $(SERIALPORT_CFLAGS)
+libfield_a_SOURCES = \
+	src/field/bus.c src/field/bus.h \
+	src/field/link.h \
+	src/field/link_modbus.c src/field/link_modbus.h \
+	src/field/pdu.c src/field/pdu.h \
+	src/field/plan.c src/field/plan.h \
+	src/field/port.c src/field/port.h \
+	src/field/unit.c src/field/unit.h
+
+libflow_a_SOURCES = \
+	src/flow/filter.c src/flow/filter.h \
+	src/flow/store.c src/flow/store.h
+
+libcloud_a_CFLAGS = $(AM_CFLAGS) $(MOSQUITTO_CFLAGS) $(JSON_CFLAGS) $(SYSTEMD_CFLAGS)
+libcloud_a_SOURCES = \
+	src/cloud/downlink.c src/cloud/downlink.h \
+	src/cloud/mqtt.c src/cloud/mqtt.h \
+	src/cloud/tb_json.c src/cloud/tb_json.h \
+	src/cloud/uplink.c src/cloud/uplink.h
+
+libcli_a_CFLAGS = $(AM_CFLAGS) $(SYSTEMD_CFLAGS)
+libcli_a_SOURCES = \
+	src/cli/check.c src/cli/cli.h \
+	src/cli/run.c
+
+FIELDGATE_LIBS = \
+	libcli.a libcloud.a libfield.a libconf.a libflow.a libmodel.a libbase.a \
+	$(CONFIG_LIBS) $(MODBUS_LIBS) $(SERIALPORT_LIBS) $(MOSQUITTO_LIBS) $(JSON_LIBS) $(SYSTEMD_LIBS) -lm
+
+bin_PROGRAMS += fieldgate
+fieldgate_SOURCES = src/main.c
+fieldgate_LDADD = $(FIELDGATE_LIBS)

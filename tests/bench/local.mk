@@ -1,0 +1,1 @@
+# The ThingsBoard bench: a broker that behaves like ThingsBoard's MQTT transport.
