@@ -25,6 +25,7 @@ libconf_a_SOURCES = \
 libfield_a_CFLAGS = $(AM_CFLAGS) $(MODBUS_CFLAGS) $(SERIALPORT_CFLAGS)
 libfield_a_SOURCES = \
 	src/field/bus.c src/field/bus.h \
+	src/field/field.c src/field/field.h \
 	src/field/link.h \
 	src/field/link_modbus.c src/field/link_modbus.h \
 	src/field/pdu.c src/field/pdu.h \

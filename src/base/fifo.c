@@ -1,0 +1,130 @@
+#include "base/fifo.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+struct fifo {
+	pthread_mutex_t lock;
+	size_t item_size;
+	size_t capacity;
+	size_t head; /* index of the oldest item */
+	size_t used;
+	uint64_t refused;
+	int event_fd; /* its counter is 1 while used > 0, 0 otherwise */
+	unsigned char *items;
+};
+
+struct fifo *
+fifo_new(size_t item_size, size_t capacity)
+{
+	struct fifo *fifo = calloc(1, sizeof(*fifo));
+
+	if (!fifo)
+		return NULL;
+	fifo->item_size = item_size;
+	fifo->capacity = capacity;
+	fifo->event_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
+	fifo->items = calloc(capacity, item_size);
+	if (fifo->event_fd < 0 || !fifo->items) {
+		int error = errno;
+
+		if (fifo->event_fd >= 0)
+			close(fifo->event_fd);
+		free(fifo->items);
+		free(fifo);
+		errno = error;
+		return NULL;
+	}
+	pthread_mutex_init(&fifo->lock, NULL);
+	return fifo;
+}
+
+void
+fifo_free(struct fifo *fifo)
+{
+	if (!fifo)
+		return;
+	pthread_mutex_destroy(&fifo->lock);
+	close(fifo->event_fd);
+	free(fifo->items);
+	free(fifo);
+}
+
+/* The ring wraps at most once in a run of items: copy it in two parts. */
+static void
+copy_in(struct fifo *fifo, size_t at, const unsigned char *items, size_t count)
+{
+	size_t first = count < fifo->capacity - at ? count : fifo->capacity - at;
+
+	memcpy(fifo->items + at * fifo->item_size, items, first * fifo->item_size);
+	memcpy(fifo->items, items + first * fifo->item_size, (count - first) * fifo->item_size);
+}
+
+static void
+copy_out(const struct fifo *fifo, unsigned char *items, size_t count)
+{
+	size_t first = count < fifo->capacity - fifo->head ? count : fifo->capacity - fifo->head;
+
+	memcpy(items, fifo->items + fifo->head * fifo->item_size, first * fifo->item_size);
+	memcpy(items + first * fifo->item_size, fifo->items, (count - first) * fifo->item_size);
+}
+
+size_t
+fifo_push(struct fifo *fifo, const void *items, size_t count)
+{
+	size_t taken;
+
+	pthread_mutex_lock(&fifo->lock);
+	taken = count < fifo->capacity - fifo->used ? count : fifo->capacity - fifo->used;
+	if (taken > 0) {
+		copy_in(fifo, (fifo->head + fifo->used) % fifo->capacity, items, taken);
+		if (fifo->used == 0)
+			eventfd_write(fifo->event_fd, 1);
+		fifo->used += taken;
+	}
+	fifo->refused += count - taken;
+	pthread_mutex_unlock(&fifo->lock);
+	return taken;
+}
+
+size_t
+fifo_pop(struct fifo *fifo, void *ret_items, size_t max)
+{
+	size_t taken;
+
+	pthread_mutex_lock(&fifo->lock);
+	taken = max < fifo->used ? max : fifo->used;
+	if (taken > 0) {
+		copy_out(fifo, ret_items, taken);
+		fifo->head = (fifo->head + taken) % fifo->capacity;
+		fifo->used -= taken;
+		if (fifo->used == 0) {
+			eventfd_t counter;
+
+			eventfd_read(fifo->event_fd, &counter);
+		}
+	}
+	pthread_mutex_unlock(&fifo->lock);
+	return taken;
+}
+
+int
+fifo_fd(const struct fifo *fifo)
+{
+	return fifo->event_fd;
+}
+
+uint64_t
+fifo_refused(struct fifo *fifo)
+{
+	uint64_t refused;
+
+	pthread_mutex_lock(&fifo->lock);
+	refused = fifo->refused;
+	pthread_mutex_unlock(&fifo->lock);
+	return refused;
+}

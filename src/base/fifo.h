@@ -1,0 +1,34 @@
+/* A bounded queue between threads: the only place where two of our threads meet, and the only mutex that we have.
+ *
+ * Items are plain structs of one size, copied in and out in order. The memory is taken once; pushing and popping allocate
+ * nothing. A reader sleeps on fifo_fd() with poll() or epoll, together with whatever else it waits for.
+ * Any thread may push and pop at any time.
+ */
+#ifndef BASE_FIFO_H
+#define BASE_FIFO_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+struct fifo;
+
+/* Returns NULL with errno set when there is no memory or no descriptor left. */
+struct fifo *fifo_new(size_t item_size, size_t capacity);
+
+/* Frees the queue, not what its items may own: pop them first. NULL is fine. */
+void fifo_free(struct fifo *fifo);
+
+/* Append the first items of `items` that fit. Returns how many were taken; the others are still the caller's and are
+ * counted as refused. */
+size_t fifo_push(struct fifo *fifo, const void *items, size_t count);
+
+/* Take up to `max` items, oldest first. Returns how many. */
+size_t fifo_pop(struct fifo *fifo, void *ret_items, size_t max);
+
+/* Readable (POLLIN) exactly while items are waiting. Only for waiting: do not read from it. */
+int fifo_fd(const struct fifo *fifo);
+
+/* Items that did not fit since the start. */
+uint64_t fifo_refused(struct fifo *fifo);
+
+#endif

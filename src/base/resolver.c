@@ -1,0 +1,162 @@
+#include "base/resolver.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <poll.h>
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/clock.h"
+
+#define QUESTIONS_WAITING 512
+#define STOP_WAIT_MS 200
+
+struct question {
+	char host[NI_MAXHOST];
+	uint16_t port;
+	bool quit;
+	uint64_t tag;
+	struct fifo *answers;
+};
+
+struct resolver {
+	pthread_t thread;
+	struct fifo *questions;
+	struct fifo *done; /* one byte when the thread has ended */
+	/* Held while an answer is pushed, so that after resolver_stop() no queue of a caller is touched. */
+	pthread_mutex_t answering;
+	bool stopped;
+};
+
+static void
+fill_port(struct resolver_answer *answer, uint16_t port)
+{
+	if (answer->address.ss_family == AF_INET6)
+		((struct sockaddr_in6 *)(void *)&answer->address)->sin6_port = htons(port);
+	else
+		((struct sockaddr_in *)(void *)&answer->address)->sin_port = htons(port);
+}
+
+static int
+look_up(const char *host, uint16_t port, int flags, struct resolver_answer *ret)
+{
+	struct addrinfo hints = { .ai_flags = flags, .ai_socktype = SOCK_STREAM };
+	struct addrinfo *found = NULL;
+	int error = getaddrinfo(host, NULL, &hints, &found);
+
+	if (error == 0 && found->ai_addrlen > sizeof(ret->address))
+		error = EAI_FAMILY;
+	if (error == 0) {
+		memcpy(&ret->address, found->ai_addr, found->ai_addrlen);
+		ret->address_length = found->ai_addrlen;
+		fill_port(ret, port);
+	}
+	if (found)
+		freeaddrinfo(found);
+	return error;
+}
+
+int
+resolver_numeric(const char *host, uint16_t port, struct resolver_answer *ret)
+{
+	memset(ret, 0, sizeof(*ret));
+	return look_up(host, port, AI_NUMERICHOST, ret) == 0 ? 0 : -EINVAL;
+}
+
+static void
+answer_question(struct resolver *resolver, const struct question *question)
+{
+	struct resolver_answer answer = { .tag = question->tag };
+
+	answer.error = look_up(question->host, question->port, AI_ADDRCONFIG, &answer);
+	pthread_mutex_lock(&resolver->answering);
+	if (!resolver->stopped)
+		fifo_push(question->answers, &answer, 1);
+	pthread_mutex_unlock(&resolver->answering);
+}
+
+static void *
+resolver_run(void *arg)
+{
+	struct resolver *resolver = arg;
+	struct pollfd waiting = { .fd = fifo_fd(resolver->questions), .events = POLLIN };
+	struct question question;
+
+	for (;;) {
+		if (fifo_pop(resolver->questions, &question, 1) == 0) {
+			poll(&waiting, 1, -1);
+			continue;
+		}
+		if (question.quit)
+			break;
+		answer_question(resolver, &question);
+	}
+	fifo_push(resolver->done, "", 1);
+	return NULL;
+}
+
+static void
+resolver_free(struct resolver *resolver)
+{
+	fifo_free(resolver->questions);
+	fifo_free(resolver->done);
+	pthread_mutex_destroy(&resolver->answering);
+	free(resolver);
+}
+
+struct resolver *
+resolver_start(void)
+{
+	struct resolver *resolver = calloc(1, sizeof(*resolver));
+	int error;
+
+	if (!resolver)
+		return NULL;
+	pthread_mutex_init(&resolver->answering, NULL);
+	resolver->questions = fifo_new(sizeof(struct question), QUESTIONS_WAITING);
+	resolver->done = fifo_new(1, 1);
+	error = resolver->questions && resolver->done ? pthread_create(&resolver->thread, NULL, resolver_run, resolver) : errno;
+	if (error != 0) {
+		resolver_free(resolver);
+		errno = error;
+		return NULL;
+	}
+	return resolver;
+}
+
+void
+resolver_stop(struct resolver *resolver)
+{
+	const struct question quit = { .quit = true };
+	struct pollfd ended;
+
+	if (!resolver)
+		return;
+	pthread_mutex_lock(&resolver->answering);
+	resolver->stopped = true;
+	pthread_mutex_unlock(&resolver->answering);
+	fifo_push(resolver->questions, &quit, 1);
+	ended = (struct pollfd){ .fd = fifo_fd(resolver->done), .events = POLLIN };
+	if (poll(&ended, 1, STOP_WAIT_MS) > 0) {
+		pthread_join(resolver->thread, NULL);
+		resolver_free(resolver);
+	} else {
+		/* getaddrinfo() hangs and cannot be ended: the thread keeps what it uses, and the process ends soon. */
+		pthread_detach(resolver->thread);
+	}
+}
+
+int
+resolver_ask(struct resolver *resolver, const char *host, uint16_t port, uint64_t tag, struct fifo *answers)
+{
+	struct question question = { .port = port, .tag = tag, .answers = answers };
+
+	if (strlen(host) >= sizeof(question.host))
+		return -ENAMETOOLONG;
+	memcpy(question.host, host, strlen(host) + 1);
+	return fifo_push(resolver->questions, &question, 1) == 1 ? 0 : -EBUSY;
+}

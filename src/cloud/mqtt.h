@@ -1,0 +1,59 @@
+/* All MQTT sessions with one server, on one event loop of the cloud's thread, over libmosquitto's external-loop calls.
+ *
+ * This owns connecting: names resolved in the helper thread, connects spread out, an own timer on each attempt, endless
+ * back-off with jitter, MQTT 5 with a fall-back to 3.1.1, keep alive. It knows nothing of ThingsBoard's topics. A session
+ * keeps nothing for later: what is published while down is refused, and whatever was not acknowledged when a connection
+ * ended is the owner's to send again.
+ */
+#ifndef CLOUD_MQTT_H
+#define CLOUD_MQTT_H
+
+#include "base/resolver.h"
+#include "model/settings.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <systemd/sd-event.h>
+
+struct mqtt;
+struct mqtt_session;
+
+/* What happens to a session; `owner` is what it was made with. All of it is called from the loop, never from inside a call
+ * of the owner into this module. */
+struct mqtt_events {
+	void (*up)(void *owner);   /* connected; nothing is subscribed: no server state outlives a connection */
+	void (*down)(void *owner); /* after an up only */
+	void (*acked)(void *owner, int id);                                              /* PUBACK */
+	void (*refused)(void *owner, int id, int reason);                                /* MQTT 5: PUBACK with a reason >= 128 */
+	void (*subscribed)(void *owner, int id, bool granted);                           /* SUBACK */
+	void (*message)(void *owner, const char *topic, const void *payload, size_t length);
+};
+
+struct mqtt *mqtt_new(const struct server_settings *server, sd_event *loop, struct resolver *resolver, const struct mqtt_events *events);
+
+/* Ends every session at once. NULL is fine. */
+void mqtt_free(struct mqtt *mqtt);
+
+/* A session for one token. It connects by itself from now on. `name` is for the log. */
+struct mqtt_session *mqtt_session_new(struct mqtt *mqtt, const char *name, const char *token, void *owner);
+
+bool mqtt_session_is_up(const struct mqtt_session *session);
+
+/* QoS 1. Returns the id (> 0) that will be acknowledged, or negative errno: -ENOTCONN, -EMSGSIZE, -ENOMEM. */
+int mqtt_publish(struct mqtt_session *session, const char *topic, const void *payload, size_t length);
+
+/* QoS 1. Returns the id (> 0) that will be granted or not, or negative errno. */
+int mqtt_subscribe(struct mqtt_session *session, const char *const *filters, size_t count);
+
+/* Send DISCONNECT on every session and connect no more; mqtt_active() tells how many are not closed yet. */
+void mqtt_close_all(struct mqtt *mqtt);
+size_t mqtt_active(const struct mqtt *mqtt);
+
+struct mqtt_counts {
+	uint64_t connects, refusals, losses;
+	size_t up; /* sessions connected now */
+};
+struct mqtt_counts mqtt_counts(const struct mqtt *mqtt);
+
+#endif

@@ -1,0 +1,70 @@
+/* ThingsBoard's topics and payloads, both directions. Pure: any thread, no I/O. What the server makes of a payload is told
+ * from its source, v4.3.1.3 (JsonConverter, MqttTopicMatcher): a number with more than 16 decimals or an integer beyond
+ * int64 becomes a string there, an exponent is safe only by luck, so none is ever written.
+ */
+#ifndef CLOUD_TB_JSON_H
+#define CLOUD_TB_JSON_H
+
+#include "model/settings.h"
+#include "model/value.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#define TB_TOPIC_TELEMETRY          "v1/devices/me/telemetry"
+#define TB_TOPIC_ATTRIBUTES         "v1/devices/me/attributes"
+#define TB_TOPIC_ATTRIBUTE_REQUEST  "v1/devices/me/attributes/request/"  /* + id */
+#define TB_TOPIC_ATTRIBUTE_RESPONSE "v1/devices/me/attributes/response/" /* + id; subscribed with "+" */
+#define TB_TOPIC_RPC_REQUEST        "v1/devices/me/rpc/request/"
+#define TB_TOPIC_RPC_RESPONSE       "v1/devices/me/rpc/response/"
+
+/* Remaining length of a packet that the server still takes is 65536, topic included: NETTY_MAX_PAYLOAD_SIZE. */
+#define TB_MAX_PAYLOAD 65000
+
+/* A real printed without exponent can be long: 309 digits before the point. */
+#define TB_JSON_NUMBER_MAX 352
+
+/* Write `value` as JSON. Returns the length, -EMSGSIZE when `size` is too small (nothing useful is in `text` then), -EINVAL
+ * for VALUE_NONE and for reals that are not finite. Not terminated. */
+int tb_json_value(const struct value *value, char *text, size_t size);
+
+/* Write `"key":value`, preceded by a comma unless `first`. Returns like tb_json_value(). */
+int tb_json_member(const char *key, const struct value *value, bool first, char *text, size_t size);
+
+/* Write `text` as a JSON string with its quotes. Returns like tb_json_value(). */
+int tb_json_string(const char *string, char *text, size_t size);
+
+/* Where a downlink message belongs. */
+enum tb_topic { TB_UNKNOWN, TB_ATTRIBUTE_UPDATE, TB_ATTRIBUTE_RESPONSE, TB_RPC_REQUEST };
+
+/* What is the topic? `ret_id` is the request id of a response or RPC request; ids that are no number 0..INT64_MAX make the
+ * topic unknown. */
+enum tb_topic tb_topic_parse(const char *topic, int64_t *ret_id);
+
+/* A JSON scalar that came from the server, before it is checked against a point. */
+struct tb_json;
+
+/* Parse a payload of `length` bytes: strict JSON, valid UTF-8, depth bounded, no trailing text. Returns NULL if it is not.
+ * The caller frees it with tb_json_free(). */
+struct tb_json *tb_json_parse(const void *payload, size_t length);
+void tb_json_free(struct tb_json *json);
+
+/* An RPC request: {"method": text, "params": any}. The pointers live as long as `json`; `ret_params` is NULL if absent or
+ * null. Returns 0 or -EINVAL when it is not an object with a text as method. */
+int tb_json_rpc(const struct tb_json *json, const char **ret_method, const struct tb_json **ret_params);
+
+/* The member `key` of an object, or NULL. */
+const struct tb_json *tb_json_get(const struct tb_json *json, const char *key);
+
+/* A text, or NULL if it is not one. */
+const char *tb_json_text(const struct tb_json *json);
+
+/* A scalar as a value: true, false, numbers (whole ones up to 64 bits stay whole), text. The caller frees the value.
+ * Returns 0; -EINVAL for null, objects and arrays; -ENOMEM. */
+int tb_json_scalar(const struct tb_json *json, struct value *ret);
+
+/* Call `each` for every member of an object. Returns 0, or -EINVAL when it is no object. */
+int tb_json_members(const struct tb_json *json, void (*each)(void *ctx, const char *key, const struct tb_json *member), void *ctx);
+
+#endif

@@ -1,0 +1,28 @@
+/* The cloud's thread: samples -> filter -> store -> batch -> publish -> PUBACK -> forget, and what comes down (downlink.h).
+ * It owns filter, store and all sessions. The field reaches it through two sinks, it reaches the field through one.
+ */
+#ifndef CLOUD_UPLINK_H
+#define CLOUD_UPLINK_H
+
+#include "base/resolver.h"
+#include "model/command.h"
+#include "model/sample.h"
+#include "model/settings.h"
+
+struct uplink;
+
+/* The settings, the resolver and `commands`' context must outlive it. Returns NULL with errno set. */
+struct uplink *uplink_new(const struct settings *settings, struct resolver *resolver);
+void uplink_free(struct uplink *uplink);
+
+/* Where the field's threads put what they have; usable from uplink_new() on, so that no sample waits for the network. */
+struct sample_sink uplink_samples(struct uplink *uplink);
+struct outcome_sink uplink_outcomes(struct uplink *uplink);
+
+/* Start the thread. Returns 0 or negative errno. */
+int uplink_start(struct uplink *uplink, struct command_sink commands);
+
+/* Send what is due and await its PUBACKs for at most `grace_ms`, disconnect, end the thread. */
+void uplink_stop(struct uplink *uplink, int grace_ms);
+
+#endif

@@ -1,0 +1,26 @@
+/* Report by exception: does this sample go up, or is it the same as what was reported last? Pure state, no I/O; one thread.
+ *
+ * The first sample of a point after filter_new(), and after filter_forget(), always passes.
+ */
+#ifndef FLOW_FILTER_H
+#define FLOW_FILTER_H
+
+#include "model/sample.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+
+struct filter;
+
+/* One slot for each point of the settings, found by point->index. Returns NULL when there is no memory. */
+struct filter *filter_new(size_t point_count);
+void filter_free(struct filter *filter);
+
+/* Should the sample be reported, by its point's report, deadband and max_interval_ms (counted on taken_mono_ms)?
+ * If so it is remembered as the point's last report. */
+bool filter_pass(struct filter *filter, const struct sample *sample);
+
+/* Let the point's next sample pass. */
+void filter_forget(struct filter *filter, const struct point *point);
+
+#endif

@@ -1,0 +1,65 @@
+/* Cells <-> typed value, both ways through one table of types. A cell is a register, or a coil or discrete input as 0 or 1,
+ * in the order of addresses, in host endian. Pure: any thread, no I/O; only strings allocate.
+ */
+#ifndef MODEL_CODEC_H
+#define MODEL_CODEC_H
+
+#include "model/settings.h"
+#include "model/value.h"
+
+#include <stdint.h>
+
+/* A row of the table of types. */
+struct codec_type {
+	const char *name;
+	enum point_type type;
+	int registers; /* in input and holding registers; 0 = as many as the point's count says (string) */
+	int bits;      /* width; on coils and discrete inputs the most cells that fit; 0 = not for those tables */
+	bool scalable; /* scale, offset, decimals, min, max, deadband make sense */
+	const char *about; /* one line for the manual */
+};
+
+/* The row of a type; rows 0..TYPE_COUNT-1 are in the order of the enum. */
+const struct codec_type *codec_type(enum point_type type);
+
+/* The row called `name`, or NULL. */
+const struct codec_type *codec_type_find(const char *name);
+
+/* Decode one point.
+ * cells  point->count of them, those of the point
+ * ret    the engineering value; a VALUE_TEXT in it is the caller's
+ * Returns 0; -ERANGE when the value is not a finite number; -EILSEQ when a string is no valid UTF-8; -ENOMEM.
+ * A raw value that an enum does not name decodes as the number.
+ */
+int codec_decode(const struct point *point, const uint16_t *cells, struct value *ret);
+
+/* Why a value cannot be written. Text for people comes from codec_fault_text(). */
+enum codec_fault {
+	CODEC_OK,
+	CODEC_NOT_WRITABLE,
+	CODEC_WRONG_TYPE,  /* a text for a number and the like */
+	CODEC_NO_LABEL,    /* not a label of the enum */
+	CODEC_BELOW_MIN,
+	CODEC_ABOVE_MAX,
+	CODEC_NO_FIT,      /* outside of what the registers can hold */
+	CODEC_TOO_LONG,    /* string longer than its registers */
+};
+
+/* May `value` be written to `point`, and what cells is that?
+ * cells  point->count of them. For a point with `bit` they hold the register's present content on entry.
+ * Checks writable, type, enum, min, max and range; a real for an integer point is rounded to the nearest raw value.
+ * A number written to an enum point must be one of its numbers.
+ */
+enum codec_fault codec_encode(const struct point *point, const struct value *value, uint16_t *cells);
+
+/* Must the register be read before it can be written (a bit of a register)? */
+bool codec_needs_current(const struct point *point);
+
+/* "is above the maximum 30", "is no label of the enum (off, heat)": what is wrong, to follow the value in a sentence.
+ * Writes at most `size` bytes, always terminated. */
+void codec_fault_text(const struct point *point, enum codec_fault fault, char *text, size_t size);
+
+/* Decimals that show every raw step of an integer exactly: those of scale and offset as they are written. */
+int codec_default_decimals(enum point_type type, double scale, double offset);
+
+#endif

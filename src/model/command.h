@@ -1,0 +1,60 @@
+/* A wanted read or write of one point, and what came of it. The cloud pushes commands into one sink, the field pushes
+ * outcomes into the other; every command that was taken gets exactly one outcome.
+ */
+#ifndef MODEL_COMMAND_H
+#define MODEL_COMMAND_H
+
+#include "model/settings.h"
+#include "model/value.h"
+
+#include <stdint.h>
+
+enum command_kind {
+	COMMAND_READ,           /* read now, not from memory */
+	COMMAND_WRITE,
+	COMMAND_WRITE_CHANGED,  /* read, and write if the registers would change */
+};
+
+struct command {
+	enum command_kind kind;
+	const struct point *point;
+	struct value value;       /* writes: checked with codec_encode(); owned */
+	int64_t expires_mono_ms;  /* not started by then: dropped, with OUTCOME_EXPIRED */
+	uint64_t tag;             /* comes back in the outcome; the field does not read it */
+};
+
+enum outcome_status {
+	OUTCOME_DONE,      /* the unit said so */
+	OUTCOME_UNCHANGED, /* COMMAND_WRITE_CHANGED: the registers hold it already */
+	OUTCOME_EXCEPTION, /* the unit refused: `exception` */
+	OUTCOME_REFUSED,   /* the value cannot be written: `fault` */
+	OUTCOME_TIMEOUT,   /* sent, no valid reply: it may or may not have been done */
+	OUTCOME_OFFLINE,   /* not sent: the bus is not open */
+	OUTCOME_EXPIRED,   /* not sent: its time was over */
+	OUTCOME_STOPPED,   /* not sent: the gateway is stopping or a queue is full */
+};
+
+struct outcome {
+	enum outcome_status status;
+	const struct point *point;
+	uint64_t tag;
+	int exception;      /* OUTCOME_EXCEPTION: code 1..255 */
+	int fault;          /* OUTCOME_REFUSED: enum codec_fault */
+	struct value value; /* DONE, UNCHANGED: what was read, or written as the registers hold it; owned */
+	int error;          /* OFFLINE: the errno that says why, or 0; TIMEOUT: ETIMEDOUT, EBADMSG, EIO... */
+};
+
+/* Takes one command for the bus of its point. Returns 0, and the command is taken; -EBUSY if its queue is full. Never waits.
+ * Called from the cloud's thread. */
+struct command_sink {
+	int (*push)(void *ctx, const struct command *command);
+	void *ctx;
+};
+
+/* Takes one outcome. Returns 0, and it is taken; -EBUSY if the queue is full. Called from the threads of the buses. */
+struct outcome_sink {
+	int (*push)(void *ctx, const struct outcome *outcome);
+	void *ctx;
+};
+
+#endif
