@@ -255,18 +255,18 @@ babble_tick(void *ctx, int64_t now_us)
 	struct place *place = ctx;
 	struct bus *bus = place->bus;
 	unsigned baud = bus->rtu && rtu_baud(bus->rtu) ? rtu_baud(bus->rtu) : BABBLE_BAUD;
-	size_t bytes = (size_t)baud * BABBLE_PERIOD_US / 10000000;
+	int64_t bytes = (now_us - place->babble_from_us) * baud / 10000000;
 
 	if (now_us >= place->babble_until_us) {
 		place->babble_until_us = 0;
 		fault_clear(&bus->faults, -1);
 		return;
 	}
-	bytes = bytes ? bytes : 1;
-	if (bus->rtu)
-		rtu_babble(bus->rtu, bytes);
-	else
-		tcp_babble(bus->tcp, bytes);
+	place->babble_from_us += bytes * 10000000 / baud;
+	if (bytes && bus->rtu)
+		rtu_babble(bus->rtu, (size_t)bytes);
+	else if (bytes)
+		tcp_babble(bus->tcp, (size_t)bytes);
 	timer_set(&place->sim->loop, &place->babble, now_us + BABBLE_PERIOD_US);
 }
 
@@ -277,7 +277,8 @@ babble_start(struct call *call)
 	double ms = call_real(call, "ms", -1.0, -1.0, MS_MAX);
 
 	place->babble_until_us = ms < 0.0 ? INT64_MAX : clock_mono_us() + (int64_t)(ms * 1000.0);
-	timer_set(&place->sim->loop, &place->babble, clock_mono_us());
+	place->babble_from_us = clock_mono_us();
+	timer_set(&place->sim->loop, &place->babble, place->babble_from_us);
 }
 
 static void

@@ -13,6 +13,7 @@ struct place {
 	struct sim *sim;
 	struct bus *bus;
 	struct timer babble;
+	int64_t babble_from_us;	 /* what noise has been made so far reaches to here */
 	int64_t babble_until_us; /* 0 = silent, INT64_MAX = until cleared */
 };
 

@@ -18,3 +18,21 @@ tests_sim_modsim_SOURCES = \
 	tests/sim/tcp.c tests/sim/tcp.h
 
 EXTRA_DIST += tests/sim/README.md
+
+if HAVE_CMOCKA
+check_PROGRAMS += tests/sim/test_server
+TESTS += tests/sim/test_server
+endif
+tests_sim_test_server_CPPFLAGS = $(AM_CPPFLAGS) -I$(top_srcdir)/tests
+tests_sim_test_server_CFLAGS = $(AM_CFLAGS) $(CMOCKA_CFLAGS)
+tests_sim_test_server_LDADD = $(CMOCKA_LIBS) -lm
+tests_sim_test_server_SOURCES = \
+	tests/sim/fault.c tests/sim/fault.h \
+	tests/sim/frame.c tests/sim/frame.h \
+	tests/sim/registers.c tests/sim/registers.h \
+	tests/sim/server.c tests/sim/server.h \
+	tests/sim/test_server.c
+
+# It looks for ./tests/sim/modsim, or for the binary that MODSIM names.
+TESTS += tests/sim/sim_test.py
+EXTRA_DIST += tests/sim/sim_test.py
