@@ -152,13 +152,15 @@ request_parse(const uint8_t *pdu, size_t length, struct request *ret_request)
 		parse_read_write(row, pdu, ret_request);
 	else
 		parse_simple(row, pdu, ret_request);
+	/* A count that contradicts its byte count is not to be believed: there are not that many values. */
+	if (ret_request->exception)
+		ret_request->data = NULL;
 }
 
 unsigned
 request_value_count(const struct request *request)
 {
-	/* A count that contradicts its byte count is not to be believed: there are not that many values. */
-	if (!request->writes || !request->addressed || request->exception == EXCEPTION_VALUE)
+	if (!request->writes || !request->data)
 		return 0;
 	return request->function == 22 ? 2 : request->count;
 }

@@ -29,7 +29,8 @@ struct request {
 	uint16_t count;
 	uint16_t read_addr; /* of what is read; only differs with function 23 */
 	uint16_t read_count;
-	const uint8_t *data; /* values to write in wire form; function 22: the AND and the OR mask */
+	const uint8_t
+	    *data; /* values to write in wire form (function 22: the two masks), NULL if there are none */
 };
 
 /* Read a PDU of 1..PDU_MAX bytes, of any content. */

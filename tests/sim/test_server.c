@@ -190,6 +190,26 @@ test_bad_requests(void **state)
 	ASSERT_REPLY(ASK(*state, 15, 0, 0, 0, 8, 2, 0, 0), 15 | 0x80, 3);
 }
 
+/* What cannot be executed has no values to show: its count may be larger than the request. */
+static void
+test_values(void **state)
+{
+	static const uint8_t good[] = { 16, 0, 0, 0, 1, 2, 0xab, 0xcd };
+	static const uint8_t bad[] = { 16, 0, 0, 0x07, 0xd0, 2, 0xab, 0xcd };
+	struct request request;
+
+	(void)state;
+	request_parse(good, sizeof(good), &request);
+	request.exception = 11;
+	assert_int_equal(request_value_count(&request), 1);
+	assert_int_equal(request_value(&request, 0), 0xabcd);
+	request_parse(bad, sizeof(bad), &request);
+	assert_int_equal(request.exception, 3);
+	request.exception = 11;
+	assert_int_equal(request_value_count(&request), 0);
+	assert_int_equal(request_data_length(&request), 0);
+}
+
 /* Requests of every function and length, of bytes from a generator: whatever comes, there is an answer. */
 static void
 test_noise(void **state)
@@ -347,6 +367,7 @@ main(void)
 		cmocka_unit_test_setup_teardown(test_marked_cells, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_limits, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_motion, setup, teardown),
+		cmocka_unit_test(test_values),
 		cmocka_unit_test(test_frames),
 		cmocka_unit_test(test_request_length),
 		cmocka_unit_test(test_fault_bounds),
