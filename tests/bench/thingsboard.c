@@ -453,6 +453,22 @@ thingsboard_gone(struct session *session)
 		gateway_api_gone(device);
 }
 
+/* A gateway takes its children with it. */
+static void
+remove_children(struct device *gateway)
+{
+	struct registry *registry = &gateway->bench->registry;
+	struct lh_entry *entry, *next;
+
+	lh_foreach_safe(registry->devices, entry, next)
+	{
+		struct device *child = lh_entry_v(entry);
+
+		if (child->parent == gateway)
+			registry_remove(registry, child);
+	}
+}
+
 void
 thingsboard_remove(struct device *device)
 {
@@ -462,5 +478,6 @@ thingsboard_remove(struct device *device)
 		next = session->device_next;
 		session_close(session, "credentials", 0x98);
 	}
+	remove_children(device);
 	registry_remove(&device->bench->registry, device);
 }
