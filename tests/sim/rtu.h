@@ -19,8 +19,9 @@ struct rtu_line {
 	unsigned bits; /* of a character: start, 8, parity, stop */
 };
 
-/* Make the PTY and its symlink, which must not exist unless it is a dangling one of an earlier run.
- * Returns 0 and the object, which points to loop and bus; negative errno. */
+/* Make the PTY and its symlink. A symlink that dangles or leads to a terminal is taken for one of an earlier
+ * run and replaced; anything else of that name is an error. Returns 0 and the object, which points to loop
+ * and bus; negative errno. */
 int rtu_open(struct loop *loop, struct bus *bus, const struct rtu_line *line, struct rtu **ret_rtu);
 void rtu_close(struct rtu *rtu);
 

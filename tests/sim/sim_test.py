@@ -469,12 +469,14 @@ class RtuTest(Case):
         self.assertAlmostEqual(stats["busy_us"], 5 * 33 * 10 * 1e6 / 9600, delta=500)
 
     def test_silence(self):
-        self.port.send(rtu(1, *READ_1))
-        self.port.receive(7)
-        self.port.send(rtu(1, *READ_1))     # at once: too early, but understood
-        self.assertEqual(self.port.receive(7), rtu(1, *ZERO_1))
-        stats = self.sim.do("stats")
-        self.assertEqual((stats["silence_violations"], stats["collisions"]), (1, 0))
+        """Too early a request is understood and counted; on a busy machine we may have to try to be early."""
+        for _ in range(10):
+            self.port.send(rtu(1, *READ_1))
+            self.assertEqual(self.port.receive(7), rtu(1, *ZERO_1))
+            stats = self.sim.do("stats")
+            if stats["silence_violations"]:
+                break
+        self.assertEqual((stats["silence_violations"] > 0, stats["collisions"], stats["bad_frames"]), (True, 0, 0))
         time.sleep(0.01)
         self.port.send(rtu(1, *READ_1) * 2)     # two in one breath: no frame at all
         self.assertEqual(self.port.receive(1, QUIET_S), b"")

@@ -224,6 +224,8 @@ conn_frames(struct conn *conn, bool idle)
 	}
 	if (conn->half_open)
 		return true;
+	if (done)
+		conn->first_us = now_us; /* what is left came with the last read */
 	conn->used -= done;
 	memmove(conn->input, conn->input + done, conn->used);
 	conn->full = conn->sender.waiting >= REPLIES_MAX;
@@ -264,7 +266,8 @@ conn_input(struct conn *conn)
 		return;
 	}
 	timer_stop(conn->tcp->loop, &conn->idle);
-	conn->first_us = clock_mono_us();
+	if (!conn->used)
+		conn->first_us = clock_mono_us();
 	conn->used += (size_t)got;
 	conn_frames(conn, conn->used == sizeof(conn->input));
 }
