@@ -1,13 +1,13 @@
 #include "bench/thingsboard.h"
 
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
 #include "bench/alloc.h"
 #include "bench/lenient.h"
 #include "bench/report.h"
 #include "common/control.h"
-
-#include <errno.h>
-#include <stdlib.h>
-#include <string.h>
 
 /* Why a CONNECT is not accepted, and the code for it by version. */
 enum refusal { REFUSED_PASSWORD, REFUSED_CLIENT_ID, REFUSED_NOBODY, REFUSED_LIMIT };
@@ -62,7 +62,8 @@ basic_matches(const struct device *device, const struct login *login)
 	return !device->password || (login->password && strcmp(device->password, login->password) == 0);
 }
 
-/* The server's order: client id and user name together, then the user name as a token, then the user name alone. */
+/* The server's order: client id and user name together, then the user name as a token, then the user name
+ * alone. */
 static struct device *
 login_by_username(struct bench *bench, const struct login *login)
 {
@@ -190,7 +191,8 @@ connect_replay(struct session *session)
 static bool
 login_is_provision(const struct login *login)
 {
-	return (login->username && strcmp(login->username, "provision") == 0) || strcmp(login->client_id, "provision") == 0;
+	return (login->username && strcmp(login->username, "provision") == 0) ||
+	       strcmp(login->client_id, "provision") == 0;
 }
 
 static void
@@ -290,7 +292,8 @@ subscribe_filter(struct session *session, const struct mqtt_filter *wanted)
 }
 
 static void
-subscribe_report(const struct session *session, const char *name, struct json_object *texts, const struct buffer *codes)
+subscribe_report(
+    const struct session *session, const char *name, struct json_object *texts, const struct buffer *codes)
 {
 	struct json_object *event = report_new(name, session->token);
 	struct json_object *granted = json_object_new_array();
@@ -332,14 +335,15 @@ packet_filters(struct session *session, const struct mqtt_frame *frame)
 
 		json_object_array_add(texts, json_object_new_string(text));
 		free(text);
-		buffer_append_u8(&codes, (subscribe ? subscribe_filter : unsubscribe_filter)(session, &wanted));
+		buffer_append_u8(
+		    &codes, (subscribe ? subscribe_filter : unsubscribe_filter)(session, &wanted));
 		got = 0;
 	}
 	if (got < 0) {
 		json_object_put(texts);
 	} else {
-		(subscribe ? mqtt_build_suback : mqtt_build_unsuback)(session_out(session), session->version, list.packet_id,
-		    buffer_head(&codes), buffer_length(&codes));
+		(subscribe ? mqtt_build_suback : mqtt_build_unsuback)(session_out(session), session->version,
+		    list.packet_id, buffer_head(&codes), buffer_length(&codes));
 		subscribe_report(session, subscribe ? "subscribe" : "unsubscribe", texts, &codes);
 	}
 	buffer_done(&codes);
