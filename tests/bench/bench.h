@@ -26,6 +26,7 @@ struct knobs {
 	bool send_ack;
 	uint8_t refuse;
 	int max_version;
+	unsigned sessions_per_device;
 	uint32_t max_payload; /* of the remaining length */
 	int64_t inactivity_ms;
 	int64_t client_rpc_timeout_ms;

@@ -119,7 +119,9 @@ class Client:
         protocol = {3: paho.MQTTv31, 4: paho.MQTTv311, 5: paho.MQTTv5}[version]
         self.version = version
         self.connacks, self.messages, self.acks, self.grants, self.ends = (queue.Queue() for _ in range(5))
-        self.paho = paho.Client(client_id=client_id, protocol=protocol, clean_session=clean if version < 5 else None)
+        # paho 2 wants to be told that these are callbacks of the first kind.
+        api = [paho.CallbackAPIVersion.VERSION1] if hasattr(paho, "CallbackAPIVersion") else []
+        self.paho = paho.Client(*api, client_id=client_id, protocol=protocol, clean_session=clean if version < 5 else None)
         if token is not None:
             self.paho.username_pw_set(token, password)
         self.paho.on_connect = lambda c, u, flags, code, *p: self.connacks.put((getattr(code, "value", code), flags))
@@ -375,6 +377,14 @@ class Connecting(BenchCase):
             newer.quiet()
             newer.close()
             self.bench.event("disconnect", reason="closed")
+
+    def test_two_sessions_of_a_device(self):
+        self.bench.device()
+        self.bench.command("sessions_per_device", count=2)
+        oldest, older, newest = (self.raw("tok") for _ in range(3))
+        self.assertIsNone(oldest.receive())
+        older.quiet()
+        newest.quiet()
 
     def test_case_11_credentials_removed(self):
         for version in (4, 5):
@@ -1013,6 +1023,27 @@ class Steering(BenchCase):
             for _ in range(200):
                 self.assertEqual(raw.receive()[0], PUBACK)
         self.assertEqual(self.bench.command("stats")["pubacks"], 10000)
+
+    def test_client_that_does_not_read(self):
+        self.raw("tok")
+        self.bench.event("connect")
+        payload = "x" * 200000
+        for _ in range(120):
+            if not self.bench.raw_command("raw", token="tok", topic=RPC + "1", payload=payload)["ok"]:
+                break
+        self.bench.event("disconnect", reason="does not read")
+
+    def test_commands_from_a_file(self):
+        with open(__file__, encoding="utf-8") as not_commands:
+            ended = subprocess.run([PROGRAM], stdin=not_commands, stdout=subprocess.PIPE, timeout=PATIENCE_S)
+        self.assertEqual(ended.returncode, 0)
+        self.assertIn(b"not a JSON object", ended.stdout)
+
+    def test_bad_arguments(self):
+        for arguments in (["--port", "70000"], ["--what"], ["more"]):
+            self.assertEqual(subprocess.run([PROGRAM, *arguments], stderr=subprocess.DEVNULL, timeout=PATIENCE_S).returncode, 2)
+        self.assertEqual(subprocess.run([PROGRAM, "--port", str(self.bench.port)], stderr=subprocess.DEVNULL,
+                                        timeout=PATIENCE_S).returncode, 1)
 
     def test_sigterm(self):
         bench = Bench()

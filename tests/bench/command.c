@@ -301,6 +301,17 @@ command_max_version(struct work *work)
 }
 
 static const char *
+command_sessions_per_device(struct work *work)
+{
+	int64_t count = work_number(work, "count", 1);
+
+	if (count < 1 || count > UINT16_MAX)
+		return "count must be 1 or more";
+	work->bench->knobs.sessions_per_device = (unsigned)count;
+	return NULL;
+}
+
+static const char *
 command_timing(struct work *work)
 {
 	struct knobs *knobs = &work->bench->knobs;
@@ -500,6 +511,7 @@ static const struct {
 	{ .name = "max_payload", .run = command_max_payload },
 	{ .name = "inactivity_s", .run = command_inactivity },
 	{ .name = "max_version", .run = command_max_version },
+	{ .name = "sessions_per_device", .run = command_sessions_per_device },
 	{ .name = "timing", .run = command_timing },
 	{ .name = "provision", .run = command_provision },
 	{ .name = "events", .run = command_events },

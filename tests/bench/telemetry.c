@@ -112,8 +112,7 @@ decimal_plain(const struct decimal *decimal)
 static bool
 decimal_to_long(const struct decimal *decimal, int64_t *ret)
 {
-	struct decimal whole = *decimal;
-	char *plain = decimal_plain(&whole);
+	char *plain = decimal_plain(decimal);
 	bool fits = false;
 
 	if (*decimal->digits == '\0') {

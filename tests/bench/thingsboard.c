@@ -142,12 +142,16 @@ connect_refuse(struct session *session, const struct login *login, uint8_t code)
 	session_close(session, "refused", code);
 }
 
-/* One session a device: the older one goes, but only a moment later. */
+/* One session a device, or as many as a knob says: the oldest goes, but only a moment later. */
 static void
 connect_take_over(struct device *device)
 {
+	unsigned stay = device->bench->knobs.sessions_per_device - 1;
+
 	for (struct session *older = device->sessions; older; older = older->device_next)
-		if (!older->closing.place)
+		if (stay > 0)
+			stay--;
+		else if (!older->closing.place)
 			session_close_later(older, device->bench->knobs.takeover_ms, "taken over", 0x8E);
 }
 
