@@ -87,14 +87,14 @@ class Bench:
         if found:
             raise AssertionError(found)
 
-    def raw_command(self, name, **members):
+    def raw_command(self, name, /, **members):
         self.commands += 1
         number = self.commands
         self.process.stdin.write(json.dumps(dict(members, cmd=name, id=number)) + "\n")
         self.process.stdin.flush()
         return self._take(lambda line: line.get("re") == number, name)
 
-    def command(self, name, **members):
+    def command(self, name, /, **members):
         answer = self.raw_command(name, **members)
         if not answer["ok"]:
             raise AssertionError(answer)
@@ -119,7 +119,9 @@ class Client:
         protocol = {3: paho.MQTTv31, 4: paho.MQTTv311, 5: paho.MQTTv5}[version]
         self.version = version
         self.connacks, self.messages, self.acks, self.grants, self.ends = (queue.Queue() for _ in range(5))
-        self.paho = paho.Client(client_id=client_id, protocol=protocol, clean_session=clean if version < 5 else None)
+        # paho 2 wants to be told that these are callbacks of the first kind.
+        api = [paho.CallbackAPIVersion.VERSION1] if hasattr(paho, "CallbackAPIVersion") else []
+        self.paho = paho.Client(*api, client_id=client_id, protocol=protocol, clean_session=clean if version < 5 else None)
         if token is not None:
             self.paho.username_pw_set(token, password)
         self.paho.on_connect = lambda c, u, flags, code, *p: self.connacks.put((getattr(code, "value", code), flags))
@@ -331,6 +333,16 @@ class Connecting(BenchCase):
         self.refused("user", 0x05, 4, client_id="cid", password="wrong")
         self.refused("user", 0x86, 5, client_id="cid", password="wrong")
 
+    def test_mqtt_basic_in_parts(self):
+        self.bench.device("by id", client_id="cid")
+        self.bench.device("by name", username="user", password="pw")
+        self.assertEqual(self.client(None, client_id="cid").code, 0)
+        self.assertEqual(self.bench.event("connect")["token"], "by id")
+        self.assertEqual(self.client("user", password="pw").code, 0)
+        self.assertEqual(self.bench.event("connect")["token"], "by name")
+        # The handle of a device that has other credentials is no access token.
+        self.assertEqual(self.client("by id").code, 5)
+
     def test_case_07_back_end_down(self):
         self.bench.device()
         self.bench.command("refuse", code=3)
@@ -365,6 +377,14 @@ class Connecting(BenchCase):
             newer.quiet()
             newer.close()
             self.bench.event("disconnect", reason="closed")
+
+    def test_two_sessions_of_a_device(self):
+        self.bench.device()
+        self.bench.command("sessions_per_device", count=2)
+        oldest, older, newest = (self.raw("tok") for _ in range(3))
+        self.assertIsNone(oldest.receive())
+        older.quiet()
+        newest.quiet()
 
     def test_case_11_credentials_removed(self):
         for version in (4, 5):
@@ -415,6 +435,10 @@ class Connecting(BenchCase):
         self.assertIsNone(raw.receive())
         self.bench.event("disconnect", reason="client")
         self.bench.none("telemetry")
+        raw = self.raw("tok", version=5)
+        raw.send(b"\xe0\0")
+        self.assertEqual(raw.receive(), (DISCONNECT, 0, b""))
+        self.assertIsNone(raw.receive())
 
     def test_case_68_server_stopped(self):
         self.bench.device()
@@ -638,6 +662,46 @@ class Publishing(BenchCase):
         self.assertEqual(sorted(self.values()), ["a", "b"])
         self.bad_input("v2/t/p", '{"a":1}')
 
+    def test_claim_and_ota_refused(self):
+        self.bad_input("v1/devices/me/claim", "[1]")
+        self.exception("v2/fw/request/1/chunk/0", "many")
+        raw = self.raw("tok")
+        raw.publish("v2/fw/request/1/chunk/0", "100")
+        self.assertEqual(raw.receive()[0], PUBACK)
+        self.assertIn(b"v2/fw/error", raw.receive()[2])
+        self.assertIsNone(raw.receive())
+
+    def test_cut_in_a_packet(self):
+        raw = self.raw("tok")
+        one = raw.publish_packet(TELEMETRY, '{"a":1}')
+        self.bench.command("close_after", token="tok", bytes=len(one) + 3)
+        raw.send(one + one)
+        self.bench.event("telemetry")
+        self.bench.event("disconnect", reason="cut")
+        self.bench.none("telemetry")
+
+    def test_second_connect(self):
+        """The same connection logs in again, as somebody else."""
+        self.bench.device("other")
+        raw = self.raw("tok")
+        raw.send(raw.connect_packet("other"))
+        self.assertEqual(raw.receive()[0], CONNACK)
+        raw.publish(TELEMETRY, '{"a":1}')
+        self.assertEqual(raw.receive()[0], PUBACK)
+        self.assertEqual(self.bench.event("telemetry")["token"], "other")
+
+    def test_series_stays_bounded(self):
+        self.bench.command("keep", series=True)
+        self.bench.command("events", telemetry=False)
+        raw = self.raw("tok")
+        for start in range(0, 26000, 1000):
+            raw.publish(TELEMETRY, json.dumps([{"ts": start + n + 1, "values": {"a": n}} for n in range(1000)]))
+            self.assertEqual(raw.receive()[0], PUBACK)
+        rows = self.bench.command("series", token="tok", key="a")["rows"]
+        self.assertEqual(rows[-1]["ts"], 26000)
+        self.assertGreaterEqual(len(rows), 10000)
+        self.assertLess(len(rows), 12501)
+
     def test_mosquitto_pub(self):
         for version in ("31", "311", "5"):
             subprocess.run(["mosquitto_pub", "-p", str(self.bench.port), "-u", "tok", "-i", "m", "-V",
@@ -844,6 +908,29 @@ class Gateways(BenchCase):
         client.publish("v1/gateway/attributes/request", '{"id":4,"device":"A","client":false,"key":"s"}')
         self.assertEqual(client.message(), ("v1/gateway/attributes/response", {"id": 4, "device": "A", "value": 1}))
 
+    def test_gateway_bad_input(self):
+        for payload, body in (("[]", b"\x83\0"), ('{"A":1}', b"\x83\0")):
+            raw = self.raw("gw", version=5)
+            raw.publish("v1/gateway/telemetry", payload)
+            self.assertEqual(raw.receive(), (PUBACK, 0, b"\0\1" + body))
+            self.assertEqual(raw.receive(), (DISCONNECT, 0, body))
+        for payload in ('{"A"', '{"A":[1]}'):
+            raw = self.raw("gw")
+            raw.publish("v1/gateway/telemetry", payload)
+            self.assertIsNone(raw.receive())
+
+    def test_child_goes_with_its_gateway(self):
+        client = self.client("gw")
+        client.acked("v1/gateway/connect", '{"device":"A"}')
+        client.close()
+        self.bench.event("disconnect")
+        self.bench.command("rpc", token="gw/A", method="later")
+        client = self.client("gw")
+        client.acked("v1/gateway/connect", '{"device":"A"}')
+        self.assertEqual(client.message()[1]["data"]["method"], "later")
+        self.bench.command("remove", token="gw")
+        self.assertFalse(self.bench.raw_command("latest", token="gw/A")["ok"])
+
     def test_case_62_gateway_limit(self):
         self.bench.command("limits", token="gw", telemetry_data_points="1:3600")
         for version, body in ((4, b"\0\1"), (5, b"\0\1\x97\0")):
@@ -875,6 +962,22 @@ class Provisioning(BenchCase):
         self.assertEqual(self.client("T1").code, 0)
         self.assertEqual(self.ask(**wanted)[1]["status"], "FAILURE")
         self.assertEqual(self.ask(**dict(wanted, provisionDeviceSecret="no"))[1]["status"], "NOT_FOUND")
+
+    def test_case_64_strategies(self):
+        self.bench.command("provision", key="K", secret="S", strategy="check")
+        wanted = {"deviceName": "there", "provisionDeviceKey": "K", "provisionDeviceSecret": "S",
+                  "credentialsType": "MQTT_BASIC", "clientId": "cid", "username": "u", "password": "p"}
+        self.assertEqual(self.ask(**wanted)[1]["status"], "FAILURE")
+        self.bench.device("old", name="there")
+        self.assertEqual(self.ask(**wanted)[1]["credentialsValue"], {"clientId": "cid", "userName": "u", "password": "p"})
+        self.assertEqual(self.client("u", client_id="cid", password="p").code, 0)
+        self.assertEqual(self.ask(**wanted)[1]["status"], "FAILURE")
+        self.bench.command("provision", strategy="disabled")
+        self.assertEqual(self.ask(**wanted)[1]["status"], "NOT_FOUND")
+        raw = self.raw("provision", version=5)
+        raw.publish("/provision/request", '{"deviceName":"x"}')
+        self.assertEqual(raw.receive(), (PUBACK, 0, b"\0\1\x83\0"))
+        self.assertEqual(raw.receive()[0], DISCONNECT)
 
     def test_case_65_other_topic(self):
         for version, body in ((4, b"\0\1"), (5, b"\0\1\x90\0")):
@@ -910,7 +1013,7 @@ class Steering(BenchCase):
             self.bench.event("disconnect", reason="kicked")
 
     def test_load(self):
-        """A thousand sessions, and a stream of publishes whose acknowledgements are all read."""
+        """Hundreds of sessions, and a stream of publishes whose acknowledgements are all read."""
         raws = [self.raw("t%d" % n) for n in range(300)]
         self.assertEqual(self.bench.command("stats")["sessions"], 300)
         burst = b"".join(raws[0].publish_packet(TELEMETRY, '{"a":1.5}', packet_id=n + 1) for n in range(200))
@@ -920,6 +1023,27 @@ class Steering(BenchCase):
             for _ in range(200):
                 self.assertEqual(raw.receive()[0], PUBACK)
         self.assertEqual(self.bench.command("stats")["pubacks"], 10000)
+
+    def test_client_that_does_not_read(self):
+        self.raw("tok")
+        self.bench.event("connect")
+        payload = "x" * 200000
+        for _ in range(120):
+            if not self.bench.raw_command("raw", token="tok", topic=RPC + "1", payload=payload)["ok"]:
+                break
+        self.bench.event("disconnect", reason="does not read")
+
+    def test_commands_from_a_file(self):
+        with open(__file__, encoding="utf-8") as not_commands:
+            ended = subprocess.run([PROGRAM], stdin=not_commands, stdout=subprocess.PIPE, timeout=PATIENCE_S)
+        self.assertEqual(ended.returncode, 0)
+        self.assertIn(b"not a JSON object", ended.stdout)
+
+    def test_bad_arguments(self):
+        for arguments in (["--port", "70000"], ["--what"], ["more"]):
+            self.assertEqual(subprocess.run([PROGRAM, *arguments], stderr=subprocess.DEVNULL, timeout=PATIENCE_S).returncode, 2)
+        self.assertEqual(subprocess.run([PROGRAM, "--port", str(self.bench.port)], stderr=subprocess.DEVNULL,
+                                        timeout=PATIENCE_S).returncode, 1)
 
     def test_sigterm(self):
         bench = Bench()

@@ -1,5 +1,4 @@
 /* The packet codec: whole packets, every beginning of them, and garbage. */
-#include "bench/mqtt_packet.h"
 
 #include <errno.h>
 #include <setjmp.h>
@@ -7,14 +6,19 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "bench/mqtt_packet.h"
+/* Not sorted in: it needs what stands above. */
+/* clang-format off */
 #include <cmocka.h>
+/* clang-format on */
 
 #define BODY_MAX 65536
 
-static const uint8_t connect_311[] = { 0x10, 0x18, 0, 4, 'M', 'Q', 'T', 'T', 4, 0xC2, 0, 60, 0, 2, 'i', 'd', 0, 3, 't', 'o',
-	'k', 0, 3, 'p', 'w', 'd' };
-static const uint8_t connect_5[] = { 0x10, 0x2B, 0, 4, 'M', 'Q', 'T', 'T', 5, 0x86, 0, 10, 10, 0x21, 0, 20, 0x26, 0, 1,
-	'a', 0, 1, 'b', 0, 2, 'i', 'd', 5, 0x18, 0, 0, 0, 1, 0, 1, 'w', 0, 1, 'x', 0, 4, 'n', 'a', 'm', 'e' };
+static const uint8_t connect_311[] = { 0x10, 0x18, 0, 4, 'M', 'Q', 'T', 'T', 4, 0xC2, 0, 60, 0, 2, 'i', 'd',
+	0, 3, 't', 'o', 'k', 0, 3, 'p', 'w', 'd' };
+static const uint8_t connect_5[] = { 0x10, 0x2B, 0, 4, 'M', 'Q', 'T', 'T', 5, 0x86, 0, 10, 10, 0x21, 0, 20,
+	0x26, 0, 1, 'a', 0, 1, 'b', 0, 2, 'i', 'd', 5, 0x18, 0, 0, 0, 1, 0, 1, 'w', 0, 1, 'x', 0, 4, 'n', 'a',
+	'm', 'e' };
 static const uint8_t subscribe_311[] = { 0x82, 0x0B, 0x12, 0x34, 0, 2, 'a', '/', 1, 0, 1, 'b', 2 };
 static const uint8_t subscribe_5[] = { 0x82, 0x09, 0x00, 0x07, 2, 0x0B, 5, 0, 1, 'c', 0x2D };
 
@@ -68,7 +72,8 @@ test_connect_5(void **state)
 static void
 test_connect_refused(void **state)
 {
-	static const uint8_t v31[] = { 0x10, 0x0F, 0, 6, 'M', 'Q', 'I', 's', 'd', 'p', 3, 2, 0, 0, 0, 1, 'x' };
+	static const uint8_t v31[] = { 0x10, 0x0F, 0, 6, 'M', 'Q', 'I', 's', 'd', 'p', 3, 2, 0, 0, 0, 1,
+		'x' };
 	uint8_t bytes[sizeof(connect_311)];
 	struct mqtt_connect connect;
 	struct mqtt_frame frame;
@@ -89,8 +94,11 @@ static void
 publish_round_trip(int version, uint8_t qos, size_t payload_length)
 {
 	uint8_t *payload = calloc(1, payload_length + 1);
-	struct mqtt_publish in = { .qos = qos, .dup = qos, .packet_id = qos ? 0xABCD : 0,
-		.topic = { .data = (const uint8_t *)"v2/t", .length = 4 }, .payload = payload,
+	struct mqtt_publish in = { .qos = qos,
+		.dup = qos,
+		.packet_id = qos ? 0xABCD : 0,
+		.topic = { .data = (const uint8_t *)"v2/t", .length = 4 },
+		.payload = payload,
 		.payload_length = payload_length };
 	struct mqtt_publish out;
 	struct buffer bytes = { 0 };
@@ -180,16 +188,60 @@ static void
 test_answers(void **state)
 {
 	static const uint8_t expected[] = {
-		0x20, 2, 1, 0,                /* CONNACK 3.x, session present */
-		0x20, 3, 0, 0x86, 0,          /* CONNACK 5 */
-		0x40, 2, 0, 7,                /* PUBACK 3.x leaves the code out */
-		0x40, 2, 0, 7,                /* PUBACK 5, success */
-		0x40, 4, 0, 7, 0x99, 0,       /* PUBACK 5 */
-		0x90, 4, 0, 1, 1, 0x80,       /* SUBACK 3.x */
-		0x90, 5, 0, 1, 0, 1, 0x8F,    /* SUBACK 5 */
-		0xB0, 2, 0, 2,                /* UNSUBACK 3.x */
-		0xB0, 4, 0, 2, 0, 0x11,       /* UNSUBACK 5 */
-		0xD0, 0, 0xE0, 0, 0xE0, 2, 0x8E, 0,
+		0x20,
+		2,
+		1,
+		0, /* CONNACK 3.x, session present */
+		0x20,
+		3,
+		0,
+		0x86,
+		0, /* CONNACK 5 */
+		0x40,
+		2,
+		0,
+		7, /* PUBACK 3.x leaves the code out */
+		0x40,
+		2,
+		0,
+		7, /* PUBACK 5, success */
+		0x40,
+		4,
+		0,
+		7,
+		0x99,
+		0, /* PUBACK 5 */
+		0x90,
+		4,
+		0,
+		1,
+		1,
+		0x80, /* SUBACK 3.x */
+		0x90,
+		5,
+		0,
+		1,
+		0,
+		1,
+		0x8F, /* SUBACK 5 */
+		0xB0,
+		2,
+		0,
+		2, /* UNSUBACK 3.x */
+		0xB0,
+		4,
+		0,
+		2,
+		0,
+		0x11, /* UNSUBACK 5 */
+		0xD0,
+		0,
+		0xE0,
+		0,
+		0xE0,
+		2,
+		0x8E,
+		0,
 	};
 	static const uint8_t codes_3[] = { 1, 0x80 }, codes_5[] = { 1, 0x8F }, gone[] = { 0x11 };
 	struct buffer out = { 0 };
@@ -212,7 +264,8 @@ test_answers(void **state)
 	buffer_done(&out);
 }
 
-/* Whatever the parsers are given, they stay within it; the copy has exactly its size, so that a sanitizer sees. */
+/* Whatever the parsers are given, they stay within it; the copy has exactly its size, so that a sanitizer
+ * sees. */
 static void
 parse_anything(const uint8_t *bytes, size_t length)
 {

@@ -1,6 +1,4 @@
 /* How values are typed, against section 3 of what is known of ThingsBoard's server: one row a case. */
-#include "bench/lenient.h"
-#include "bench/telemetry.h"
 
 #include <errno.h>
 #include <setjmp.h>
@@ -9,7 +7,12 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "bench/lenient.h"
+#include "bench/telemetry.h"
+/* Not sorted in: it needs what stands above. */
+/* clang-format off */
 #include <cmocka.h>
+/* clang-format on */
 
 #define NOW 1700000000000
 
@@ -85,7 +88,7 @@ test_typing(void **state)
 		assert_int_equal(telemetry.points, 1);
 		assert_string_equal(value_type_name(telemetry.elements[0].values[0].type), typings[i].type);
 		assert_string_equal(json_object_to_json_string_ext(telemetry.elements[0].values[0].json,
-		                        JSON_C_TO_STRING_PLAIN | JSON_C_TO_STRING_NOSLASHESCAPE),
+					JSON_C_TO_STRING_PLAIN | JSON_C_TO_STRING_NOSLASHESCAPE),
 		    typings[i].shown);
 		telemetry_done(&telemetry);
 	}
@@ -152,7 +155,10 @@ test_timestamps(void **state)
 	struct telemetry telemetry;
 
 	(void)state;
-	assert_int_equal(telemetry_parse(&telemetry, "[{\"a\":1},{\"ts\":17,\"values\":{\"a\":1}},{\"ts\":\"18\",\"values\":{}}]", NOW), 0);
+	assert_int_equal(
+	    telemetry_parse(&telemetry,
+		"[{\"a\":1},{\"ts\":17,\"values\":{\"a\":1}},{\"ts\":\"18\",\"values\":{}}]", NOW),
+	    0);
 	assert_true(telemetry.elements[0].server_ts);
 	assert_int_equal(telemetry.elements[0].ts_unix_ms, NOW);
 	assert_false(telemetry.elements[1].server_ts);
@@ -207,11 +213,13 @@ test_keys(void **state)
 	assert_null(refusal_of(key));
 }
 
-/* Every beginning of a payload, and every payload with one byte changed, ends in a result and not in a crash. */
+/* Every beginning of a payload, and every payload with one byte changed, ends in a result and not in a crash.
+ */
 static void
 test_garbage(void **state)
 {
-	static const char whole[] = "[{\"ts\":1.5e3,\"values\":{\"a\":\"\\u12ab\\n\",'b':[1,{}],c=-0.5e-7}}, /* x */ {d:null}]";
+	static const char whole[] =
+	    "[{\"ts\":1.5e3,\"values\":{\"a\":\"\\u12ab\\n\",'b':[1,{}],c=-0.5e-7}}, /* x */ {d:null}]";
 	uint8_t bytes[sizeof(whole)];
 
 	(void)state;
