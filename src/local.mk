@@ -20,8 +20,12 @@ libmodel_a_SOURCES = \
 
 libconf_a_CFLAGS = $(AM_CFLAGS) $(CONFIG_CFLAGS)
 libconf_a_SOURCES = \
-	src/conf/conf.c src/conf/conf.h \
-	src/conf/schema.c src/conf/schema.h
+	src/conf/conf.c src/conf/conf.h src/conf/text.h \
+	src/conf/document.c src/conf/document.h \
+	src/conf/mistakes.c src/conf/mistakes.h \
+	src/conf/reader.c src/conf/reader.h \
+	src/conf/schema.c src/conf/schema.h \
+	src/conf/verify.c src/conf/verify.h
 
 libfield_a_CFLAGS = $(AM_CFLAGS) $(MODBUS_CFLAGS) $(SERIALPORT_CFLAGS)
 libfield_a_SOURCES = \

@@ -1,0 +1,138 @@
+/* fieldgate check: says everything that is wrong with a configuration, and does nothing else. */
+#include <config.h>
+
+#include <errno.h>
+#include <getopt.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "cli/cli.h"
+#include "conf/conf.h"
+#include "field/plan.h"
+
+static void
+print_help(void)
+{
+	printf("Usage: fieldgate check [-c FILE]\n\n"
+	       "Say everything that is wrong with a configuration, a line for each mistake.\n\n"
+	       "  -c, --config FILE  the configuration (default %s)\n"
+	       "  -h, --help         this text\n\n"
+	       "The exit status is 0 if the configuration is right, 1 if it is not, 2 for a wrong command "
+	       "line.\n",
+	    CLI_DEFAULT_CONFIG);
+}
+
+/* Returns -1 to go on, or the exit status. */
+static int
+parse_arguments(int argc, char **argv, const char **ret_path)
+{
+	static const struct option options[] = {
+		{ .name = "config", .has_arg = required_argument, .val = 'c' },
+		{ .name = "help", .has_arg = no_argument, .val = 'h' },
+		{ .name = NULL },
+	};
+	int option;
+
+	while ((option = getopt_long(argc, argv, "c:h", options, NULL)) != -1) {
+		switch (option) {
+		case 'c':
+			*ret_path = optarg;
+			break;
+		case 'h':
+			print_help();
+			return CLI_OK;
+		default:
+			return CLI_USAGE;
+		}
+	}
+	if (optind < argc) {
+		fprintf(stderr, "fieldgate check: '%s' is not expected here\n", argv[optind]);
+		return CLI_USAGE;
+	}
+	return -1;
+}
+
+/* Tokens stand in the files that devices stand in. */
+static void
+warn_readable(const struct settings *settings)
+{
+	const char *last = NULL;
+	struct stat status;
+
+	for (size_t i = 0; i < settings->device_count; i++) {
+		const char *file = settings->devices[i].source.file;
+
+		if (last && strcmp(file, last) == 0)
+			continue;
+		last = file;
+		if (stat(file, &status) == 0 && S_ISREG(status.st_mode) && (status.st_mode & S_IROTH))
+			fprintf(stderr,
+			    "warning: %s: readable by everybody, and it holds tokens: chmod 640\n", file);
+	}
+}
+
+/* Requests per second on all buses. Returns 0 or -ENOMEM. */
+static int
+sum_rates(const struct settings *settings, double *ret)
+{
+	double sum = 0;
+
+	for (size_t i = 0; i < settings->bus_count; i++) {
+		struct plan plan;
+		int error = plan_build(settings, &settings->buses[i], &plan);
+
+		if (error < 0)
+			return error;
+		sum += plan_rate(&plan);
+		plan_done(&plan);
+	}
+	*ret = sum;
+	return 0;
+}
+
+static const char *
+plural(size_t count, const char *one, const char *many)
+{
+	return count == 1 ? one : many;
+}
+
+static int
+print_summary(const struct settings *settings)
+{
+	double rate;
+	int error = sum_rates(settings, &rate);
+
+	if (error < 0)
+		return error;
+	printf("OK: %zu %s, %zu %s, %zu %s, %.1f requests/s\n", settings->bus_count,
+	    plural(settings->bus_count, "bus", "buses"), settings->device_count,
+	    plural(settings->device_count, "device", "devices"), settings->point_count,
+	    plural(settings->point_count, "point", "points"), rate);
+	return 0;
+}
+
+int
+check_main(int argc, char **argv)
+{
+	const char *path = CLI_DEFAULT_CONFIG;
+	struct settings *settings = NULL;
+	struct conf_report report;
+	int status = parse_arguments(argc, argv, &path);
+	int error;
+
+	if (status >= 0)
+		return status;
+	error = conf_load(path, &settings, &report);
+	for (size_t i = 0; i < report.count; i++)
+		fprintf(stderr, "%s\n", report.lines[i]);
+	conf_report_done(&report);
+	if (!error) {
+		warn_readable(settings);
+		error = print_summary(settings);
+	}
+	if (error < 0 && error != -EINVAL)
+		fprintf(stderr, "%s: %s\n", path, strerror(-error));
+	settings_free(settings);
+	return error < 0 ? CLI_WRONG : CLI_OK;
+}

@@ -1,0 +1,298 @@
+#include "conf/conf.h"
+
+#include <errno.h>
+#include <libconfig.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "conf/document.h"
+#include "conf/mistakes.h"
+#include "conf/reader.h"
+#include "conf/text.h"
+#include "conf/verify.h"
+
+/* Inputs that are right -> settings. */
+struct build {
+	const struct document *document;
+	struct settings *settings;
+	const char **files; /* of the document, copied; NULL until needed */
+};
+
+static int
+copy_text(struct build *build, const char **text)
+{
+	if (!*text)
+		return 0;
+	*text = settings_strdup(build->settings, *text);
+	return *text ? 0 : -ENOMEM;
+}
+
+static int
+build_source(struct build *build, const config_setting_t *setting, struct source *ret)
+{
+	size_t flat = config_setting_source_line(setting);
+	const char **file = &build->files[document_file_at(build->document, flat)];
+
+	if (!*file)
+		*file = settings_strdup(build->settings, document_file(build->document, flat));
+	*ret = (struct source){ .file = *file, .line = document_line(build->document, flat) };
+	return *file ? 0 : -ENOMEM;
+}
+
+static int
+build_buses(struct build *build, const struct root_input *root)
+{
+	const struct bus_input *inputs = root->buses.items;
+	struct bus *bus = settings_alloc(build->settings, root->buses.count * sizeof(*bus));
+	int error = bus ? 0 : -ENOMEM;
+
+	build->settings->buses = bus;
+	build->settings->bus_count = root->buses.count;
+	for (size_t i = 0; !error && i < root->buses.count; i++, bus++) {
+		*bus = inputs[i].bus;
+		bus->index = i;
+		error = build_source(build, inputs[i].node.setting, &bus->source);
+		if (!error)
+			error = copy_text(build, &bus->name);
+		if (!error)
+			error = copy_text(build, &bus->port);
+		if (!error)
+			error = copy_text(build, &bus->host);
+	}
+	return error;
+}
+
+/* The bus that an input stands for. */
+static const struct bus *
+built_bus(const struct build *build, const struct root_input *root, const struct bus_input *input)
+{
+	const struct bus_input *inputs = root->buses.items;
+
+	return input ? &build->settings->buses[input - inputs] : NULL;
+}
+
+static int
+build_labels(struct build *build, const struct items *inputs, struct point *point)
+{
+	const struct label_input *labels = inputs->items;
+	struct enum_label *copies;
+	int error = 0;
+
+	if (inputs->count == 0)
+		return 0;
+	copies = settings_alloc(build->settings, inputs->count * sizeof(*copies));
+	if (!copies)
+		return -ENOMEM;
+	for (size_t i = 0; !error && i < inputs->count; i++) {
+		copies[i] = labels[i].label;
+		error = copy_text(build, &copies[i].label);
+	}
+	point->labels = copies;
+	point->label_count = inputs->count;
+	return error;
+}
+
+static int
+build_points(struct build *build, const struct root_input *root, const struct device_input *input,
+    struct device *device)
+{
+	const struct point_input *inputs = input->points.items;
+	struct point *point = settings_alloc(build->settings, input->points.count * sizeof(*point));
+	int error = point ? 0 : -ENOMEM;
+
+	device->points = point;
+	device->point_count = input->points.count;
+	for (size_t i = 0; !error && i < input->points.count; i++, point++) {
+		*point = inputs[i].point;
+		point->device = device;
+		point->bus = built_bus(build, root, inputs[i].bus_input);
+		point->index = build->settings->point_count++;
+		error = build_source(build, inputs[i].node.setting, &point->source);
+		if (!error)
+			error = copy_text(build, &point->key);
+		if (!error)
+			error = build_labels(build, &inputs[i].labels, point);
+	}
+	return error;
+}
+
+static int
+build_rpc(struct build *build, const struct device_input *input, struct device *device)
+{
+	const struct rpc_input *inputs = input->rpc.items;
+	struct rpc_method *rpc = settings_alloc(build->settings, input->rpc.count * sizeof(*rpc));
+	int error = rpc ? 0 : -ENOMEM;
+
+	device->rpc = rpc;
+	device->rpc_count = input->rpc.count;
+	for (size_t i = 0; !error && i < input->rpc.count; i++, rpc++) {
+		*rpc = (struct rpc_method){ .method = inputs[i].method,
+			.point = &device->points[inputs[i].point_at],
+			.action = inputs[i].action };
+		error = copy_text(build, &rpc->method);
+	}
+	return error;
+}
+
+static int
+build_devices(struct build *build, const struct root_input *root)
+{
+	const struct device_input *inputs = root->devices.items;
+	struct device *device = settings_alloc(build->settings, root->devices.count * sizeof(*device));
+	int error = device ? 0 : -ENOMEM;
+
+	build->settings->devices = device;
+	build->settings->device_count = root->devices.count;
+	for (size_t i = 0; !error && i < root->devices.count; i++, device++) {
+		*device = inputs[i].device;
+		device->index = i;
+		device->bus = built_bus(build, root, inputs[i].bus_input);
+		error = build_source(build, inputs[i].node.setting, &device->source);
+		if (!error)
+			error = copy_text(build, &device->name);
+		if (!error)
+			error = copy_text(build, &device->token);
+		if (!error)
+			error = build_points(build, root, &inputs[i], device);
+		if (!error)
+			error = build_rpc(build, &inputs[i], device);
+	}
+	return error;
+}
+
+static int
+build_settings(const struct document *document, const struct root_input *root, struct settings **ret)
+{
+	struct build build = { .document = document, .settings = settings_new() };
+	int error = build.settings ? 0 : -ENOMEM;
+
+	build.files = calloc(document->file_count, sizeof(*build.files));
+	if (!build.files)
+		error = -ENOMEM;
+	if (!error) {
+		build.settings->server = root->server.server;
+		build.settings->store = root->store.store;
+		error = copy_text(&build, &build.settings->server.host);
+	}
+	if (!error)
+		error = build_buses(&build, root);
+	if (!error)
+		error = build_devices(&build, root);
+	free(build.files);
+	if (error)
+		settings_free(build.settings);
+	else
+		*ret = build.settings;
+	return error;
+}
+
+/* What libconfig could not read. */
+static void
+add_syntax_error(const config_t *config, const struct document *document, struct mistakes *mistakes)
+{
+	size_t flat = (size_t)config_error_line(config), first;
+	const char *text = config_error_text(config) ? config_error_text(config) : "syntax error";
+	char *twice;
+
+	if (strcmp(text, "duplicate setting name") == 0 &&
+	    (twice = document_duplicate(document, flat, &first))) {
+		mistakes_add_line(mistakes, flat,
+		    "%.64s is given twice in one group (first at %s:%u), once is allowed", twice,
+		    document_file(document, first), document_line(document, first));
+		free(twice);
+	} else if (strcmp(text, "syntax error") == 0)
+		mistakes_add_line(mistakes, flat,
+		    "syntax error here or just before, look for a missing ';', ',', '=', quote or bracket");
+	else
+		mistakes_add_line(mistakes, flat, "syntax error: %s", text);
+}
+
+/* Read the tree. Returns 0 with the settings unless there are mistakes, or -ENOMEM. */
+static int
+load_tree(
+    const config_t *config, const struct document *document, struct mistakes *mistakes, struct settings **ret)
+{
+	struct settings *scratch = settings_new();
+	struct root_input root;
+	int error = scratch ? reader_read(config_root_setting(config), scratch, mistakes, &root) : -ENOMEM;
+
+	if (!error)
+		error = verify_all(&root, mistakes);
+	if (!error && !mistakes_any(mistakes))
+		error = build_settings(document, &root, ret);
+	settings_free(scratch);
+	return error;
+}
+
+static int
+load_document(const struct document *document, struct mistakes *mistakes, struct settings **ret)
+{
+	config_t config;
+	int error = 0;
+
+	config_init(&config);
+	if (config_read_string(&config, document->text))
+		error = load_tree(&config, document, mistakes, ret);
+	else
+		add_syntax_error(&config, document, mistakes);
+	config_destroy(&config);
+	return error;
+}
+
+/* error  of reading the document; -EINVAL is among the mistakes */
+static int
+finish(struct document *document, struct mistakes *mistakes, int error, struct settings **ret_settings,
+    struct conf_report *ret_report)
+{
+	struct settings *settings = NULL;
+
+	if (!error)
+		error = load_document(document, mistakes, &settings);
+	if (!error || error == -EINVAL)
+		error = mistakes_take(mistakes, &ret_report->lines, &ret_report->count);
+	if (!error && ret_report->count > 0)
+		error = -EINVAL;
+	mistakes_done(mistakes);
+	document_done(document);
+	if (error)
+		settings_free(settings);
+	else
+		*ret_settings = settings;
+	return error;
+}
+
+int
+conf_load(const char *path, struct settings **ret_settings, struct conf_report *ret_report)
+{
+	struct document document;
+	struct mistakes mistakes;
+
+	*ret_report = (struct conf_report){ NULL, 0 };
+	document_init(&document);
+	mistakes_init(&mistakes, &document);
+	return finish(
+	    &document, &mistakes, document_read(&document, path, &mistakes), ret_settings, ret_report);
+}
+
+int
+conf_load_text(const char *name, const char *text, size_t length, struct settings **ret_settings,
+    struct conf_report *ret_report)
+{
+	struct document document;
+	struct mistakes mistakes;
+
+	*ret_report = (struct conf_report){ NULL, 0 };
+	document_init(&document);
+	mistakes_init(&mistakes, &document);
+	return finish(&document, &mistakes, document_take(&document, name, text, length, &mistakes),
+	    ret_settings, ret_report);
+}
+
+void
+conf_report_done(struct conf_report *report)
+{
+	for (size_t i = 0; i < report->count; i++)
+		free(report->lines[i]);
+	free(report->lines);
+	*report = (struct conf_report){ NULL, 0 };
+}

@@ -1,0 +1,608 @@
+#include "conf/reader.h"
+
+#include <errno.h>
+#include <libconfig.h>
+#include <limits.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "conf/mistakes.h"
+
+#define NUMBER_SIZE 32
+
+struct reader {
+	struct settings *scratch;
+	struct mistakes *mistakes;
+};
+
+/* One setting and where it belongs. */
+struct place {
+	const struct setting_row *row;
+	const config_setting_t *group;
+	const char *name; /* as messages say it; NULL: `group` is itself the setting */
+	void *input;
+};
+
+static int read_group(
+    struct reader *reader, const struct setting_group *group, const config_setting_t *setting, void *input);
+
+static void
+store_int(const struct place *place, int64_t number)
+{
+	char *into = (char *)place->input + place->row->offset;
+	int narrow = (int)number;
+
+	if (place->row->size == sizeof(number))
+		memcpy(into, &number, sizeof(number));
+	else
+		memcpy(into, &narrow, sizeof(narrow));
+}
+
+static void
+store_bytes(const struct place *place, const void *value)
+{
+	memcpy((char *)place->input + place->row->offset, value, place->row->size);
+}
+
+/* The default, as its row spells it: no need to judge it. */
+static void
+store_preset(const struct place *place)
+{
+	const struct setting_row *row = place->row;
+	double number;
+	bool yes;
+
+	if (!row->preset)
+		return;
+	switch (row->kind) {
+	case SETTING_BOOL:
+		yes = strcmp(row->preset, "true") == 0;
+		store_bytes(place, &yes);
+		break;
+	case SETTING_INT:
+		store_int(place, strtoll(row->preset, NULL, 10));
+		break;
+	case SETTING_NUMBER:
+		number = strtod(row->preset, NULL);
+		store_bytes(place, &number);
+		break;
+	case SETTING_NAME:
+		store_int(place, schema_name_find(row, row->preset));
+		break;
+	case SETTING_TEXT:
+		store_bytes(place, &row->preset);
+		break;
+	case SETTING_GROUP:
+	case SETTING_LIST:
+	case SETTING_LABELS:
+		break;
+	}
+}
+
+/* A value as a message shows it. */
+static const char *
+show_value(const config_setting_t *setting, char shown[MISTAKES_QUOTE_SIZE])
+{
+	switch (config_setting_type(setting)) {
+	case CONFIG_TYPE_INT:
+	case CONFIG_TYPE_INT64:
+		snprintf(shown, MISTAKES_QUOTE_SIZE, "%lld", config_setting_get_int64(setting));
+		break;
+	case CONFIG_TYPE_FLOAT:
+		snprintf(shown, MISTAKES_QUOTE_SIZE, "%.15g", config_setting_get_float(setting));
+		if (strspn(shown, "-0123456789") == strlen(shown))
+			strcat(shown, ".0");
+		break;
+	case CONFIG_TYPE_BOOL:
+		strcpy(shown, config_setting_get_bool(setting) ? "true" : "false");
+		break;
+	case CONFIG_TYPE_STRING:
+		mistakes_quote(config_setting_get_string(setting), shown);
+		break;
+	case CONFIG_TYPE_GROUP:
+		strcpy(shown, "a group { ... }");
+		break;
+	case CONFIG_TYPE_LIST:
+		strcpy(shown, "a list ( ... )");
+		break;
+	default:
+		strcpy(shown, "an array [ ... ]");
+		break;
+	}
+	return shown;
+}
+
+static void
+add_wrong_kind(struct reader *reader, const struct place *place, const config_setting_t *setting)
+{
+	char shown[MISTAKES_QUOTE_SIZE], wanted[SCHEMA_TEXT_SIZE];
+	bool text = config_setting_type(setting) == CONFIG_TYPE_STRING;
+
+	schema_wanted(place->row, wanted, sizeof(wanted));
+	if (place->row->secret)
+		mistakes_add(reader->mistakes, place->group, place->name,
+		    "is no text, %s in quotes is required", wanted);
+	else
+		mistakes_add(reader->mistakes, place->group, place->name, "%s is %s, %s is required",
+		    show_value(setting, shown), text ? "a text" : "of another kind", wanted);
+}
+
+/* A whole number, or a floating-point one that is meant to be. Returns false if it is neither, and that is
+ * reported. */
+static bool
+get_integer(struct reader *reader, const struct place *place, const config_setting_t *setting, int64_t *ret)
+{
+	char shown[MISTAKES_QUOTE_SIZE], allowed[SCHEMA_TEXT_SIZE];
+	double real;
+
+	switch (config_setting_type(setting)) {
+	case CONFIG_TYPE_INT:
+		*ret = config_setting_get_int(setting);
+		return true;
+	case CONFIG_TYPE_INT64:
+		*ret = config_setting_get_int64(setting);
+		return true;
+	case CONFIG_TYPE_FLOAT:
+		real = config_setting_get_float(setting);
+		show_value(setting, shown);
+		if (isfinite(real) && fabs(real) >= 9.2e18)
+			snprintf(shown, sizeof(shown), "%.15g is out of range", real);
+		else
+			strcat(shown, isfinite(real) && real == trunc(real)
+					  ? " is written with a decimal point"
+					  : " is not a whole number");
+		mistakes_add(reader->mistakes, place->group, place->name, "%s, allowed are %s", shown,
+		    schema_allowed(place->row, allowed, sizeof(allowed)));
+		return false;
+	default:
+		add_wrong_kind(reader, place, setting);
+		return false;
+	}
+}
+
+static bool
+is_choice(const int *choices, int64_t number)
+{
+	for (; *choices; choices++)
+		if (*choices == number)
+			return true;
+	return false;
+}
+
+static bool
+passes(struct reader *reader, const struct place *place, const config_setting_t *setting,
+    union setting_value value)
+{
+	const char *wrong = place->row->check ? place->row->check(value) : NULL;
+	char shown[MISTAKES_QUOTE_SIZE];
+
+	if (!wrong)
+		return true;
+	if (place->row->secret)
+		mistakes_add(
+		    reader->mistakes, place->group, place->name, "the %s %s", place->row->name, wrong);
+	else
+		mistakes_add(
+		    reader->mistakes, place->group, place->name, "%s %s", show_value(setting, shown), wrong);
+	return false;
+}
+
+static bool
+read_int(struct reader *reader, const struct place *place, const config_setting_t *setting)
+{
+	const struct setting_row *row = place->row;
+	char allowed[SCHEMA_TEXT_SIZE];
+	int64_t number;
+
+	if (!get_integer(reader, place, setting, &number))
+		return false;
+	if (row->choices ? !is_choice(row->choices, number) : number < row->min || number > row->max) {
+		mistakes_add(reader->mistakes, place->group, place->name, "%lld is %s, allowed %s %s",
+		    (long long)number, row->choices ? "not possible" : "out of range",
+		    row->choices && !row->choices[1] ? "is" : "are",
+		    schema_allowed(row, allowed, sizeof(allowed)));
+		return false;
+	}
+	if (!passes(reader, place, setting, (union setting_value){ .integer = number }))
+		return false;
+	store_int(place, number);
+	return true;
+}
+
+static bool
+read_number(struct reader *reader, const struct place *place, const config_setting_t *setting)
+{
+	const struct setting_row *row = place->row;
+	char shown[MISTAKES_QUOTE_SIZE], allowed[SCHEMA_TEXT_SIZE];
+	double number;
+
+	switch (config_setting_type(setting)) {
+	case CONFIG_TYPE_INT:
+		number = config_setting_get_int(setting);
+		break;
+	case CONFIG_TYPE_INT64:
+		number = (double)config_setting_get_int64(setting);
+		break;
+	case CONFIG_TYPE_FLOAT:
+		number = config_setting_get_float(setting);
+		break;
+	default:
+		add_wrong_kind(reader, place, setting);
+		return false;
+	}
+	if (!isfinite(number)) {
+		mistakes_add(reader->mistakes, place->group, place->name,
+		    "is too large for a number, a finite number is required");
+		return false;
+	}
+	if (row->min < row->max && (number < (double)row->min || number > (double)row->max)) {
+		mistakes_add(reader->mistakes, place->group, place->name,
+		    "%s is out of range, allowed are %s", show_value(setting, shown),
+		    schema_allowed(row, allowed, sizeof(allowed)));
+		return false;
+	}
+	if (!passes(reader, place, setting, (union setting_value){ .number = number }))
+		return false;
+	store_bytes(place, &number);
+	return true;
+}
+
+/* Characters as ThingsBoard counts them, which is in UTF-16. */
+static int64_t
+count_characters(const char *text)
+{
+	int64_t count = 0;
+
+	for (; *text; text++)
+		count += ((unsigned char)*text & 0xC0) == 0x80 ? 0 : (unsigned char)*text >= 0xF0 ? 2 : 1;
+	return count;
+}
+
+static bool
+judge_text(
+    struct reader *reader, const struct place *place, const config_setting_t *setting, const char *text)
+{
+	const struct setting_row *row = place->row;
+	char allowed[SCHEMA_TEXT_SIZE];
+	int64_t length = count_characters(text);
+
+	schema_allowed(row, allowed, sizeof(allowed));
+	if (length == 0 && row->min > 0) {
+		mistakes_add(
+		    reader->mistakes, place->group, place->name, "is empty, allowed are %s", allowed);
+		return false;
+	}
+	if (length < row->min || length > row->max) {
+		mistakes_add(reader->mistakes, place->group, place->name,
+		    "has %lld characters, allowed are %s", (long long)length, allowed);
+		return false;
+	}
+	return passes(reader, place, setting, (union setting_value){ .text = text });
+}
+
+static bool
+read_text(struct reader *reader, const struct place *place, const config_setting_t *setting)
+{
+	const char *text;
+
+	if (config_setting_type(setting) != CONFIG_TYPE_STRING) {
+		add_wrong_kind(reader, place, setting);
+		return false;
+	}
+	text = config_setting_get_string(setting);
+	if (!judge_text(reader, place, setting, text))
+		return false;
+	store_bytes(place, &text);
+	return true;
+}
+
+static bool
+read_bool(struct reader *reader, const struct place *place, const config_setting_t *setting)
+{
+	bool yes;
+
+	if (config_setting_type(setting) != CONFIG_TYPE_BOOL) {
+		add_wrong_kind(reader, place, setting);
+		return false;
+	}
+	yes = config_setting_get_bool(setting) != 0;
+	store_bytes(place, &yes);
+	return true;
+}
+
+static bool
+read_name(struct reader *reader, const struct setting_group *group, const struct place *place,
+    const config_setting_t *setting)
+{
+	char shown[MISTAKES_QUOTE_SIZE], allowed[SCHEMA_TEXT_SIZE];
+	const char *text;
+	int number;
+
+	if (config_setting_type(setting) != CONFIG_TYPE_STRING) {
+		add_wrong_kind(reader, place, setting);
+		return false;
+	}
+	text = config_setting_get_string(setting);
+	number = schema_name_find(place->row, text);
+	if (number < 0) {
+		mistakes_add(reader->mistakes, place->group, place->name, "%s is %s, allowed are %s",
+		    mistakes_quote(text, shown),
+		    schema_is_planned(group, place->row->name, text) ? "not supported by this version"
+								     : "unknown",
+		    schema_allowed(place->row, allowed, sizeof(allowed)));
+		return false;
+	}
+	store_int(place, number);
+	return true;
+}
+
+/* A list of groups. A group that is none of the right kind is reported and stays empty, so that indexes stay
+ * true. */
+static int
+read_list(struct reader *reader, const struct place *place, const config_setting_t *setting, bool *ret_valid)
+{
+	const struct setting_group *group = place->row->group;
+	struct items items = { .count = (size_t)config_setting_length(setting) };
+
+	*ret_valid = (int64_t)items.count >= place->row->min;
+	if (!*ret_valid)
+		mistakes_add(reader->mistakes, place->group, place->name,
+		    "is empty, at least one %s is required", group->name);
+	if (items.count == 0)
+		return 0;
+	items.items = settings_alloc(reader->scratch, items.count * group->size);
+	if (!items.items)
+		return -ENOMEM;
+	for (unsigned i = 0; i < items.count; i++) {
+		const config_setting_t *element = config_setting_get_elem(setting, i);
+		void *input = (char *)items.items + i * group->size;
+		int error = 0;
+
+		if (config_setting_type(element) != CONFIG_TYPE_GROUP) {
+			((struct node *)input)->setting = element;
+			mistakes_add(reader->mistakes, element, NULL, "is no %s, a group { ... } is required",
+			    group->name);
+		} else
+			error = read_group(reader, group, element, input);
+		if (error)
+			return error;
+	}
+	store_bytes(place, &items);
+	return 0;
+}
+
+/* { off = 0; heat = 1; } */
+static int
+read_label_group(
+    struct reader *reader, const struct place *place, const config_setting_t *setting, bool *ret_valid)
+{
+	const struct setting_group *group = place->row->group;
+	const struct setting_row *label_row = schema_find(group, "label", 0),
+				 *value_row = schema_find(group, "value", 0);
+	struct items items = { .count = (size_t)config_setting_length(setting) };
+	struct label_input *label;
+
+	*ret_valid = items.count > 0;
+	if (!*ret_valid) {
+		mistakes_add(
+		    reader->mistakes, place->group, place->name, "is empty, at least one label is required");
+		return 0;
+	}
+	items.items = label = settings_alloc(reader->scratch, items.count * sizeof(*label));
+	if (!label)
+		return -ENOMEM;
+	for (unsigned i = 0; i < items.count; i++, label++) {
+		const config_setting_t *element = config_setting_get_elem(setting, i);
+		struct place value = { .row = value_row,
+			.group = setting,
+			.name = config_setting_name(element),
+			.input = label };
+		struct place name = {
+			.row = label_row, .group = setting, .name = config_setting_name(element)
+		};
+
+		label->node.setting = element;
+		label->label.label = config_setting_name(element);
+		if (judge_text(reader, &name, element, label->label.label))
+			label->node.valid |= schema_bit(group, label_row);
+		if (read_int(reader, &value, element))
+			label->node.valid |= schema_bit(group, value_row);
+	}
+	store_bytes(place, &items);
+	return 0;
+}
+
+/* Returns 0 or -ENOMEM. */
+static int
+read_value(struct reader *reader, const struct setting_group *group, const struct place *place,
+    const config_setting_t *setting, bool *ret_valid)
+{
+	const struct setting_row *row = place->row;
+	int type = config_setting_type(setting);
+
+	switch (row->kind) {
+	case SETTING_BOOL:
+		*ret_valid = read_bool(reader, place, setting);
+		return 0;
+	case SETTING_INT:
+		*ret_valid = read_int(reader, place, setting);
+		return 0;
+	case SETTING_NUMBER:
+		*ret_valid = read_number(reader, place, setting);
+		return 0;
+	case SETTING_TEXT:
+		*ret_valid = read_text(reader, place, setting);
+		return 0;
+	case SETTING_NAME:
+		*ret_valid = read_name(reader, group, place, setting);
+		return 0;
+	case SETTING_GROUP:
+		*ret_valid = type == CONFIG_TYPE_GROUP;
+		if (*ret_valid)
+			return read_group(reader, row->group, setting, (char *)place->input + row->offset);
+		break;
+	case SETTING_LIST:
+		/* libconfig reads an empty () as a list, an empty [] as an array. */
+		*ret_valid = type == CONFIG_TYPE_LIST;
+		if (*ret_valid)
+			return read_list(reader, place, setting, ret_valid);
+		break;
+	case SETTING_LABELS:
+		*ret_valid = true;
+		if (type == CONFIG_TYPE_GROUP)
+			return read_label_group(reader, place, setting, ret_valid);
+		if (type == CONFIG_TYPE_LIST)
+			return read_list(reader, place, setting, ret_valid);
+		*ret_valid = false;
+		break;
+	}
+	add_wrong_kind(reader, place, setting);
+	return 0;
+}
+
+static void
+add_unknown(struct reader *reader, const struct setting_group *group, unsigned variant,
+    const config_setting_t *setting, const char *name)
+{
+	const char *nearest = schema_nearest(group, name, variant);
+	char all[SCHEMA_TEXT_SIZE];
+	size_t used = 0;
+
+	if (schema_is_planned(group, name, NULL)) {
+		mistakes_add(reader->mistakes, setting, name,
+		    "%s is not supported by this version, leave it out", name);
+		return;
+	}
+	if (nearest) {
+		mistakes_add(reader->mistakes, setting, name, "unknown setting '%.64s', did you mean '%s'?",
+		    name, nearest);
+		return;
+	}
+	for (size_t i = 0; i < group->row_count && used < sizeof(all); i++)
+		if (schema_belongs(&group->rows[i], variant))
+			used += (size_t)snprintf(
+			    all + used, sizeof(all) - used, "%s%s", used ? ", " : "", group->rows[i].name);
+	mistakes_add(reader->mistakes, setting, name, "unknown setting '%.64s', allowed are %s", name, all);
+}
+
+/* The names of all variants that a row belongs to. */
+static void
+add_foreign(struct reader *reader, const struct setting_group *group, const struct setting_row *selects,
+    unsigned variant, const config_setting_t *setting, const char *name)
+{
+	char owners[SCHEMA_TEXT_SIZE] = "";
+	size_t used = 0;
+	int own = __builtin_ctz(variant);
+
+	for (int i = 0; selects->names(i); i++) {
+		const struct setting_row *row = schema_find(group, name, 1U << i);
+
+		if (schema_belongs(row, 1U << i))
+			used += (size_t)snprintf(owners + used, sizeof(owners) - used, "%s%s",
+			    used ? ", " : "", selects->names(i));
+	}
+	mistakes_add(reader->mistakes, setting, name, "does not belong to a %s of %s %s, only to %s",
+	    group->name, selects->name, selects->names(own), owners);
+}
+
+static const struct setting_row *
+selecting_row(const struct setting_group *group)
+{
+	for (size_t i = 0; i < group->row_count; i++)
+		if (group->rows[i].selects)
+			return &group->rows[i];
+	return NULL;
+}
+
+/* The variant that the group says it is, a bit; 0 if it does not say or there are none. */
+static unsigned
+variant_of(const struct setting_group *group, const config_setting_t *setting)
+{
+	const struct setting_row *selects = selecting_row(group);
+	const config_setting_t *member = selects ? config_setting_get_member(setting, selects->name) : NULL;
+	int number = -1;
+
+	if (member && config_setting_type(member) == CONFIG_TYPE_STRING)
+		number = schema_name_find(selects, config_setting_get_string(member));
+	return number >= 0 ? 1U << number : 0;
+}
+
+static int
+read_member(struct reader *reader, const struct setting_group *group, unsigned variant,
+    const config_setting_t *setting, const config_setting_t *member, void *input)
+{
+	const char *name = config_setting_name(member);
+	const struct setting_row *row = schema_find(group, name, variant);
+	struct place place = { .row = row, .group = setting, .name = name, .input = input };
+	struct node *node = input;
+	bool valid = false;
+	int error;
+
+	if (!row) {
+		add_unknown(reader, group, variant, setting, name);
+		return 0;
+	}
+	if (!schema_belongs(row, variant)) {
+		if (variant)
+			add_foreign(reader, group, selecting_row(group), variant, setting, name);
+		return 0;
+	}
+	node->given |= schema_bit(group, row);
+	error = read_value(reader, group, &place, member, &valid);
+	if (valid)
+		node->valid |= schema_bit(group, row);
+	return error;
+}
+
+/* Defaults, then what is there, then what is not. */
+static int
+read_group(
+    struct reader *reader, const struct setting_group *group, const config_setting_t *setting, void *input)
+{
+	unsigned variant = variant_of(group, setting);
+	struct node *node = input;
+	char wanted[SCHEMA_TEXT_SIZE];
+
+	node->setting = setting;
+	for (size_t i = 0; i < group->row_count; i++)
+		if (schema_belongs(&group->rows[i], variant))
+			store_preset(&(struct place){ .row = &group->rows[i], .input = input });
+	for (int i = 0; i < config_setting_length(setting); i++) {
+		int error = read_member(
+		    reader, group, variant, setting, config_setting_get_elem(setting, (unsigned)i), input);
+
+		if (error)
+			return error;
+	}
+	for (size_t i = 0; i < group->row_count; i++) {
+		const struct setting_row *row = &group->rows[i];
+
+		if (row->required && schema_belongs(row, variant) && !(node->given & schema_bit(group, row)))
+			mistakes_add(reader->mistakes, setting, row->name, "missing, %s is required",
+			    schema_wanted(row, wanted, sizeof(wanted)));
+	}
+	return 0;
+}
+
+/* The defaults of a group that the file does not have. */
+static void
+fill_absent(const struct setting_group *group, void *input)
+{
+	for (size_t i = 0; i < group->row_count; i++)
+		store_preset(&(struct place){ .row = &group->rows[i], .input = input });
+}
+
+int
+reader_read(
+    const config_setting_t *root, struct settings *scratch, struct mistakes *mistakes, struct root_input *ret)
+{
+	struct reader reader = { .scratch = scratch, .mistakes = mistakes };
+
+	memset(ret, 0, sizeof(*ret));
+	for (size_t i = 0; i < schema_root->row_count; i++)
+		if (schema_root->rows[i].kind == SETTING_GROUP)
+			fill_absent(schema_root->rows[i].group, (char *)ret + schema_root->rows[i].offset);
+	return read_group(&reader, schema_root, root, ret);
+}

@@ -1,0 +1,911 @@
+#include "conf/schema.h"
+
+#include <assert.h>
+#include <ctype.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+#include <strings.h>
+
+#include "base/utf8.h"
+#include "model/codec.h"
+
+#define COUNT(array) (sizeof(array) / sizeof((array)[0]))
+
+/* Where a row's value goes. */
+#define INTO(type, member) .offset = offsetof(type, member), .size = sizeof(((type *)0)->member)
+
+#define RTU	     (1U << BUS_RTU)
+#define TCP	     (1U << BUS_TCP)
+#define RTU_OVER_TCP (1U << BUS_RTU_OVER_TCP)
+
+#define NAME_CHARACTERS	  64
+#define KEY_CHARACTERS	  255 /* ThingsBoard drops data with longer keys, after it has acknowledged them */
+#define HOST_CHARACTERS	  253 /* RFC 1035 2.3.4, as text */
+#define PATH_CHARACTERS	  4095
+#define METHOD_CHARACTERS 255
+
+/* Checks of values. */
+
+static const char *
+check_printable(union setting_value value)
+{
+	for (const char *at = value.text; *at; at++)
+		if ((unsigned char)*at < ' ' || *at == 127)
+			return "has a control character, printable text is required";
+	if (!utf8_valid(value.text, strlen(value.text)))
+		return "is no valid UTF-8, text in UTF-8 is required";
+	if (value.text[strspn(value.text, " ")] == '\0')
+		return "is blank, text is required";
+	return NULL;
+}
+
+/* ThingsBoard refuses keys that look like HTML, silently and after the acknowledgement. */
+static const char *
+check_key(union setting_value value)
+{
+	if (strpbrk(value.text, "<>"))
+		return "has a '<' or '>', which ThingsBoard refuses, other characters are allowed";
+	return check_printable(value);
+}
+
+static const char *
+check_no_blanks(union setting_value value)
+{
+	return strchr(value.text, ' ') ? "has a blank, printable text without blanks is required"
+				       : check_printable(value);
+}
+
+static const char *
+check_path(union setting_value value)
+{
+	return value.text[0] == '/' ? check_printable(value)
+				    : "is no absolute path, a path such as /dev/ttyUSB0 is required";
+}
+
+static const char *
+check_method(union setting_value value)
+{
+	return strcmp(value.text, "get") == 0 || strcmp(value.text, "set") == 0
+		   ? "is built in and cannot be redefined, another name is required"
+		   : check_printable(value);
+}
+
+static const char *
+check_not_zero(union setting_value value)
+{
+	return value.number == 0 ? "would make every value the same, any other number is allowed" : NULL;
+}
+
+static const char *
+check_device_timeout(union setting_value value)
+{
+	return value.integer > 0 && value.integer < 10 ? "is too short, allowed are 0 and 10..60000" : NULL;
+}
+
+/* Names of enumerations, in their order. */
+
+static const char *
+bus_type_name(int number)
+{
+	static const char *const names[] = {
+		[BUS_RTU] = "rtu", [BUS_TCP] = "tcp", [BUS_RTU_OVER_TCP] = "rtu-over-tcp"
+	};
+
+	return number < (int)COUNT(names) ? names[number] : NULL;
+}
+
+static const char *
+parity_name(int number)
+{
+	static const char *const names[] = {
+		[PARITY_NONE] = "none", [PARITY_EVEN] = "even", [PARITY_ODD] = "odd"
+	};
+
+	return number < (int)COUNT(names) ? names[number] : NULL;
+}
+
+static const char *
+table_name(int number)
+{
+	return number <= TABLE_HOLDING ? point_table_name((enum point_table)number) : NULL;
+}
+
+static const char *
+type_name(int number)
+{
+	return number < TYPE_COUNT ? codec_type((enum point_type)number)->name : NULL;
+}
+
+static const char *
+order_name(int number)
+{
+	static const char *const names[] = {
+		[ORDER_ABCD] = "ABCD", [ORDER_CDAB] = "CDAB", [ORDER_BADC] = "BADC", [ORDER_DCBA] = "DCBA"
+	};
+
+	return number < (int)COUNT(names) ? names[number] : NULL;
+}
+
+static const char *
+kind_name(int number)
+{
+	static const char *const names[] = { [KIND_TELEMETRY] = "telemetry", [KIND_ATTRIBUTE] = "attribute" };
+
+	return number < (int)COUNT(names) ? names[number] : NULL;
+}
+
+static const char *
+report_name(int number)
+{
+	static const char *const names[] = { [REPORT_ALWAYS] = "always", [REPORT_CHANGE] = "change" };
+
+	return number < (int)COUNT(names) ? names[number] : NULL;
+}
+
+static const char *
+action_name(int number)
+{
+	static const char *const names[] = { [RPC_SET] = "set", [RPC_GET] = "get" };
+
+	return number < (int)COUNT(names) ? names[number] : NULL;
+}
+
+/* The rates that termios(3) has a name for, from 1200 up: libmodbus turns any other into 9600 without a word.
+ */
+static const int baud_rates[] = { 1200, 1800, 2400, 4800, 9600, 19200, 38400, 57600, 115200, 230400, 460800,
+	500000, 576000, 921600, 1000000, 1152000, 1500000, 2000000, 2500000, 3000000, 3500000, 4000000, 0 };
+
+/* RTU needs all eight bits of a character (Modbus over serial line V1.02, 2.5.1). */
+static const int data_bits[] = { 8, 0 };
+static const int stop_bits[] = { 1, 2, 0 };
+
+/* The rows. */
+
+static const struct setting_row server_rows[] = {
+	{ .name = "host",
+	    .about = "name or address of the ThingsBoard server",
+	    .kind = SETTING_TEXT,
+	    .min = 1,
+	    .max = HOST_CHARACTERS,
+	    .required = true,
+	    .check = check_no_blanks,
+	    INTO(struct server_input, server.host) },
+	{ .name = "port",
+	    .about = "TCP port of its MQTT transport",
+	    .kind = SETTING_INT,
+	    .min = 1,
+	    .max = 65535,
+	    .preset = "1883",
+	    INTO(struct server_input, server.port) },
+	{ .name = "keepalive_s",
+	    .about = "longest silence on a session; the server closes one that is idle for 600 s",
+	    .kind = SETTING_INT,
+	    .min = 10,
+	    .max = 500,
+	    .preset = "60",
+	    .unit = "s",
+	    INTO(struct server_input, server.keepalive_s) },
+	{ .name = "connect_timeout_ms",
+	    .about = "longest wait for a session to be accepted",
+	    .kind = SETTING_INT,
+	    .min = 500,
+	    .max = 60000,
+	    .preset = "10000",
+	    .unit = "ms",
+	    INTO(struct server_input, server.connect_timeout_ms) },
+	{ .name = "reconnect_min_ms",
+	    .about = "first pause before connecting again; it doubles with each failure",
+	    .kind = SETTING_INT,
+	    .min = 100,
+	    .max = 60000,
+	    .preset = "1000",
+	    .unit = "ms",
+	    INTO(struct server_input, server.reconnect_min_ms) },
+	{ .name = "reconnect_max_ms",
+	    .about = "longest pause before connecting again",
+	    .kind = SETTING_INT,
+	    .min = 1000,
+	    .max = 3600000,
+	    .preset = "60000",
+	    .unit = "ms",
+	    INTO(struct server_input, server.reconnect_max_ms) },
+	/* ThingsBoard's shortest waiting caller gives up after 5 s; the answer must be there before. */
+	{ .name = "rpc_timeout_ms",
+	    .about = "a command that has not started by then is dropped and answered with an error",
+	    .kind = SETTING_INT,
+	    .min = 100,
+	    .max = 600000,
+	    .preset = "4500",
+	    .unit = "ms",
+	    INTO(struct server_input, server.rpc_timeout_ms) },
+	/* The server takes 100 at once and recommends to use 80 % of that. */
+	{ .name = "in_flight",
+	    .about = "telemetry messages of one session that wait for their acknowledgement at a time",
+	    .kind = SETTING_INT,
+	    .min = 1,
+	    .max = 80,
+	    .preset = "8",
+	    INTO(struct server_input, server.in_flight) },
+	/* The server closes the connection at packets above 65536 bytes, topic included. */
+	{ .name = "batch_bytes",
+	    .about = "largest telemetry message",
+	    .kind = SETTING_INT,
+	    .min = 1024,
+	    .max = 65000,
+	    .preset = "32768",
+	    .unit = "bytes",
+	    INTO(struct server_input, server.batch_bytes) },
+};
+
+static const struct setting_row store_rows[] = {
+	{ .name = "memory_mb",
+	    .about = "memory for samples that the server has not acknowledged",
+	    .kind = SETTING_INT,
+	    .min = 1,
+	    .max = 4096,
+	    .preset = "16",
+	    .unit = "MB",
+	    INTO(struct store_input, store.memory_mb) },
+};
+
+static const struct setting_row bus_rows[] = {
+	{ .name = "name",
+	    .about = "what devices, points and messages call the bus; unique",
+	    .kind = SETTING_TEXT,
+	    .min = 1,
+	    .max = NAME_CHARACTERS,
+	    .required = true,
+	    .check = check_printable,
+	    INTO(struct bus_input, bus.name) },
+	{ .name = "type",
+	    .about = "what the bus is",
+	    .kind = SETTING_NAME,
+	    .names = bus_type_name,
+	    .required = true,
+	    .selects = true,
+	    INTO(struct bus_input, bus.type) },
+	{ .name = "port",
+	    .about = "the serial port, an absolute path; no two buses share one",
+	    .kind = SETTING_TEXT,
+	    .min = 1,
+	    .max = PATH_CHARACTERS,
+	    .required = true,
+	    .check = check_path,
+	    .only = RTU,
+	    INTO(struct bus_input, bus.port) },
+	{ .name = "baud",
+	    .about = "bits per second",
+	    .kind = SETTING_INT,
+	    .choices = baud_rates,
+	    .preset = "9600",
+	    .only = RTU,
+	    INTO(struct bus_input, bus.baud) },
+	{ .name = "parity",
+	    .about = "parity of a character; even is the standard's default",
+	    .kind = SETTING_NAME,
+	    .names = parity_name,
+	    .preset = "even",
+	    .only = RTU,
+	    INTO(struct bus_input, bus.parity) },
+	{ .name = "data_bits",
+	    .about = "bits of a character; RTU needs all eight",
+	    .kind = SETTING_INT,
+	    .choices = data_bits,
+	    .preset = "8",
+	    .only = RTU,
+	    INTO(struct bus_input, bus.data_bits) },
+	{ .name = "stop_bits",
+	    .about = "stop bits of a character",
+	    .kind = SETTING_INT,
+	    .choices = stop_bits,
+	    .preset = "1",
+	    .only = RTU,
+	    INTO(struct bus_input, bus.stop_bits) },
+	{ .name = "silence_us",
+	    .about = "quiet time on the line before a request",
+	    .kind = SETTING_INT,
+	    .min = 0,
+	    .max = 1000000,
+	    .preset = "0",
+	    .preset_about = "0, which means 3.5 characters, and 1750 us above 19200 baud",
+	    .unit = "us",
+	    .only = RTU,
+	    INTO(struct bus_input, bus.silence_us) },
+	{ .name = "host",
+	    .about = "name or address of the unit or of the gateway before it",
+	    .kind = SETTING_TEXT,
+	    .min = 1,
+	    .max = HOST_CHARACTERS,
+	    .required = true,
+	    .check = check_no_blanks,
+	    .only = TCP | RTU_OVER_TCP,
+	    INTO(struct bus_input, bus.host) },
+	{ .name = "port",
+	    .about = "TCP port; no two buses share host and port",
+	    .kind = SETTING_INT,
+	    .min = 1,
+	    .max = 65535,
+	    .preset = "502",
+	    .only = TCP | RTU_OVER_TCP,
+	    INTO(struct bus_input, bus.tcp_port) },
+	{ .name = "connect_timeout_ms",
+	    .about = "longest wait for the connection",
+	    .kind = SETTING_INT,
+	    .min = 100,
+	    .max = 60000,
+	    .preset = "3000",
+	    .unit = "ms",
+	    .only = TCP | RTU_OVER_TCP,
+	    INTO(struct bus_input, bus.connect_timeout_ms) },
+	{ .name = "timeout_ms",
+	    .about = "longest wait for a reply, from the end of the request to the end of the reply",
+	    .kind = SETTING_INT,
+	    .min = 10,
+	    .max = 60000,
+	    .preset = "1000",
+	    .unit = "ms",
+	    .only = TCP,
+	    INTO(struct bus_input, bus.timeout_ms) },
+	{ .name = "timeout_ms",
+	    .about = "longest wait for a reply, from the end of the request to the end of the reply",
+	    .kind = SETTING_INT,
+	    .min = 10,
+	    .max = 60000,
+	    .preset = "500",
+	    .unit = "ms",
+	    .only = RTU | RTU_OVER_TCP,
+	    INTO(struct bus_input, bus.timeout_ms) },
+	{ .name = "request_pause_ms",
+	    .about = "least time between the end of an exchange and the next request",
+	    .kind = SETTING_INT,
+	    .min = 0,
+	    .max = 10000,
+	    .preset = "0",
+	    .unit = "ms",
+	    INTO(struct bus_input, bus.request_pause_ms) },
+};
+
+/* The list form of an enum; its group form has a setting for each label. */
+static const struct setting_row label_rows[] = {
+	{ .name = "label",
+	    .about = "text that stands for the number",
+	    .kind = SETTING_TEXT,
+	    .min = 1,
+	    .max = KEY_CHARACTERS,
+	    .required = true,
+	    .check = check_printable,
+	    INTO(struct label_input, label.label) },
+	{ .name = "value",
+	    .about = "number as the registers hold it, before scale and offset",
+	    .kind = SETTING_INT,
+	    .min = INT64_MIN,
+	    .max = INT64_MAX,
+	    .required = true,
+	    INTO(struct label_input, label.number) },
+};
+
+static const struct setting_group label_group = {
+	.name = "enum", .rows = label_rows, .row_count = COUNT(label_rows), .size = sizeof(struct label_input)
+};
+
+static const struct setting_row point_rows[] = {
+	{ .name = "key",
+	    .about = "what ThingsBoard calls the value; unique in the device",
+	    .kind = SETTING_TEXT,
+	    .min = 1,
+	    .max = KEY_CHARACTERS,
+	    .required = true,
+	    .check = check_key,
+	    INTO(struct point_input, point.key) },
+	{ .name = "table",
+	    .about = "which of Modbus' four tables",
+	    .kind = SETTING_NAME,
+	    .names = table_name,
+	    .required = true,
+	    INTO(struct point_input, point.table) },
+	{ .name = "addr",
+	    .about = "zero-based address, as on the wire: register 40010 is table holding, addr 9",
+	    .kind = SETTING_INT,
+	    .min = 0,
+	    .max = 65535,
+	    .required = true,
+	    INTO(struct point_input, point.addr) },
+	{ .name = "type",
+	    .about = "what the registers or bits hold",
+	    .kind = SETTING_NAME,
+	    .names = type_name,
+	    .preset_about = "bool for coil, discrete and with bit; required else",
+	    INTO(struct point_input, point.type) },
+	{ .name = "count",
+	    .about = "how many registers, coils or discrete inputs; a string must say",
+	    .kind = SETTING_INT,
+	    .min = 1,
+	    .max = MODBUS_MAX_READ_REGISTERS,
+	    .preset_about = "what the type takes",
+	    INTO(struct point_input, point.count) },
+	{ .name = "order",
+	    .about = "order of the bytes on the wire, A the most significant",
+	    .kind = SETTING_NAME,
+	    .names = order_name,
+	    .preset = "ABCD",
+	    INTO(struct point_input, point.order) },
+	{ .name = "bit",
+	    .about = "one bit of a register, 0 the least significant",
+	    .kind = SETTING_INT,
+	    .min = 0,
+	    .max = 15,
+	    .preset_about = "the whole register",
+	    INTO(struct point_input, point.bit) },
+	{ .name = "scale",
+	    .about = "value = number in the registers * scale + offset; not 0",
+	    .kind = SETTING_NUMBER,
+	    .preset = "1",
+	    .check = check_not_zero,
+	    INTO(struct point_input, point.scale) },
+	{ .name = "offset",
+	    .about = "see scale",
+	    .kind = SETTING_NUMBER,
+	    .preset = "0",
+	    INTO(struct point_input, point.offset) },
+	{ .name = "decimals",
+	    .about = "decimals of the value as it is sent",
+	    .kind = SETTING_INT,
+	    .min = 0,
+	    .max = DECIMALS_MAX,
+	    .preset_about = "those of scale and offset, or all that a float has",
+	    INTO(struct point_input, point.decimals) },
+	{ .name = "enum",
+	    .about = "labels for numbers, sent in their place",
+	    .kind = SETTING_LABELS,
+	    .min = 1,
+	    .group = &label_group,
+	    INTO(struct point_input, labels) },
+	{ .name = "writable",
+	    .about = "may RPC or a shared attribute write it",
+	    .kind = SETTING_BOOL,
+	    .preset = "false",
+	    INTO(struct point_input, point.writable) },
+	{ .name = "min",
+	    .about = "least value that may be written",
+	    .kind = SETTING_NUMBER,
+	    .preset_about = "what the type holds",
+	    INTO(struct point_input, point.min) },
+	{ .name = "max",
+	    .about = "greatest value that may be written",
+	    .kind = SETTING_NUMBER,
+	    .preset_about = "what the type holds",
+	    INTO(struct point_input, point.max) },
+	{ .name = "shared",
+	    .about = "write the shared attribute of the same key to it",
+	    .kind = SETTING_BOOL,
+	    .preset = "false",
+	    INTO(struct point_input, point.shared) },
+	{ .name = "kind",
+	    .about = "what it is in ThingsBoard",
+	    .kind = SETTING_NAME,
+	    .names = kind_name,
+	    .preset = "telemetry",
+	    INTO(struct point_input, point.kind) },
+	{ .name = "report",
+	    .about = "send every sample, or only changes",
+	    .kind = SETTING_NAME,
+	    .names = report_name,
+	    .preset_about = "change with a deadband and for attributes, else always",
+	    INTO(struct point_input, point.report) },
+	{ .name = "deadband",
+	    .about = "least change that is one",
+	    .kind = SETTING_NUMBER,
+	    .min = 0,
+	    .max = INT64_MAX,
+	    .preset = "0",
+	    INTO(struct point_input, point.deadband) },
+	{ .name = "max_interval_ms",
+	    .about = "send it after that long even if unchanged; 0 is never",
+	    .kind = SETTING_INT,
+	    .min = 0,
+	    .max = 86400000,
+	    .preset = "0",
+	    .unit = "ms",
+	    INTO(struct point_input, point.max_interval_ms) },
+	{ .name = "period_ms",
+	    .about = "how often it is read",
+	    .kind = SETTING_INT,
+	    .min = 10,
+	    .max = 86400000,
+	    .preset_about = "the device's",
+	    .unit = "ms",
+	    INTO(struct point_input, point.period_ms) },
+	{ .name = "bus",
+	    .about = "another bus than the device's",
+	    .kind = SETTING_TEXT,
+	    .min = 1,
+	    .max = NAME_CHARACTERS,
+	    .preset_about = "the device's",
+	    INTO(struct point_input, bus) },
+	{ .name = "unit",
+	    .about = "another unit than the device's",
+	    .kind = SETTING_INT,
+	    .min = 0,
+	    .max = 255,
+	    .preset_about = "the device's",
+	    INTO(struct point_input, point.unit) },
+};
+
+static const struct setting_group point_group = { .name = "point",
+	.rows = point_rows,
+	.row_count = COUNT(point_rows),
+	.size = sizeof(struct point_input) };
+
+static const struct setting_row rpc_rows[] = {
+	{ .name = "method",
+	    .about = "what the RPC is called; unique in the device, get and set are built in",
+	    .kind = SETTING_TEXT,
+	    .min = 1,
+	    .max = METHOD_CHARACTERS,
+	    .required = true,
+	    .check = check_method,
+	    INTO(struct rpc_input, method) },
+	{ .name = "point",
+	    .about = "key of the point that it sets or gets",
+	    .kind = SETTING_TEXT,
+	    .min = 1,
+	    .max = KEY_CHARACTERS,
+	    .required = true,
+	    INTO(struct rpc_input, point) },
+	{ .name = "action",
+	    .about = "what it does",
+	    .kind = SETTING_NAME,
+	    .names = action_name,
+	    .preset_about = "set if the point is writable, else get",
+	    INTO(struct rpc_input, action) },
+};
+
+static const struct setting_group rpc_group = {
+	.name = "rpc", .rows = rpc_rows, .row_count = COUNT(rpc_rows), .size = sizeof(struct rpc_input)
+};
+
+static const struct setting_row device_rows[] = {
+	{ .name = "name",
+	    .about = "what messages call the device; unique",
+	    .kind = SETTING_TEXT,
+	    .min = 1,
+	    .max = NAME_CHARACTERS,
+	    .required = true,
+	    .check = check_printable,
+	    INTO(struct device_input, device.name) },
+	{ .name = "token",
+	    .about = "its access token in ThingsBoard; unique, secret",
+	    .kind = SETTING_TEXT,
+	    .min = 1,
+	    .max = 255,
+	    .required = true,
+	    .secret = true,
+	    .check = check_no_blanks,
+	    INTO(struct device_input, device.token) },
+	{ .name = "bus",
+	    .about = "name of the bus that its points are on",
+	    .kind = SETTING_TEXT,
+	    .min = 1,
+	    .max = NAME_CHARACTERS,
+	    .preset_about = "none; required unless every point names one",
+	    INTO(struct device_input, bus) },
+	{ .name = "unit",
+	    .about = "Modbus address: 1..247, on tcp also 0 and 255",
+	    .kind = SETTING_INT,
+	    .min = 0,
+	    .max = 255,
+	    .preset = "1",
+	    INTO(struct device_input, device.unit) },
+	{ .name = "period_ms",
+	    .about = "how often its points are read",
+	    .kind = SETTING_INT,
+	    .min = 10,
+	    .max = 86400000,
+	    .preset = "1000",
+	    .unit = "ms",
+	    INTO(struct device_input, device.period_ms) },
+	{ .name = "timeout_ms",
+	    .about = "longest wait for its replies, 0 or 10..60000",
+	    .kind = SETTING_INT,
+	    .min = 0,
+	    .max = 60000,
+	    .preset = "0",
+	    .preset_about = "0, the bus's",
+	    .unit = "ms",
+	    .check = check_device_timeout,
+	    INTO(struct device_input, device.timeout_ms) },
+	{ .name = "points",
+	    .about = "what is read and written",
+	    .kind = SETTING_LIST,
+	    .min = 1,
+	    .required = true,
+	    .group = &point_group,
+	    INTO(struct device_input, points) },
+	{ .name = "rpc",
+	    .about = "names of its own for getting and setting a point",
+	    .kind = SETTING_LIST,
+	    .group = &rpc_group,
+	    INTO(struct device_input, rpc) },
+};
+
+static const struct setting_group server_group = { .name = "server",
+	.rows = server_rows,
+	.row_count = COUNT(server_rows),
+	.size = sizeof(struct server_input) };
+
+static const struct setting_group store_group = { .name = "store",
+	.rows = store_rows,
+	.row_count = COUNT(store_rows),
+	.size = sizeof(struct store_input) };
+
+static const struct setting_group bus_group = {
+	.name = "bus", .rows = bus_rows, .row_count = COUNT(bus_rows), .size = sizeof(struct bus_input)
+};
+
+static const struct setting_group device_group = { .name = "device",
+	.rows = device_rows,
+	.row_count = COUNT(device_rows),
+	.size = sizeof(struct device_input) };
+
+static const struct setting_row root_rows[] = {
+	{ .name = "server",
+	    .about = "the ThingsBoard server",
+	    .kind = SETTING_GROUP,
+	    .required = true,
+	    .group = &server_group,
+	    INTO(struct root_input, server) },
+	{ .name = "store",
+	    .about = "where samples wait for the server",
+	    .kind = SETTING_GROUP,
+	    .group = &store_group,
+	    INTO(struct root_input, store) },
+	{ .name = "buses",
+	    .about = "serial lines and TCP connections to Modbus units",
+	    .kind = SETTING_LIST,
+	    .min = 1,
+	    .required = true,
+	    .group = &bus_group,
+	    INTO(struct root_input, buses) },
+	{ .name = "devices",
+	    .about = "devices of ThingsBoard and the points that feed them",
+	    .kind = SETTING_LIST,
+	    .min = 1,
+	    .required = true,
+	    .group = &device_group,
+	    INTO(struct root_input, devices) },
+};
+
+static const struct setting_group root_group = { .name = "gateway.conf",
+	.rows = root_rows,
+	.row_count = COUNT(root_rows),
+	.size = sizeof(struct root_input) };
+
+const struct setting_group *const schema_groups[] = { &root_group, &server_group, &store_group, &bus_group,
+	&device_group, &point_group, &rpc_group, &label_group };
+const size_t schema_group_count = COUNT(schema_groups);
+
+/* In the contract, not in this version. */
+static const struct {
+	const struct setting_group *group;
+	const char *name;
+	const char *value; /* NULL: the setting itself */
+} planned[] = {
+	{ &root_group, "gateway", NULL },
+	{ &server_group, "tls", NULL },
+	{ &store_group, "dir", NULL },
+	{ &store_group, "max_mb", NULL },
+	{ &store_group, "max_age_h", NULL },
+	{ &store_group, "flush_after_ms", NULL },
+	{ &bus_group, "type", "serial" },
+	{ &point_group, "type", "int8" },
+	{ &point_group, "type", "uint8" },
+	{ &point_group, "type", "float16" },
+	{ &point_group, "type", "bcd16" },
+	{ &point_group, "type", "bcd32" },
+};
+
+bool
+schema_is_planned(const struct setting_group *group, const char *name, const char *value)
+{
+	for (size_t i = 0; i < COUNT(planned); i++)
+		if (planned[i].group == group && strcmp(planned[i].name, name) == 0 &&
+		    (value ? planned[i].value && strcmp(planned[i].value, value) == 0 : !planned[i].value))
+			return true;
+	return false;
+}
+
+bool
+schema_belongs(const struct setting_row *row, unsigned variant)
+{
+	return row->only == 0 || (row->only & variant) != 0;
+}
+
+const struct setting_row *
+schema_find(const struct setting_group *group, const char *name, unsigned variant)
+{
+	const struct setting_row *other = NULL;
+
+	for (size_t i = 0; i < group->row_count; i++) {
+		const struct setting_row *row = &group->rows[i];
+
+		if (strcmp(row->name, name) != 0)
+			continue;
+		if (schema_belongs(row, variant))
+			return row;
+		other = row;
+	}
+	return other;
+}
+
+uint64_t
+schema_bit(const struct setting_group *group, const struct setting_row *row)
+{
+	assert(row >= group->rows && row < group->rows + group->row_count && group->row_count <= 64);
+	return UINT64_C(1) << (row - group->rows);
+}
+
+int
+schema_name_find(const struct setting_row *row, const char *name)
+{
+	for (int i = 0; row->names(i); i++)
+		if (strcmp(row->names(i), name) == 0)
+			return i;
+	return -1;
+}
+
+/* How many letters must be changed, added, left out or swapped with their neighbour to make one name of the
+ * other. */
+static size_t
+distance(const char *a, const char *b)
+{
+	enum { LONGEST = 32 };
+	size_t rows[3][LONGEST + 1];
+	size_t a_length = strlen(a), b_length = strlen(b);
+	size_t *before = rows[0], *last = rows[1], *now = rows[2];
+
+	if (a_length > LONGEST || b_length > LONGEST)
+		return LONGEST;
+	for (size_t j = 0; j <= b_length; j++)
+		last[j] = j;
+	for (size_t i = 1; i <= a_length; i++) {
+		size_t *spare = before;
+
+		now[0] = i;
+		for (size_t j = 1; j <= b_length; j++) {
+			size_t cost = last[j - 1] +
+				      (tolower((unsigned char)a[i - 1]) != tolower((unsigned char)b[j - 1]));
+
+			cost = last[j] + 1 < cost ? last[j] + 1 : cost;
+			cost = now[j - 1] + 1 < cost ? now[j - 1] + 1 : cost;
+			if (i > 1 && j > 1 && a[i - 1] == b[j - 2] && a[i - 2] == b[j - 1] &&
+			    before[j - 2] + 1 < cost)
+				cost = before[j - 2] + 1;
+			now[j] = cost;
+		}
+		before = last;
+		last = now;
+		now = spare;
+	}
+	return last[b_length];
+}
+
+const char *
+schema_nearest(const struct setting_group *group, const char *name, unsigned variant)
+{
+	const char *nearest = NULL;
+	size_t least = SIZE_MAX;
+
+	for (size_t i = 0; i < group->row_count; i++) {
+		const struct setting_row *row = &group->rows[i];
+		size_t shorter = strlen(row->name) < strlen(name) ? strlen(row->name) : strlen(name);
+		size_t far = distance(row->name, name);
+
+		/* "timeout" and "timeout_ms", "address" and "addr" */
+		if (shorter >= 3 && strncasecmp(row->name, name, shorter) == 0)
+			far = far < 1 ? far : 1;
+		if (schema_belongs(row, variant) && far < least && far <= 1 + shorter / 4 && far < shorter) {
+			nearest = row->name;
+			least = far;
+		}
+	}
+	return nearest;
+}
+
+/* Appends; what does not fit is left out. */
+static void __attribute__((format(printf, 3, 4))) append(char *text, size_t size, const char *format, ...)
+{
+	size_t used = strlen(text);
+	va_list args;
+
+	va_start(args, format);
+	vsnprintf(text + used, size - used, format, args);
+	va_end(args);
+}
+
+const char *
+schema_allowed(const struct setting_row *row, char *text, size_t size)
+{
+	text[0] = '\0';
+	switch (row->kind) {
+	case SETTING_BOOL:
+		append(text, size, "true, false");
+		break;
+	case SETTING_NAME:
+		for (int i = 0; row->names(i); i++)
+			append(text, size, "%s%s", i > 0 ? ", " : "", row->names(i));
+		break;
+	case SETTING_INT:
+		for (const int *choice = row->choices; choice && *choice; choice++)
+			append(text, size, "%s%d", choice > row->choices ? ", " : "", *choice);
+		if (!row->choices && row->min == INT64_MIN)
+			append(text, size, "-2^63..2^63-1");
+		else if (!row->choices)
+			append(text, size, "%lld..%lld", (long long)row->min, (long long)row->max);
+		break;
+	case SETTING_NUMBER:
+		if (row->max == INT64_MAX)
+			append(text, size, "%lld or more", (long long)row->min);
+		break;
+	case SETTING_TEXT:
+		append(text, size, "%lld..%lld characters", (long long)row->min, (long long)row->max);
+		break;
+	case SETTING_GROUP:
+	case SETTING_LIST:
+	case SETTING_LABELS:
+		break;
+	}
+	return text;
+}
+
+/* What a value of the row is called, without article. */
+static const char *
+kind_text(const struct setting_row *row)
+{
+	static const char *const texts[] = {
+		[SETTING_BOOL] = "true or false",
+		[SETTING_INT] = "whole number",
+		[SETTING_NUMBER] = "number",
+		[SETTING_TEXT] = "text of",
+		[SETTING_NAME] = "one of",
+		[SETTING_GROUP] = "group { ... }",
+		[SETTING_LIST] = "list ( { ... }, ... )",
+		[SETTING_LABELS] = "group { label = number; ... }",
+	};
+
+	return row->choices ? row->choices[1] ? "one of" : "only" : texts[row->kind];
+}
+
+const char *
+schema_wanted(const struct setting_row *row, char *text, size_t size)
+{
+	bool article = row->kind != SETTING_BOOL && row->kind != SETTING_NAME && !row->choices;
+	char allowed[SCHEMA_TEXT_SIZE];
+
+	schema_allowed(row, allowed, sizeof(allowed));
+	text[0] = '\0';
+	append(text, size, "%s%s", article ? "a " : "", kind_text(row));
+	if (row->kind != SETTING_BOOL && allowed[0] && row->min != INT64_MIN)
+		append(text, size, " %s", allowed);
+	return text;
+}
+
+const char *
+schema_manual(const struct setting_row *row, char *text, size_t size)
+{
+	const char *preset = row->preset_about ? row->preset_about : row->preset;
+	char wanted[SCHEMA_TEXT_SIZE];
+
+	schema_wanted(row, wanted, sizeof(wanted));
+	text[0] = '\0';
+	append(text, size, "%s", strncmp(wanted, "a ", 2) == 0 ? wanted + 2 : wanted);
+	text[0] = (char)toupper((unsigned char)text[0]);
+	if (row->unit)
+		append(text, size, " %s", row->unit);
+	append(text, size, "; %s%s.",
+	    row->required ? "required"
+	    : preset	  ? "default "
+			  : "optional",
+	    row->required || !preset ? "" : preset);
+	return text;
+}

@@ -1,0 +1,175 @@
+/* The table of settings: a row for each name that gateway.conf may hold, with its kind, range, default and
+ * check. The reader reads by it, its messages are printed from it, and a test holds gateway.conf(5) against
+ * it.
+ *
+ * A group of the file is read into a struct xxx_input; a row knows where its value goes.
+ */
+#ifndef CONF_SCHEMA_H
+#define CONF_SCHEMA_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "model/settings.h"
+
+struct config_setting_t;
+
+/* What every input begins with: the group in the file and which of its rows were given, a bit each, and
+ * rightly so. */
+struct node {
+	const struct config_setting_t *setting;
+	uint64_t given;
+	uint64_t valid;
+};
+
+/* The groups of a list, one after the other: count structs of the size that the row's group says. */
+struct items {
+	void *items;
+	size_t count;
+};
+
+/* Texts in the inputs belong to libconfig. Members that no row fills are filled by verify.c. */
+struct server_input {
+	struct node node;
+	struct server_settings server;
+};
+
+struct store_input {
+	struct node node;
+	struct store_settings store;
+};
+
+struct bus_input {
+	struct node node;
+	struct bus bus;
+};
+
+struct label_input {
+	struct node node;
+	struct enum_label label;
+};
+
+struct point_input {
+	struct node node;
+	struct point point;
+	const char *bus;		   /* name; NULL: that of the device */
+	const struct bus_input *bus_input; /* what it stands for; NULL if there is no such bus */
+	struct items labels;		   /* struct label_input */
+};
+
+struct rpc_input {
+	struct node node;
+	const char *method;
+	const char *point; /* key */
+	enum rpc_action action;
+	size_t point_at; /* in the device's points */
+};
+
+struct device_input {
+	struct node node;
+	struct device device;
+	const char *bus; /* name */
+	const struct bus_input *bus_input;
+	struct items points; /* struct point_input */
+	struct items rpc;    /* struct rpc_input */
+};
+
+struct root_input {
+	struct node node;
+	struct server_input server;
+	struct store_input store;
+	struct items buses;   /* struct bus_input */
+	struct items devices; /* struct device_input */
+};
+
+enum setting_kind {
+	SETTING_BOOL,	/* into a bool */
+	SETTING_INT,	/* min..max, or one of choices, into an int or int64_t */
+	SETTING_NUMBER, /* min..max if they differ, finite, into a double */
+	SETTING_TEXT,	/* of min..max characters, into a const char * */
+	SETTING_NAME,	/* one of names, its index into an enum */
+	SETTING_GROUP,	/* into its input, which is part of this one */
+	SETTING_LIST,	/* of min groups or more, into struct items */
+	SETTING_LABELS, /* { label = number; ... } or a list of groups, into struct items */
+};
+
+/* A value that is of the kind and in the range of its row, for the row's own check. */
+union setting_value {
+	int64_t integer;
+	double number;
+	const char *text;
+};
+
+/* Returns NULL if the value is right, or what is wrong with it and what is allowed: "is ..., ...". */
+typedef const char *setting_check(union setting_value value);
+
+/* The name of a number, counting from 0; NULL beyond the last. */
+typedef const char *setting_names(int number);
+
+struct setting_group;
+
+struct setting_row {
+	const char *name;
+	const char *about; /* one line for people */
+	enum setting_kind kind;
+	int64_t min;
+	int64_t max;
+	const int *choices;	  /* SETTING_INT: all that is allowed, ended by 0 */
+	setting_names *names;	  /* SETTING_NAME */
+	const char *preset;	  /* the default as the file would have it; NULL: nothing, or zero */
+	const char *preset_about; /* in words, where the default depends on other settings */
+	const char *unit;	  /* ms, s, ... */
+	size_t offset;		  /* into the input of its group */
+	size_t size;
+	const struct setting_group *group; /* SETTING_GROUP, SETTING_LIST, SETTING_LABELS */
+	setting_check *check;
+	unsigned only; /* belongs only to these variants of the group, a bit each; 0 = to all */
+	bool required;
+	bool secret;  /* its value is never printed */
+	bool selects; /* SETTING_NAME: its value is the variant of the group */
+};
+
+struct setting_group {
+	const char *name; /* for people: "bus" */
+	const struct setting_row *rows;
+	size_t row_count; /* up to 64, the bits of a node */
+	size_t size;	  /* of its input */
+};
+
+/* Every group; the first is the file itself. */
+extern const struct setting_group *const schema_groups[];
+extern const size_t schema_group_count;
+
+#define schema_root (schema_groups[0])
+
+/* A name, or a value of a name, that the contract of gateway.conf has and this version does not. */
+bool schema_is_planned(const struct setting_group *group, const char *name, const char *value);
+
+/* The row called `name` for a variant of the group (a bit; 0 = not known), or NULL. A row of another variant
+ * is found if there is none of this one. */
+const struct setting_row *schema_find(const struct setting_group *group, const char *name, unsigned variant);
+
+/* Does the row belong to that variant? */
+bool schema_belongs(const struct setting_row *row, unsigned variant);
+
+/* Where the bits of a row are in its node. */
+uint64_t schema_bit(const struct setting_group *group, const struct setting_row *row);
+
+/* The value of an enumeration's name, or -1. */
+int schema_name_find(const struct setting_row *row, const char *name);
+
+/* The name that a mistyped one was probably meant to be, or NULL. */
+const char *schema_nearest(const struct setting_group *group, const char *name, unsigned variant);
+
+/* All of these write at most `size` bytes, always terminated, and return `text`.
+ * allowed  "10..60000", "rtu, tcp, rtu-over-tcp"
+ * wanted   "a whole number 10..60000", "one of rtu, tcp, rtu-over-tcp"
+ * manual   "Whole number 10..60000 ms; default 1000." - how gateway.conf(5) must say it
+ */
+#define SCHEMA_TEXT_SIZE 512
+const char *schema_allowed(const struct setting_row *row, char *text, size_t size);
+const char *schema_wanted(const struct setting_row *row, char *text, size_t size);
+const char *schema_manual(const struct setting_row *row, char *text, size_t size);
+
+#endif
