@@ -1,0 +1,118 @@
+#include "sim/journal.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/control.h"
+
+int
+journal_init(struct journal *journal)
+{
+	*journal = (struct journal){ .entries = calloc(JOURNAL_ENTRIES, sizeof(struct entry)) };
+	return journal->entries ? 0 : -ENOMEM;
+}
+
+static void
+entry_done(struct entry *entry)
+{
+	free((void *)(uintptr_t)entry->request.data); /* const for all others */
+	entry->request.data = NULL;
+}
+
+void
+journal_done(struct journal *journal)
+{
+	for (size_t i = 0; journal->entries && i < JOURNAL_ENTRIES; i++)
+		entry_done(&journal->entries[i]);
+	free(journal->entries);
+}
+
+static struct json_object *
+outcome_json(const struct entry *entry)
+{
+	char text[64];
+
+	switch (entry->outcome) {
+	case OUTCOME_REPLY:
+		return json_object_new_string("reply");
+	case OUTCOME_EXCEPTION:
+		snprintf(text, sizeof(text), "exception %u", (unsigned)entry->request.exception);
+		return json_object_new_string(text);
+	case OUTCOME_FAULT:
+		snprintf(text, sizeof(text), "fault %s", entry->fault);
+		return json_object_new_string(text);
+	case OUTCOME_SILENCE:
+		break;
+	}
+	return json_object_new_string("silence");
+}
+
+static void
+add_int(struct json_object *object, const char *name, int64_t value)
+{
+	json_object_object_add(object, name, json_object_new_int64(value));
+}
+
+static struct json_object *
+entry_json(const struct entry *entry, const char *event)
+{
+	struct json_object *object = json_object_new_object();
+	const struct request *request = &entry->request;
+	struct json_object *values;
+
+	json_object_object_add(object, "event", json_object_new_string(event));
+	add_int(object, "at_us", entry->at_us);
+	add_int(object, "at", entry->at_unix_ms);
+	add_int(object, "bus", entry->bus);
+	add_int(object, "unit", entry->unit);
+	add_int(object, "function", request->function);
+	if (request->addressed) {
+		add_int(object, "addr", request->addr);
+		add_int(object, "count", request->count);
+	}
+	if (request->addressed && request->function == 23) {
+		add_int(object, "read_addr", request->read_addr);
+		add_int(object, "read_count", request->read_count);
+	}
+	if (request->writes) {
+		values = json_object_new_array();
+		for (unsigned i = 0; request->data && i < request_value_count(request); i++)
+			json_object_array_add(values, json_object_new_int(request_value(request, i)));
+		json_object_object_add(object, "values", values);
+		json_object_object_add(object, "executed", json_object_new_boolean(entry->executed));
+	}
+	json_object_object_add(object, "outcome", outcome_json(entry));
+	return object;
+}
+
+void
+journal_add(struct journal *journal, const struct entry *entry)
+{
+	struct entry *kept = &journal->entries[journal->total++ % JOURNAL_ENTRIES];
+	size_t length = request_data_length(&entry->request);
+	uint8_t *data = length ? malloc(length) : NULL;
+
+	entry_done(kept);
+	*kept = *entry;
+	if (data)
+		memcpy(data, entry->request.data, length);
+	kept->request.data = data;
+	if (journal->emit)
+		control_emit(entry_json(kept, "request"));
+	if (entry->request.writes)
+		control_emit(entry_json(kept, "write"));
+}
+
+struct json_object *
+journal_last(const struct journal *journal, uint64_t count)
+{
+	struct json_object *array = json_object_new_array();
+	uint64_t held = journal->total < JOURNAL_ENTRIES ? journal->total : JOURNAL_ENTRIES;
+
+	for (uint64_t i = count < held ? count : held; i > 0; i--)
+		json_object_array_add(
+		    array, entry_json(&journal->entries[(journal->total - i) % JOURNAL_ENTRIES], "request"));
+	return array;
+}

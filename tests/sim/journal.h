@@ -1,0 +1,40 @@
+/* What was asked of the simulator, when, and what it did: the last 10,000 requests, and events as they
+ * happen. */
+#ifndef SIM_JOURNAL_H
+#define SIM_JOURNAL_H
+
+#include <json-c/json.h>
+
+#include "sim/server.h"
+
+#define JOURNAL_ENTRIES 10000
+
+enum outcome { OUTCOME_SILENCE, OUTCOME_REPLY, OUTCOME_EXCEPTION, OUTCOME_FAULT };
+
+struct entry {
+	int64_t at_us; /* CLOCK_MONOTONIC, first byte of the request */
+	int64_t at_unix_ms;
+	unsigned bus;
+	uint8_t unit;
+	enum outcome outcome;
+	const char *fault;	/* its name, with OUTCOME_FAULT */
+	bool executed;		/* a write that was done, whatever became of the reply */
+	struct request request; /* its data are the journal's own copy */
+};
+
+struct journal {
+	bool emit; /* every request is an event, not only writes */
+	uint64_t total;
+	struct entry *entries;
+};
+
+int journal_init(struct journal *journal);
+void journal_done(struct journal *journal);
+
+/* Copies the entry, with the data that its request points to. */
+void journal_add(struct journal *journal, const struct entry *entry);
+
+/* The last `count` requests, oldest first. The caller owns the array. */
+struct json_object *journal_last(const struct journal *journal, uint64_t count);
+
+#endif
