@@ -36,6 +36,9 @@ struct plan {
 int plan_build(const struct settings *settings, const struct bus *bus, struct plan *ret);
 void plan_done(struct plan *plan);
 
+/* How long a request for the point is waited for: what its device says, else what its bus says. */
+int plan_timeout_ms(const struct point *point);
+
 /* Requests per second that the plan asks for. */
 double plan_rate(const struct plan *plan);
 

@@ -1,0 +1,837 @@
+#include "field/bus.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "base/fifo.h"
+#include "base/log.h"
+#include "field/port.h"
+#include "field/schedule.h"
+#include "model/codec.h"
+
+#define STACK_BYTES         (256 * 1024) /* of which some 16 KiB are ever touched */
+#define REOPEN_SERIAL_MS    1000
+#define REOPEN_TCP_MIN_MS   250
+#define REOPEN_TCP_MAX_MS   5000
+/* A connection that was just lost may be back at once: a command waits so long for it before it is told "offline". */
+#define OPEN_GRACE_US       300000
+#define LOAD_WINDOW_US      10000000
+#define LOAD_MISSED_PERCENT 5 /* of the polls in a window: more is called overload, one slow reply is not */
+#define KEYS_TOLD           3
+
+struct load {
+	int64_t since_us;
+	uint64_t polls;
+	uint64_t missed;
+	bool told;
+};
+
+struct bus_worker {
+	const struct bus *bus;
+	struct link *link;
+	struct sample_sink samples;
+	struct outcome_sink outcomes;
+	struct schedule schedule;
+	pthread_t thread;
+	bool running; /* the thread is to be joined */
+	bool stopping;
+
+	struct fifo *stop;     /* one byte: end */
+	struct fifo *commands; /* struct command */
+	struct command pending[BUS_COMMANDS_MAX]; /* taken, in order, not executed */
+	size_t pending_count;
+
+	bool open;
+	bool fruitful;      /* a valid frame came since it was opened */
+	bool trouble_told;  /* the log says that the bus cannot be opened */
+	int error;          /* errno of the last failure to open, 0 after success */
+	int back_off_ms;
+	int64_t open_at_us; /* not opened before; while closed */
+	int64_t closed_us;
+
+	struct load load;
+	struct sample *batch; /* room for the samples of the largest request */
+	uint64_t samples_refused;
+	bool samples_told;
+	uint64_t outcomes_refused;
+};
+
+/* --- words --- */
+
+static const char *const table_words[][2] = {
+	[TABLE_COIL] = { "coil", "coils" },
+	[TABLE_DISCRETE] = { "discrete input", "discrete inputs" },
+	[TABLE_INPUT] = { "input register", "input registers" },
+	[TABLE_HOLDING] = { "holding register", "holding registers" },
+};
+
+/* "500 ms", "12 s", "2 min 3 s", "5 h 7 min" */
+static const char *
+duration_text(int64_t us, char *text, size_t size)
+{
+	long long s = us / 1000000;
+
+	if (s < 1)
+		snprintf(text, size, "%lld ms", (long long)us / 1000);
+	else if (s < 60)
+		snprintf(text, size, "%lld s", s);
+	else if (s < 3600)
+		snprintf(text, size, "%lld min %lld s", s / 60, s % 60);
+	else
+		snprintf(text, size, "%lld h %lld min", s / 3600, s / 60 % 60);
+	return text;
+}
+
+/* "input registers 0..9 (temperature, pressure, ...)" */
+static const char *
+request_text(const struct poll_request *request, char *text, size_t size)
+{
+	int used;
+
+	if (request->count == 1)
+		used = snprintf(text, size, "%s %d (", table_words[request->table][0], request->addr);
+	else
+		used = snprintf(text, size, "%s %d..%d (", table_words[request->table][1], request->addr,
+		    request->addr + request->count - 1);
+	for (size_t i = 0; i < request->item_count && used >= 0 && (size_t)used < size; i++) {
+		if (i == KEYS_TOLD) {
+			used += snprintf(text + used, size - (size_t)used, ", ...");
+			break;
+		}
+		used += snprintf(
+		    text + used, size - (size_t)used, "%s%.60s", i > 0 ? ", " : "", request->items[i].point->key);
+	}
+	if (used >= 0 && (size_t)used < size)
+		snprintf(text + used, size - (size_t)used, ")");
+	return text;
+}
+
+static void
+log_unit(const struct bus_worker *worker, const struct poll_unit *unit, enum unit_change change, int error, int timeout_ms,
+    int64_t away_us)
+{
+	const char *bus = worker->bus->name;
+	char text[64];
+
+	if (change == UNIT_BACK) {
+		log_notice("bus %s unit %d: answers again after %s", bus, unit->state.id,
+		    duration_text(away_us, text, sizeof(text)));
+		return;
+	}
+	if (change != UNIT_LOST)
+		return;
+	if (error == -ETIMEDOUT)
+		snprintf(text, sizeof(text), "timeout after %d ms", timeout_ms);
+	else if (error > 0)
+		snprintf(text, sizeof(text), "exception %d: %s", error, pdu_exception_text(error));
+	else if (error == -EBADMSG)
+		snprintf(text, sizeof(text), "broken or foreign replies");
+	else if (error == -EBUSY)
+		snprintf(text, sizeof(text), "the line is never quiet");
+	else
+		snprintf(text, sizeof(text), "%.60s", strerror(-error));
+	log_warning("bus %s unit %d: no answer (%s), asked again every %d..%d s", bus, unit->state.id, text,
+	    UNIT_PAUSE_MIN_MS / 1000, UNIT_PAUSE_MAX_MS / 1000);
+}
+
+/* --- the line --- */
+
+/* When the line is needed next: not before the first poll is due. */
+static int64_t
+next_needed_us(const struct bus_worker *worker)
+{
+	int64_t due_us;
+
+	return schedule_next(&worker->schedule, &due_us) ? due_us : CLOCK_NEVER;
+}
+
+static void
+back_off(struct bus_worker *worker)
+{
+	if (worker->bus->type == BUS_RTU)
+		worker->back_off_ms = REOPEN_SERIAL_MS;
+	else
+		worker->back_off_ms = worker->back_off_ms ? worker->back_off_ms * 2 : REOPEN_TCP_MIN_MS;
+	if (worker->back_off_ms > REOPEN_TCP_MAX_MS)
+		worker->back_off_ms = REOPEN_TCP_MAX_MS;
+	worker->open_at_us = clock_mono_us() + (int64_t)worker->back_off_ms * 1000;
+}
+
+static void
+tell_trouble(struct bus_worker *worker, const char *what)
+{
+	int worst_ms = worker->bus->type == BUS_RTU ? REOPEN_SERIAL_MS : REOPEN_TCP_MAX_MS;
+
+	if (!worker->trouble_told)
+		log_warning("bus %s: %s, trying again every %s%d s", worker->bus->name, what,
+		    worker->bus->type == BUS_RTU ? "" : "0.25..", worst_ms / 1000);
+	worker->trouble_told = true;
+}
+
+static void
+tell_well(struct bus_worker *worker)
+{
+	if (worker->trouble_told)
+		log_notice("bus %s: open again", worker->bus->name);
+	worker->trouble_told = false;
+}
+
+/* Close the line. Without an error it is opened again when it is needed; with one at once, unless nothing good came from it
+ * since it was opened: then it is as if it could not be opened. */
+static void
+close_line(struct bus_worker *worker, int error)
+{
+	worker->link->ops->close(worker->link);
+	worker->open = false;
+	worker->closed_us = clock_mono_us();
+	worker->open_at_us = error == 0 ? next_needed_us(worker) : worker->closed_us;
+	if (error == 0 || worker->fruitful)
+		return;
+	worker->error = -error;
+	back_off(worker);
+	tell_trouble(worker, strerror(-error));
+}
+
+/* The first valid frame since the line was opened. */
+static void
+note_fruit(struct bus_worker *worker)
+{
+	worker->fruitful = true;
+	worker->back_off_ms = 0;
+	tell_well(worker);
+}
+
+static void
+note_open(struct bus_worker *worker)
+{
+	worker->open = true;
+	worker->fruitful = false;
+	worker->error = 0;
+	schedule_opened(&worker->schedule, clock_mono_us());
+	/* A serial port that opens is there. A server that takes a connection may drop it at once: wait for a frame. */
+	if (worker->bus->type == BUS_RTU)
+		tell_well(worker);
+}
+
+/* --- outcomes --- */
+
+static void
+finish_command(struct bus_worker *worker, size_t index, struct outcome *outcome)
+{
+	struct command *command = &worker->pending[index];
+
+	outcome->point = command->point;
+	outcome->tag = command->tag;
+	if (worker->outcomes.push(worker->outcomes.ctx, outcome) != 0) {
+		value_done(&outcome->value);
+		if (worker->outcomes_refused++ == 0)
+			log_error("bus %s: the outcome of a command found no room and is lost", worker->bus->name);
+	}
+	value_done(&command->value);
+	worker->pending_count--;
+	memmove(command, command + 1, (worker->pending_count - index) * sizeof(*command));
+}
+
+static void
+refuse_pending(struct bus_worker *worker, enum outcome_status status, int error)
+{
+	while (worker->pending_count > 0) {
+		struct outcome outcome = { .status = status, .error = error };
+
+		finish_command(worker, 0, &outcome);
+	}
+}
+
+static void
+take_commands(struct bus_worker *worker)
+{
+	worker->pending_count += fifo_pop(
+	    worker->commands, worker->pending + worker->pending_count, BUS_COMMANDS_MAX - worker->pending_count);
+}
+
+static void
+drop_expired(struct bus_worker *worker)
+{
+	int64_t now_ms = clock_mono_ms();
+
+	for (size_t i = 0; i < worker->pending_count;) {
+		struct outcome outcome = { .status = OUTCOME_EXPIRED };
+
+		if (now_ms > worker->pending[i].expires_mono_ms)
+			finish_command(worker, i, &outcome);
+		else
+			i++;
+	}
+}
+
+/* --- asking --- */
+
+/* Replies that came too late belong to a unit that may be out of step. */
+static void
+note_stale(struct bus_worker *worker, const struct link_report *report)
+{
+	for (int i = 0; i < report->stale_count; i++) {
+		struct poll_unit *unit = schedule_unit(&worker->schedule, report->stale_units[i]);
+		enum unit_change change;
+
+		if (!unit)
+			continue;
+		change = schedule_unit_stale(&worker->schedule, unit, clock_mono_us());
+		log_unit(worker, unit, change, -EBADMSG, 0, 0);
+		if (!unit->late_told && unit->state.failures > 0)
+			log_warning("bus %s unit %d: answers after its timeout, a longer timeout_ms would help",
+			    worker->bus->name, unit->state.id);
+		unit->late_told = unit->late_told || unit->state.failures > 0;
+	}
+}
+
+static void
+count_outcome(struct unit_counters *counters, int error)
+{
+	counters->requests++;
+	if (error == 0)
+		counters->answers++;
+	else if (error > 0)
+		counters->exceptions++;
+	else if (error == -ETIMEDOUT)
+		counters->timeouts++;
+	else if (error == -EBADMSG)
+		counters->bad_frames++;
+}
+
+static bool
+is_gateways(int exception)
+{
+	return exception == PDU_GATEWAY_NO_PATH || exception == PDU_GATEWAY_NO_ANSWER;
+}
+
+/* Did the unit fail? It did not if the line did, except that a connection which breaks on a request is the unit's doing. */
+static bool
+is_units_failure(const struct bus_worker *worker, int error, bool sent)
+{
+	return error == -ETIMEDOUT || error == -EBADMSG || error == -EBUSY || is_gateways(error) ||
+	       (error < 0 && sent && worker->bus->type != BUS_RTU);
+}
+
+/* What the outcome of a request says about its unit. */
+static void
+judge_unit(struct bus_worker *worker, struct poll_unit *unit, struct poll_request *poll, int error, int timeout_ms,
+    const struct link_report *report)
+{
+	int64_t now_us = clock_mono_us();
+	enum unit_change change = UNIT_SAME;
+	int64_t away_us = 0;
+
+	if (is_units_failure(worker, error, report->sent))
+		change = schedule_unit_failed(&worker->schedule, unit, poll, report->asked_mono_us, now_us,
+		    report->sent && error < 0);
+	else if (error >= 0)
+		change = schedule_unit_answered(&worker->schedule, unit, report->asked_mono_us, now_us, &away_us);
+	log_unit(worker, unit, change, error, timeout_ms, away_us);
+}
+
+/* What it says about the line. */
+static void
+judge_line(struct bus_worker *worker, int error, const struct link_report *report)
+{
+	if (error >= 0) {
+		note_fruit(worker);
+	} else if (report->closed) {
+		worker->fruitful = true; /* it was closed to get in step again, which is no reason to wait */
+		close_line(worker, 0);
+	} else if (error == -ENOTCONN) {
+		close_line(worker, -ECONNRESET);
+	} else if (error != -ETIMEDOUT && error != -EBADMSG && error != -EBUSY && error != -EINVAL) {
+		close_line(worker, error);
+	}
+}
+
+static void note_missed(struct bus_worker *worker, uint64_t missed);
+
+/* Make one request and let everybody know what came of it but the one who asked.
+ * poll  what is polled, or NULL for a command
+ * Returns what exchange() does; after -ENOTCONN and -ECANCELED with nothing sent it is as if it had not been called. */
+static int
+ask(struct bus_worker *worker, struct poll_unit *unit, struct poll_request *poll, const struct pdu_request *request,
+    int timeout_ms, uint16_t *cells, struct link_report *report)
+{
+	int error = worker->link->ops->exchange(worker->link, request, timeout_ms, cells, report);
+
+	if (error == -ECANCELED)
+		return error;
+	if (error != -ENOTCONN) {
+		count_outcome(&unit->state.counters, error);
+		if (poll)
+			note_missed(worker, schedule_advance(&worker->schedule, poll, report->asked_mono_us));
+		judge_unit(worker, unit, poll, error, timeout_ms, report);
+	}
+	note_stale(worker, report);
+	judge_line(worker, error, report);
+	return error;
+}
+
+/* --- polls --- */
+
+/* One poll is made, and `missed` were left out before it. Judged over windows; a bus is fine or overloaded, and each change
+ * is said once. */
+static void
+note_missed(struct bus_worker *worker, uint64_t missed)
+{
+	struct load *load = &worker->load;
+	int64_t now_us = clock_mono_us();
+
+	load->polls++;
+	load->missed += missed;
+	if (now_us - load->since_us < LOAD_WINDOW_US)
+		return;
+	if (!load->told && load->missed * 100 > (load->polls + load->missed) * LOAD_MISSED_PERCENT) {
+		log_warning("bus %s: cannot keep its periods: %llu polls missed in %lld s", worker->bus->name,
+		    (unsigned long long)load->missed, (long long)(now_us - load->since_us) / 1000000);
+		load->told = true;
+	} else if (load->told && load->missed == 0) {
+		log_notice("bus %s: keeps its periods again", worker->bus->name);
+		load->told = false;
+	}
+	*load = (struct load){ .since_us = now_us, .told = load->told };
+}
+
+static void
+note_decoded(struct bus_worker *worker, struct schedule_item *item, int error)
+{
+	const struct point *point = item->point;
+
+	if ((error != 0) == item->undecodable)
+		return;
+	item->undecodable = error != 0;
+	if (error != 0)
+		log_warning("bus %s unit %d: %s %d (%s): %s", worker->bus->name, point->unit, table_words[point->table][0],
+		    point->addr, point->key,
+		    error == -ERANGE ? "not a finite number" : error == -EILSEQ ? "not a valid text" : strerror(-error));
+	else
+		log_notice("bus %s unit %d: %s %d (%s): a value again", worker->bus->name, point->unit,
+		    table_words[point->table][0], point->addr, point->key);
+}
+
+static void
+push_samples(struct bus_worker *worker, size_t count)
+{
+	size_t taken = count > 0 ? worker->samples.push(worker->samples.ctx, worker->batch, count) : 0;
+
+	for (size_t i = taken; i < count; i++)
+		value_done(&worker->batch[i].value);
+	worker->samples_refused += count - taken;
+	if (taken < count && !worker->samples_told)
+		log_warning("bus %s: samples find no room and are dropped", worker->bus->name);
+	else if (taken == count && count > 0 && worker->samples_told)
+		log_notice("bus %s: samples find room again, %llu were dropped", worker->bus->name,
+		    (unsigned long long)worker->samples_refused);
+	if (count > 0)
+		worker->samples_told = taken < count;
+}
+
+/* Hand up the items of a reply whose time has come. */
+static void
+deliver(struct bus_worker *worker, struct poll_request *poll, const uint16_t *cells, const struct link_report *report)
+{
+	size_t count = 0;
+
+	for (size_t i = 0; i < poll->item_count; i++) {
+		struct schedule_item *item = &poll->items[i];
+		struct sample *sample = &worker->batch[count];
+		int error;
+
+		if (!schedule_deliver(item, report->asked_mono_us))
+			continue;
+		*sample = (struct sample){
+			.point = item->point,
+			.taken_mono_ms = report->done_mono_us / 1000,
+			.taken_unix_ms = report->done_unix_ms,
+		};
+		error = codec_decode(item->point, cells + (item->point->addr - poll->addr), &sample->value);
+		note_decoded(worker, item, error);
+		if (error == 0)
+			count++;
+	}
+	push_samples(worker, count);
+}
+
+static void
+note_accepted(struct bus_worker *worker, struct poll_request *poll)
+{
+	int before = schedule_accepted(&worker->schedule, poll, clock_mono_us());
+	char text[320];
+
+	if (before != 0)
+		log_notice("bus %s unit %d: %s: answered again", worker->bus->name, poll->unit->state.id,
+		    request_text(poll, text, sizeof(text)));
+}
+
+static void
+note_refused(struct bus_worker *worker, struct poll_request *poll, int exception)
+{
+	bool news = poll->exception != exception;
+	bool parted = schedule_refused(&worker->schedule, poll, exception, clock_mono_us());
+	char text[320];
+
+	if (news)
+		log_warning("bus %s unit %d: %s: exception %d (%s)%s", worker->bus->name, poll->unit->state.id,
+		    request_text(poll, text, sizeof(text)), exception, pdu_exception_text(exception),
+		    parted ? ", its points are asked for one by one" : "");
+}
+
+static bool
+run_poll(struct bus_worker *worker)
+{
+	uint16_t cells[MODBUS_MAX_READ_BITS];
+	struct link_report report;
+	struct pdu_request request;
+	int64_t due_us;
+	struct poll_request *poll = schedule_next(&worker->schedule, &due_us);
+	int error;
+
+	if (!poll || due_us > clock_mono_us())
+		return false;
+	request = pdu_read(poll->table, poll->unit->state.id, poll->addr, poll->count);
+	error = ask(worker, poll->unit, poll, &request, poll->timeout_ms, cells, &report);
+	if (error == 0) {
+		deliver(worker, poll, cells, &report);
+		note_accepted(worker, poll);
+	} else if (error > 0 && !is_gateways(error)) {
+		note_refused(worker, poll, error);
+	}
+	return true;
+}
+
+/* --- commands --- */
+
+static int
+ask_command(struct bus_worker *worker, const struct command *command, const struct pdu_request *request, uint16_t *cells,
+    struct link_report *report)
+{
+	return ask(worker, schedule_unit(&worker->schedule, command->point->unit), NULL, request,
+	    plan_timeout_ms(command->point), cells, report);
+}
+
+static int
+command_read(struct bus_worker *worker, const struct command *command, uint16_t *cells, struct link_report *report)
+{
+	const struct point *point = command->point;
+	struct pdu_request request = pdu_read(point->table, point->unit, point->addr, point->count);
+
+	return ask_command(worker, command, &request, cells, report);
+}
+
+static int
+command_write(struct bus_worker *worker, const struct command *command, const uint16_t *cells, struct link_report *report)
+{
+	const struct point *point = command->point;
+	struct pdu_request request = pdu_write(point->table, point->unit, point->addr, point->count, cells);
+	int error = ask_command(worker, command, &request, NULL, report);
+
+	if (error == 0)
+		schedule_touch(&worker->schedule, point, clock_mono_us());
+	return error;
+}
+
+/* Read if that is wanted, encode, compare, write: the steps that the kind asks for.
+ * cells  on success those of the point, as the unit holds them
+ * Returns what ask() does, with ret->status set to DONE, UNCHANGED or REFUSED on 0. */
+static int
+run_steps(struct bus_worker *worker, const struct command *command, uint16_t *cells, struct outcome *ret,
+    struct link_report *report)
+{
+	uint16_t held[MODBUS_MAX_READ_BITS] = { 0 };
+	size_t size = (size_t)command->point->count * sizeof(*cells);
+	bool reads = command->kind != COMMAND_WRITE || codec_needs_current(command->point);
+	int error = reads ? command_read(worker, command, held, report) : 0;
+
+	ret->status = OUTCOME_DONE;
+	memcpy(cells, held, size);
+	if (error != 0 || command->kind == COMMAND_READ)
+		return error;
+	ret->fault = point_table_writable(command->point->table) ? (int)codec_encode(command->point, &command->value, cells)
+	                                                         : CODEC_NOT_WRITABLE;
+	if (ret->fault != CODEC_OK) {
+		ret->status = OUTCOME_REFUSED;
+		return 0;
+	}
+	if (command->kind == COMMAND_WRITE_CHANGED && memcmp(cells, held, size) == 0) {
+		ret->status = OUTCOME_UNCHANGED;
+		return 0;
+	}
+	return command_write(worker, command, cells, report);
+}
+
+/* Put into words of an outcome what went wrong with a command. */
+static void
+explain_failure(struct outcome *outcome, int error, bool sent)
+{
+	if (error > 0) {
+		outcome->status = OUTCOME_EXCEPTION;
+		outcome->exception = error;
+	} else if (error == -EINVAL) {
+		outcome->status = OUTCOME_REFUSED;
+		outcome->fault = CODEC_NO_FIT;
+	} else {
+		outcome->status = sent ? OUTCOME_TIMEOUT : error == -ECANCELED ? OUTCOME_STOPPED : OUTCOME_OFFLINE;
+		outcome->error = -error;
+	}
+}
+
+/* Execute one command and answer it. If the peer had ended the connection it stays where it is, for the next one. */
+static void
+execute(struct bus_worker *worker, size_t index)
+{
+	const struct command *command = &worker->pending[index];
+	struct outcome outcome = { 0 };
+	struct link_report report = { 0 };
+	uint16_t cells[MODBUS_MAX_READ_BITS];
+	int error;
+
+	/* Too long for any request: the configuration's check does not let it come so far. */
+	if (command->point->count > MODBUS_MAX_READ_BITS)
+		error = -EINVAL;
+	else
+		error = run_steps(worker, command, cells, &outcome, &report);
+	if (error == -ENOTCONN)
+		return;
+	if (error != 0)
+		explain_failure(&outcome, error, report.sent);
+	else if (outcome.status != OUTCOME_REFUSED)
+		/* What is no value (NaN, a broken text) comes back as VALUE_NONE. */
+		(void)codec_decode(command->point, cells, &outcome.value);
+	finish_command(worker, index, &outcome);
+}
+
+/* When a command may start: a unit that may still answer something older is left alone, for commands too. */
+static int64_t
+command_ready_us(const struct bus_worker *worker, const struct command *command)
+{
+	const struct poll_unit *unit = schedule_unit(&worker->schedule, command->point->unit);
+
+	return unit ? unit->state.quiet_until_us : 0;
+}
+
+static bool
+run_command(struct bus_worker *worker)
+{
+	int64_t now_us = clock_mono_us();
+
+	for (size_t i = 0; i < worker->pending_count; i++)
+		if (command_ready_us(worker, &worker->pending[i]) <= now_us) {
+			execute(worker, i);
+			return true;
+		}
+	return false;
+}
+
+/* --- the loop --- */
+
+static void
+sleep_until(struct bus_worker *worker, int fd, short events, int64_t until_us)
+{
+	int wake_fd = worker->pending_count < BUS_COMMANDS_MAX ? fifo_fd(worker->commands) : -1;
+	int ready = port_wait(fd, events, wake_fd, fifo_fd(worker->stop), until_us);
+	int error;
+
+	if (ready <= 0)
+		return;
+	error = worker->link->ops->idle(worker->link);
+	close_line(worker, error == -ENOTCONN ? 0 : error);
+}
+
+/* While the line is closed commands are answered at once, unless it was lost a moment ago. */
+static void
+open_line(struct bus_worker *worker)
+{
+	int64_t grace_us = worker->closed_us + OPEN_GRACE_US;
+	int64_t now_us = clock_mono_us();
+	int error;
+
+	if (worker->pending_count > 0 && worker->open_at_us == next_needed_us(worker) && worker->error == 0 &&
+	    worker->open_at_us > now_us) {
+		/* closed without need: open it for the command, whose grace starts now */
+		worker->open_at_us = now_us;
+		worker->closed_us = now_us;
+		grace_us = now_us + OPEN_GRACE_US;
+	}
+	if (worker->error != 0 || now_us >= grace_us)
+		refuse_pending(worker, OUTCOME_OFFLINE, worker->error);
+	if (now_us < worker->open_at_us) {
+		sleep_until(worker, -1, 0, worker->open_at_us);
+		return;
+	}
+	error = worker->link->ops->open(worker->link, worker->pending_count > 0 ? -1 : fifo_fd(worker->commands),
+	    worker->pending_count > 0 ? grace_us : CLOCK_NEVER);
+	if (error == 0) {
+		note_open(worker);
+	} else if (error != -EAGAIN && error != -ECANCELED) {
+		worker->error = -error;
+		back_off(worker);
+		tell_trouble(worker, worker->link->ops->fault(worker->link));
+	}
+}
+
+static void
+wait_for_work(struct bus_worker *worker)
+{
+	int64_t ready_us = worker->link->ops->ready_us(worker->link);
+	int64_t until_us = next_needed_us(worker);
+	short events = 0;
+	int fd = worker->link->ops->idle_fd(worker->link, &events);
+
+	for (size_t i = 0; i < worker->pending_count; i++) {
+		int64_t command_us = command_ready_us(worker, &worker->pending[i]);
+		int64_t expiry_us = (worker->pending[i].expires_mono_ms + 1) * 1000;
+
+		if (command_us > expiry_us)
+			command_us = expiry_us;
+		if (command_us < until_us)
+			until_us = command_us;
+	}
+	sleep_until(worker, fd, events, until_us > ready_us ? until_us : ready_us);
+}
+
+/* May something be sent now? Until the line is ready commands can still come and go first. */
+static bool
+line_ready(const struct bus_worker *worker)
+{
+	return worker->link->ops->ready_us(worker->link) <= clock_mono_us();
+}
+
+static void *
+worker_run(void *arg)
+{
+	struct bus_worker *worker = arg;
+	char byte;
+
+	worker->closed_us = worker->open_at_us = clock_mono_us();
+	worker->load = (struct load){ .since_us = worker->closed_us };
+	for (;;) {
+		if (fifo_pop(worker->stop, &byte, 1) > 0)
+			break;
+		take_commands(worker);
+		drop_expired(worker);
+		if (!worker->open)
+			open_line(worker);
+		else if (!line_ready(worker) || (!run_command(worker) && !run_poll(worker)))
+			wait_for_work(worker);
+	}
+	worker->link->ops->close(worker->link);
+	worker->open = false;
+	return NULL;
+}
+
+/* Whatever still waits is answered, also what is pushed while the thread ends. */
+static void
+answer_rest(struct bus_worker *worker)
+{
+	do {
+		refuse_pending(worker, OUTCOME_STOPPED, 0);
+		take_commands(worker);
+	} while (worker->pending_count > 0);
+}
+
+static size_t
+largest_request(const struct plan *plan)
+{
+	size_t largest = 1;
+
+	for (size_t i = 0; i < plan->request_count; i++)
+		if (plan->requests[i].item_count > largest)
+			largest = plan->requests[i].item_count;
+	return largest;
+}
+
+struct bus_worker *
+bus_worker_new(const struct settings *settings, const struct bus *bus, struct link_maker maker, struct sample_sink samples,
+    struct outcome_sink outcomes)
+{
+	struct bus_worker *worker = calloc(1, sizeof(*worker));
+	int error;
+
+	if (!worker)
+		return NULL;
+	worker->bus = bus;
+	worker->samples = samples;
+	worker->outcomes = outcomes;
+	worker->stop = fifo_new(1, 1);
+	worker->commands = fifo_new(sizeof(struct command), BUS_COMMANDS_MAX);
+	error = worker->stop && worker->commands ? schedule_init(&worker->schedule, settings, bus, clock_mono_us()) : -errno;
+	if (error == 0)
+		worker->batch = calloc(largest_request(&worker->schedule.plan), sizeof(*worker->batch));
+	if (error == 0 && worker->batch)
+		worker->link = maker.make(maker.ctx, bus, fifo_fd(worker->stop));
+	if (!worker->link) {
+		error = error != 0 ? -error : errno;
+		bus_worker_free(worker);
+		errno = error;
+		return NULL;
+	}
+	return worker;
+}
+
+void
+bus_worker_free(struct bus_worker *worker)
+{
+	if (!worker)
+		return;
+	if (worker->commands)
+		answer_rest(worker);
+	if (worker->link)
+		worker->link->ops->free(worker->link);
+	schedule_done(&worker->schedule);
+	fifo_free(worker->stop);
+	fifo_free(worker->commands);
+	free(worker->batch);
+	free(worker);
+}
+
+int
+bus_worker_start(struct bus_worker *worker)
+{
+	pthread_attr_t attributes;
+	sigset_t all;
+	sigset_t before;
+	int error = pthread_attr_init(&attributes);
+
+	if (error != 0)
+		return -error;
+	pthread_attr_setstacksize(&attributes, STACK_BYTES);
+	/* Signals are main's business; SIGPIPE from a socket under the library is found as EPIPE. */
+	sigfillset(&all);
+	pthread_sigmask(SIG_SETMASK, &all, &before);
+	error = pthread_create(&worker->thread, &attributes, worker_run, worker);
+	pthread_sigmask(SIG_SETMASK, &before, NULL);
+	pthread_attr_destroy(&attributes);
+	worker->running = error == 0;
+	return -error;
+}
+
+void
+bus_worker_tell_stop(struct bus_worker *worker)
+{
+	if (worker->running)
+		fifo_push(worker->stop, "", 1);
+}
+
+void
+bus_worker_join(struct bus_worker *worker)
+{
+	if (!worker->running)
+		return;
+	pthread_join(worker->thread, NULL);
+	worker->running = false;
+	answer_rest(worker);
+}
+
+int
+bus_worker_command(struct bus_worker *worker, const struct command *command)
+{
+	return fifo_push(worker->commands, command, 1) == 1 ? 0 : -EBUSY;
+}

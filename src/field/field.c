@@ -1,0 +1,96 @@
+#include "field/field.h"
+
+#include <errno.h>
+#include <stdlib.h>
+
+#include "field/bus.h"
+#include "field/link_modbus.h"
+
+struct field {
+	struct resolver *resolver;
+	struct bus_worker **workers; /* by bus->index */
+	size_t count;
+};
+
+static struct link *
+make_link(void *ctx, const struct bus *bus, int stop_fd)
+{
+	struct field *field = ctx;
+
+	return link_modbus_new(bus, field->resolver, stop_fd);
+}
+
+struct field *
+field_new(
+    const struct settings *settings, struct resolver *resolver, struct sample_sink samples, struct outcome_sink outcomes)
+{
+	struct field *field = calloc(1, sizeof(*field));
+	struct link_maker maker = { .make = make_link, .ctx = field };
+
+	if (!field)
+		return NULL;
+	field->resolver = resolver;
+	field->workers = calloc(settings->bus_count + 1, sizeof(struct bus_worker *));
+	for (size_t i = 0; field->workers && i < settings->bus_count; i++) {
+		field->workers[i] = bus_worker_new(settings, &settings->buses[i], maker, samples, outcomes);
+		if (!field->workers[i])
+			break;
+		field->count++;
+	}
+	if (field->count < settings->bus_count || !field->workers) {
+		int error = errno;
+
+		field_free(field);
+		errno = error;
+		return NULL;
+	}
+	return field;
+}
+
+void
+field_free(struct field *field)
+{
+	if (!field)
+		return;
+	for (size_t i = 0; i < field->count; i++)
+		bus_worker_free(field->workers[i]);
+	free(field->workers);
+	free(field);
+}
+
+static int
+push_command(void *ctx, const struct command *command)
+{
+	struct field *field = ctx;
+
+	return bus_worker_command(field->workers[command->point->bus->index], command);
+}
+
+struct command_sink
+field_commands(struct field *field)
+{
+	return (struct command_sink){ .push = push_command, .ctx = field };
+}
+
+int
+field_start(struct field *field)
+{
+	for (size_t i = 0; i < field->count; i++) {
+		int error = bus_worker_start(field->workers[i]);
+
+		if (error != 0) {
+			field_stop(field);
+			return error;
+		}
+	}
+	return 0;
+}
+
+void
+field_stop(struct field *field)
+{
+	for (size_t i = 0; i < field->count; i++)
+		bus_worker_tell_stop(field->workers[i]);
+	for (size_t i = 0; i < field->count; i++)
+		bus_worker_join(field->workers[i]);
+}

@@ -1,0 +1,31 @@
+#include "field/line.h"
+
+#define T35_FIXED_ABOVE_BAUD 19200
+#define T35_FIXED_US         1750
+
+int
+line_char_bits(const struct bus *bus)
+{
+	int data_bits = bus->data_bits > 0 ? bus->data_bits : 8;
+	int stop_bits = bus->stop_bits > 0 ? bus->stop_bits : 1;
+
+	return 1 + data_bits + (bus->parity != PARITY_NONE ? 1 : 0) + stop_bits;
+}
+
+int64_t
+line_chars_us(const struct bus *bus, size_t chars)
+{
+	if (bus->type != BUS_RTU || bus->baud <= 0)
+		return 0;
+	return ((int64_t)chars * line_char_bits(bus) * 1000000 + bus->baud - 1) / bus->baud;
+}
+
+int64_t
+line_silence_us(const struct bus *bus)
+{
+	if (bus->silence_us > 0)
+		return bus->silence_us;
+	if (bus->type != BUS_RTU)
+		return 0;
+	return bus->baud > T35_FIXED_ABOVE_BAUD ? T35_FIXED_US : (line_chars_us(bus, 7) + 1) / 2;
+}
