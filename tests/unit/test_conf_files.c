@@ -1,6 +1,5 @@
 /* tests/conf/bad: each NAME.conf has exactly the mistakes in NAME.expected. tests/conf/good and conf: none.
  */
-#include <cmocka.h>
 #include <dirent.h>
 #include <errno.h>
 #include <setjmp.h>
@@ -11,6 +10,8 @@
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
+
+#include <cmocka.h>
 
 #include "conf/conf.h"
 

@@ -1,6 +1,5 @@
 /* gateway.conf(5) names every setting of the schema, with its kind, range and default as the schema has them,
  * and no other. */
-#include <cmocka.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -8,6 +7,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+
+#include <cmocka.h>
 
 #include "conf/schema.h"
 #include "model/codec.h"
