@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/utf8.h"
 #include "conf/document.h"
 #include "conf/mistakes.h"
 
@@ -219,17 +220,28 @@ mistakes_take(struct mistakes *mistakes, char ***ret_lines, size_t *ret_count)
 const char *
 mistakes_quote(const char *text, char shown[MISTAKES_QUOTE_SIZE])
 {
-	size_t used = 0, limit = MISTAKES_QUOTE_SIZE - sizeof("...\"");
+	const size_t limit = MISTAKES_QUOTE_SIZE - sizeof("...\"");
+	size_t used = 0, length = strlen(text);
 
 	shown[used++] = '"';
-	for (; *text && used < limit; text++)
-		shown[used++] = (unsigned char)*text < ' ' || *text == 127 ? '?' : *text;
-	if (*text) {
-		/* Not in the middle of a character of UTF-8. */
-		while (used > 1 && ((unsigned char)*text & 0xC0) == 0x80)
-			text--, used--;
-		memcpy(shown + used, "...", 3);
-		used += 3;
+	while (length > 0) {
+		size_t step = utf8_step(text, length);
+		bool visible = step > 0 && (unsigned char)*text >= ' ' && *text != 127;
+
+		if (step == 0)
+			step = 1;
+		if (used + step > limit) {
+			memcpy(shown + used, "...", 3);
+			used += 3;
+			break;
+		}
+		if (visible)
+			memcpy(shown + used, text, step);
+		else
+			memset(shown + used, '?', step);
+		used += step;
+		text += step;
+		length -= step;
 	}
 	shown[used++] = '"';
 	shown[used] = '\0';

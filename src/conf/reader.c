@@ -101,32 +101,38 @@ show_value(const config_setting_t *setting, char shown[MISTAKES_QUOTE_SIZE])
 	case CONFIG_TYPE_STRING:
 		mistakes_quote(config_setting_get_string(setting), shown);
 		break;
-	case CONFIG_TYPE_GROUP:
-		strcpy(shown, "a group { ... }");
-		break;
-	case CONFIG_TYPE_LIST:
-		strcpy(shown, "a list ( ... )");
-		break;
 	default:
-		strcpy(shown, "an array [ ... ]");
+		shown[0] = '\0';
 		break;
 	}
 	return shown;
 }
 
+/* "5 is a number, a text of 1..253 characters is required" */
 static void
 add_wrong_kind(struct reader *reader, const struct place *place, const config_setting_t *setting)
 {
+	static const char *const kinds[] = {
+		[CONFIG_TYPE_NONE] = "is nothing",
+		[CONFIG_TYPE_GROUP] = "is a group { ... }",
+		[CONFIG_TYPE_INT] = "is a number",
+		[CONFIG_TYPE_INT64] = "is a number",
+		[CONFIG_TYPE_FLOAT] = "is a number",
+		[CONFIG_TYPE_STRING] = "is a text",
+		[CONFIG_TYPE_BOOL] = "is a truth value",
+		[CONFIG_TYPE_ARRAY] = "is an array [ ... ]",
+		[CONFIG_TYPE_LIST] = "is a list ( ... )",
+	};
+	const char *kind = kinds[config_setting_type(setting)];
 	char shown[MISTAKES_QUOTE_SIZE], wanted[SCHEMA_TEXT_SIZE];
-	bool text = config_setting_type(setting) == CONFIG_TYPE_STRING;
 
 	schema_wanted(place->row, wanted, sizeof(wanted));
 	if (place->row->secret)
-		mistakes_add(reader->mistakes, place->group, place->name,
-		    "is no text, %s in quotes is required", wanted);
+		shown[0] = '\0';
 	else
-		mistakes_add(reader->mistakes, place->group, place->name, "%s is %s, %s is required",
-		    show_value(setting, shown), text ? "a text" : "of another kind", wanted);
+		show_value(setting, shown);
+	mistakes_add(reader->mistakes, place->group, place->name, "%s%s%s, %s is required", shown,
+	    shown[0] ? " " : "", kind, wanted);
 }
 
 /* A whole number, or a floating-point one that is meant to be. Returns false if it is neither, and that is
@@ -464,9 +470,8 @@ read_value(struct reader *reader, const struct setting_group *group, const struc
 
 static void
 add_unknown(struct reader *reader, const struct setting_group *group, unsigned variant,
-    const config_setting_t *setting, const char *name)
+    const config_setting_t *setting, const char *name, const char *nearest)
 {
-	const char *nearest = schema_nearest(group, name, variant);
 	char all[SCHEMA_TEXT_SIZE];
 	size_t used = 0;
 
@@ -541,7 +546,12 @@ read_member(struct reader *reader, const struct setting_group *group, unsigned v
 	int error;
 
 	if (!row) {
-		add_unknown(reader, group, variant, setting, name);
+		const char *nearest = schema_nearest(group, name, variant);
+
+		add_unknown(reader, group, variant, setting, name, nearest);
+		/* It is there, just misspelt: not also to be reported as missing. */
+		if (nearest)
+			node->given |= schema_bit(group, schema_find(group, nearest, variant));
 		return 0;
 	}
 	if (!schema_belongs(row, variant)) {

@@ -385,9 +385,10 @@ static const struct setting_row label_rows[] = {
 	    INTO(struct label_input, label.number) },
 };
 
-static const struct setting_group label_group = {
-	.name = "enum", .rows = label_rows, .row_count = COUNT(label_rows), .size = sizeof(struct label_input)
-};
+static const struct setting_group label_group = { .name = "label",
+	.rows = label_rows,
+	.row_count = COUNT(label_rows),
+	.size = sizeof(struct label_input) };
 
 static const struct setting_row point_rows[] = {
 	{ .name = "key",
@@ -415,7 +416,7 @@ static const struct setting_row point_rows[] = {
 	    .about = "what the registers or bits hold",
 	    .kind = SETTING_NAME,
 	    .names = type_name,
-	    .preset_about = "bool for coil, discrete and with bit; required else",
+	    .preset_about = "bool for coil and discrete and with bit, else required",
 	    INTO(struct point_input, point.type) },
 	{ .name = "count",
 	    .about = "how many registers, coils or discrete inputs; a string must say",
@@ -588,7 +589,7 @@ static const struct setting_row device_rows[] = {
 	    .kind = SETTING_TEXT,
 	    .min = 1,
 	    .max = NAME_CHARACTERS,
-	    .preset_about = "none; required unless every point names one",
+	    .preset_about = "none, and required unless every point names one",
 	    INTO(struct device_input, bus) },
 	{ .name = "unit",
 	    .about = "Modbus address: 1..247, on tcp also 0 and 255",

@@ -329,11 +329,11 @@ verify_type(struct verify *verify, struct point_input *input)
 		point->bit = POINT_NO_BIT;
 	if (bits && bit)
 		fault(verify, node, "bit",
-		    "a %s is one bit already, bit is allowed in input and holding registers",
+		    "the table %s holds single bits, bit is allowed in input and holding",
 		    point_table_name(point->table));
 	if (bits && has(GROUP_POINT, node, "order"))
 		fault(verify, node, "order",
-		    "a %s has no bytes to order, order is allowed in input and holding registers",
+		    "the table %s has no bytes to order, order is allowed in input and holding",
 		    point_table_name(point->table));
 	if (!has(GROUP_POINT, node, "type")) {
 		if (is_wrong(GROUP_POINT, node, "type"))

@@ -1,0 +1,86 @@
+/* Any bytes as gateway.conf: settings that keep every promise of their schema, or at least one mistake; in
+ * bounded time. */
+#include <assert.h>
+#include <errno.h>
+#include <math.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "conf/text.h"
+#include "model/codec.h"
+
+/* libconfig 1.5 forgets a string token that its grammar does not expect. */
+const char *__lsan_default_suppressions(void);
+
+const char *
+__lsan_default_suppressions(void)
+{
+	return "leak:scanctx_take_string\nleak:libconfig_yylex\n";
+}
+
+static void
+judge_point(const struct settings *settings, const struct point *point)
+{
+	const struct codec_type *type = codec_type(point->type);
+	uint16_t cells[MODBUS_MAX_READ_REGISTERS] = { 0 };
+	struct value value = { .kind = VALUE_NONE };
+
+	assert(point->bus >= settings->buses && point->bus < settings->buses + settings->bus_count);
+	assert(point->key && point->key[0]);
+	assert(point->count >= 1 && point->count <= MODBUS_MAX_READ_REGISTERS &&
+	       point->addr + point->count <= 65536);
+	assert(point_table_has_bits(point->table) ? point->count <= type->bits
+						  : type->registers == 0 || point->count == type->registers);
+	assert(point->bit == POINT_NO_BIT || (point->bit <= 15 && point->type == TYPE_BOOL));
+	assert(
+	    isfinite(point->scale) && point->scale != 0 && isfinite(point->offset) && point->deadband >= 0);
+	assert(!point->writable || point_table_writable(point->table));
+	assert(!point->shared || point->writable);
+	assert(!point->has_min || !point->has_max || point->min <= point->max);
+	assert(point->period_ms >= 10 && point->unit >= 0 && point->unit <= 255);
+	/* The codec must be able to work with it. */
+	if (codec_decode(point, cells, &value) == 0)
+		value_done(&value);
+}
+
+static void
+judge_settings(const struct settings *settings)
+{
+	size_t count = 0;
+
+	assert(settings->bus_count > 0 && settings->device_count > 0);
+	for (size_t i = 0; i < settings->device_count; i++) {
+		const struct device *device = &settings->devices[i];
+
+		assert(device->name && device->token && device->token[0] && device->point_count > 0);
+		for (size_t p = 0; p < device->point_count; p++) {
+			assert(device->points[p].index == count++);
+			judge_point(settings, &device->points[p]);
+		}
+		for (size_t r = 0; r < device->rpc_count; r++)
+			assert(device->rpc[r].point->device == device &&
+			       (device->rpc[r].action == RPC_GET || device->rpc[r].point->writable));
+	}
+	assert(count == settings->point_count);
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+int
+LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+	struct settings *settings = NULL;
+	struct conf_report report;
+	int error = conf_load_text("fuzz", (const char *)data, size, &settings, &report);
+
+	assert(error == 0 || error == -EINVAL);
+	assert((error == 0) == (settings != NULL) && (error == 0) == (report.count == 0));
+	for (size_t i = 0; i < report.count; i++)
+		assert(strncmp(report.lines[i], "fuzz:", 5) == 0 || strncmp(report.lines[i], "and ", 4) == 0);
+	if (settings)
+		judge_settings(settings);
+	conf_report_done(&report);
+	settings_free(settings);
+	return 0;
+}

@@ -1,0 +1,379 @@
+#include <errno.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "conf/conf.h"
+#include "conf/mistakes.h"
+#include "conf/text.h"
+#include "model/value.h"
+
+/* Which allocation of ours fails, counted from 0; -1 = none. */
+static long failing = -1;
+static long allocations;
+
+void *__real_malloc(size_t size);
+void *__real_calloc(size_t count, size_t size);
+void *__real_realloc(void *memory, size_t size);
+char *__real_strdup(const char *text);
+char *__real_strndup(const char *text, size_t length);
+void *__wrap_malloc(size_t size);
+void *__wrap_calloc(size_t count, size_t size);
+void *__wrap_realloc(void *memory, size_t size);
+char *__wrap_strdup(const char *text);
+char *__wrap_strndup(const char *text, size_t length);
+
+static bool
+fails(void)
+{
+	return allocations++ == failing;
+}
+
+void *
+__wrap_malloc(size_t size)
+{
+	return fails() ? NULL : __real_malloc(size);
+}
+
+void *
+__wrap_calloc(size_t count, size_t size)
+{
+	return fails() ? NULL : __real_calloc(count, size);
+}
+
+void *
+__wrap_realloc(void *memory, size_t size)
+{
+	return fails() ? NULL : __real_realloc(memory, size);
+}
+
+char *
+__wrap_strdup(const char *text)
+{
+	return fails() ? NULL : __real_strdup(text);
+}
+
+char *
+__wrap_strndup(const char *text, size_t length)
+{
+	return fails() ? NULL : __real_strndup(text, length);
+}
+
+static struct settings *
+load(const char *path)
+{
+	struct settings *settings = NULL;
+	struct conf_report report;
+	int error = conf_load(path, &settings, &report);
+
+	if (report.count > 0)
+		print_error("%s\n", report.lines[0]);
+	assert_int_equal(error, 0);
+	conf_report_done(&report);
+	return settings;
+}
+
+static const struct point *
+point_called(const struct settings *settings, const char *key)
+{
+	for (size_t d = 0; d < settings->device_count; d++)
+		for (size_t p = 0; p < settings->devices[d].point_count; p++)
+			if (strcmp(settings->devices[d].points[p].key, key) == 0)
+				return &settings->devices[d].points[p];
+	fail_msg("no point %s", key);
+	return NULL;
+}
+
+static void
+test_defaults(void **state)
+{
+	struct settings *settings = load(SRCDIR "/tests/conf/good/least.conf");
+	const struct server_settings *server = &settings->server;
+	const struct bus *bus = &settings->buses[0];
+	const struct point *point = &settings->devices[0].points[0];
+
+	(void)state;
+	assert_string_equal(server->host, "a");
+	assert_int_equal(server->port, 1883);
+	assert_int_equal(server->keepalive_s, 60);
+	assert_int_equal(server->connect_timeout_ms, 10000);
+	assert_int_equal(server->reconnect_min_ms, 1000);
+	assert_int_equal(server->reconnect_max_ms, 60000);
+	assert_int_equal(server->rpc_timeout_ms, 4500);
+	assert_int_equal(server->in_flight, 8);
+	assert_int_equal(server->batch_bytes, 32768);
+	assert_int_equal(settings->store.memory_mb, 16);
+	assert_int_equal(bus->tcp_port, 502);
+	assert_int_equal(bus->timeout_ms, 1000);
+	assert_int_equal(bus->connect_timeout_ms, 3000);
+	assert_int_equal(bus->request_pause_ms, 0);
+	assert_int_equal(settings->devices[0].unit, 1);
+	assert_int_equal(settings->devices[0].period_ms, 1000);
+	assert_int_equal(settings->devices[0].timeout_ms, 0);
+	assert_ptr_equal(point->bus, bus);
+	assert_ptr_equal(point->device, &settings->devices[0]);
+	assert_int_equal(point->unit, 1);
+	assert_int_equal(point->type, TYPE_BOOL);
+	assert_int_equal(point->count, 1);
+	assert_int_equal(point->bit, POINT_NO_BIT);
+	assert_int_equal(point->order, ORDER_ABCD);
+	assert_true(point->scale == 1 && point->offset == 0);
+	assert_int_equal(point->kind, KIND_TELEMETRY);
+	assert_int_equal(point->report, REPORT_ALWAYS);
+	assert_int_equal(point->period_ms, 1000);
+	assert_false(point->writable || point->shared || point->has_min || point->has_max);
+	assert_null(point->labels);
+	settings_free(settings);
+}
+
+static void
+test_buses(void **state)
+{
+	struct settings *settings = load(SRCDIR "/tests/conf/good/everything.conf");
+	const struct bus *bus = settings->buses;
+
+	(void)state;
+	assert_int_equal(settings->bus_count, 3);
+	assert_int_equal(bus->type, BUS_RTU);
+	assert_string_equal(bus->port, "/dev/ttyS0");
+	assert_int_equal(bus->baud, 115200);
+	assert_int_equal(bus->parity, PARITY_ODD);
+	assert_int_equal(bus->data_bits, 8);
+	assert_int_equal(bus->stop_bits, 2);
+	assert_int_equal(bus->silence_us, 2000);
+	assert_int_equal(bus->timeout_ms, 250);
+	assert_int_equal(bus->request_pause_ms, 5);
+	assert_null(bus->host);
+	bus++;
+	assert_int_equal(bus->index, 1);
+	assert_int_equal(bus->type, BUS_TCP);
+	assert_string_equal(bus->host, "10.0.0.1");
+	assert_int_equal(bus->tcp_port, 1502);
+	assert_null(bus->port);
+	bus++;
+	assert_int_equal(bus->type, BUS_RTU_OVER_TCP);
+	assert_int_equal(bus->tcp_port, 4001);
+	assert_int_equal(bus->timeout_ms, 500);
+	assert_int_equal(settings->store.memory_mb, 16);
+	settings_free(settings);
+}
+
+static void
+test_points(void **state)
+{
+	struct settings *settings = load(SRCDIR "/tests/conf/good/everything.conf");
+	const struct point *point;
+
+	(void)state;
+	assert_string_equal(settings->devices[0].name, "Kessel \"1\" // \xC3\xA4");
+	assert_int_equal(settings->devices[0].timeout_ms, 10);
+	point = point_called(settings, "c16");
+	assert_int_equal(point->count, 16);
+	assert_int_equal(point->unit, 247);
+	assert_int_equal(point_called(settings, "c3")->count, 3);
+	point = point_called(settings, "bit");
+	assert_int_equal(point->bit, 15);
+	assert_int_equal(point->type, TYPE_BOOL);
+	assert_string_equal(point->labels[1].label, "on");
+	point = point_called(settings, "i16");
+	assert_true(point->scale == 1 && point->offset == -40);
+	assert_int_equal(point->report, REPORT_CHANGE);
+	assert_int_equal(point->decimals, 0);
+	assert_int_equal(point->period_ms, 86400000);
+	point = point_called(settings, "u32");
+	assert_int_equal(point->count, 2);
+	assert_int_equal(point->order, ORDER_BADC);
+	assert_int_equal(point->label_count, 2);
+	assert_true(
+	    point->labels[0].number == INT64_C(4294967295) && point->labels[1].number == INT64_C(3000000000));
+	point = point_called(settings, "i64");
+	assert_string_equal(point->labels[0].label, "gr\xC3\xB6\xC3\x9F"
+						    "ter Wert");
+	assert_true(point->labels[0].number == INT64_MAX && point->labels[1].number == INT64_MIN);
+	point = point_called(settings, "f64");
+	assert_true(point->has_min && point->min == -1000 && point->has_max && point->max == 3e9);
+	assert_int_equal(point->decimals, 16);
+	point = point_called(settings, "text");
+	assert_int_equal(point->report, REPORT_ALWAYS);
+	assert_int_equal(point->count, 123);
+	point = point_called(settings, "elsewhere");
+	assert_ptr_equal(point->bus, &settings->buses[1]);
+	assert_int_equal(point->unit, 255);
+	assert_int_equal(point->decimals, DECIMALS_SINGLE);
+	settings_free(settings);
+}
+
+/* Points are numbered over all devices, and RPC leads to them. */
+static void
+test_indexes(void **state)
+{
+	struct settings *settings = load(SRCDIR "/tests/conf/good/everything.conf");
+	size_t next = 0;
+
+	(void)state;
+	for (size_t d = 0; d < settings->device_count; d++) {
+		assert_int_equal(settings->devices[d].index, d);
+		for (size_t p = 0; p < settings->devices[d].point_count; p++)
+			assert_int_equal(settings->devices[d].points[p].index, next++);
+	}
+	assert_int_equal(settings->point_count, next);
+	assert_null(settings->devices[1].bus);
+	assert_int_equal(settings->devices[0].rpc_count, 2);
+	assert_ptr_equal(settings->devices[0].rpc[0].point, point_called(settings, "bit"));
+	assert_int_equal(settings->devices[0].rpc[0].action, RPC_SET);
+	assert_int_equal(settings->devices[0].rpc[1].action, RPC_GET);
+	assert_int_equal(settings->devices[1].rpc_count, 0);
+	settings_free(settings);
+}
+
+/* A thing knows the file and line that it stands in, includes and all. */
+static void
+test_sources(void **state)
+{
+	struct settings *settings;
+
+	(void)state;
+	assert_int_equal(chdir(SRCDIR "/tests/conf/good"), 0);
+	settings = load("include.conf");
+	assert_string_equal(settings->buses[0].source.file, "parts/buses.conf");
+	assert_int_equal(settings->buses[0].source.line, 1);
+	assert_string_equal(settings->devices[0].source.file, "parts/pump.conf");
+	assert_string_equal(settings->devices[0].points[0].source.file, "parts/points.conf");
+	assert_string_equal(settings->devices[1].source.file, "include.conf");
+	assert_int_equal(settings->devices[1].source.line, 5);
+	settings_free(settings);
+}
+
+static void
+test_no_file(void **state)
+{
+	struct settings *settings = NULL;
+	struct conf_report report;
+
+	(void)state;
+	assert_int_equal(conf_load("/no/such/file.conf", &settings, &report), -EINVAL);
+	assert_int_equal(report.count, 1);
+	assert_string_equal(report.lines[0], "/no/such/file.conf: No such file or directory");
+	conf_report_done(&report);
+	assert_int_equal(conf_load("/dev", &settings, &report), -EINVAL);
+	assert_string_equal(report.lines[0], "/dev: Is a directory");
+	conf_report_done(&report);
+	assert_int_equal(conf_load("/dev/zero", &settings, &report), -EINVAL);
+	assert_string_equal(report.lines[0], "/dev/zero: File too large");
+	conf_report_done(&report);
+	assert_null(settings);
+}
+
+/* However many mistakes there are, somebody has to read them. */
+static void
+test_many(void **state)
+{
+	struct settings *settings = NULL;
+	struct conf_report report;
+	char *text = NULL;
+	size_t size = 0;
+	FILE *out = open_memstream(&text, &size);
+
+	(void)state;
+	fputs("server = { host = \"a\"; };\nbuses = ( { name = \"b\"; type = \"tcp\"; host = \"c\"; } "
+	      ");\ndevices = (\n",
+	    out);
+	for (int i = 0; i < 5000; i++)
+		fprintf(out,
+		    "%s { name = \"d%d\"; token = \"t%d\"; bus = \"b\"; points = ( { key = \"k\"; table = "
+		    "\"coil\"; } ); }\n",
+		    i ? "," : "", i, i);
+	fputs(");\n", out);
+	fclose(out);
+	assert_int_equal(conf_load_text("x", text, size, &settings, &report), -EINVAL);
+	assert_int_equal(report.count, MISTAKES_MAX_SHOWN + 1);
+	assert_string_equal(
+	    report.lines[0], "x:4: devices[0].points[0].addr: missing, a whole number 0..65535 is required");
+	assert_string_equal(report.lines[999],
+	    "x:1003: devices[999].points[0].addr: missing, a whole number 0..65535 is required");
+	assert_string_equal(report.lines[1000], "and 4000 more");
+	conf_report_done(&report);
+	free(text);
+}
+
+/* Nests deeper than any parser's stack goes. */
+static void
+test_deep(void **state)
+{
+	struct settings *settings = NULL;
+	struct conf_report report;
+	size_t size = 1000000;
+	char *text = malloc(size);
+
+	(void)state;
+	assert_non_null(text);
+	memset(text, '(', size);
+	memcpy(text, "a =", 3);
+	assert_int_equal(conf_load_text("x", text, size, &settings, &report), -EINVAL);
+	assert_int_equal(report.count, 1);
+	conf_report_done(&report);
+	free(text);
+}
+
+/* Whatever allocation fails, the answer is that there is no memory, and nothing is lost. */
+static void
+fail_each(const char *path, int expected)
+{
+	int error = -ENOMEM;
+	long i;
+
+	for (i = 0; error == -ENOMEM && i < 100000; i++) {
+		struct settings *settings = NULL;
+		struct conf_report report;
+
+		allocations = 0;
+		failing = i;
+		error = conf_load(path, &settings, &report);
+		failing = -1;
+		if (error == -ENOMEM) {
+			assert_null(settings);
+			assert_int_equal(report.count, 0);
+		}
+		conf_report_done(&report);
+		settings_free(settings);
+	}
+	assert_int_equal(error, expected);
+	assert_true(i > 5);
+}
+
+static void
+test_no_memory(void **state)
+{
+	(void)state;
+	assert_int_equal(chdir(SRCDIR "/tests/conf"), 0);
+	fail_each("good/everything.conf", 0);
+	fail_each("good/include.conf", 0);
+	fail_each("bad/points.conf", -EINVAL);
+	fail_each("bad/doubles.conf", -EINVAL);
+	fail_each("bad/given-twice.conf", -EINVAL);
+}
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_defaults),
+		cmocka_unit_test(test_buses),
+		cmocka_unit_test(test_points),
+		cmocka_unit_test(test_indexes),
+		cmocka_unit_test(test_sources),
+		cmocka_unit_test(test_no_file),
+		cmocka_unit_test(test_many),
+		cmocka_unit_test(test_deep),
+		cmocka_unit_test(test_no_memory),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
