@@ -8,7 +8,8 @@ libbase_a_SOURCES = \
 	src/base/fifo.c src/base/fifo.h \
 	src/base/heap.c src/base/heap.h \
 	src/base/log.c src/base/log.h \
-	src/base/resolver.c src/base/resolver.h
+	src/base/resolver.c src/base/resolver.h \
+	src/base/utf8.c src/base/utf8.h
 
 libmodel_a_SOURCES = \
 	src/model/codec.c src/model/codec.h \

@@ -19,6 +19,7 @@ heap_done(struct heap *heap)
 	free(heap->nodes);
 	heap->nodes = NULL;
 	heap->used = 0;
+	heap->capacity = 0;
 }
 
 struct heap_node *

@@ -89,6 +89,7 @@ log_line(enum log_level level, const char *format, ...)
 	if (!log_enabled(level))
 		return;
 	head = write_head(line, sizeof(line), level);
+	errno = saved_errno; /* for %m */
 	va_start(args, format);
 	length = vsnprintf(line + head, sizeof(line) - head - 1, format, args);
 	va_end(args);

@@ -1,12 +1,9 @@
 #include "base/resolver.h"
 
-#include <assert.h>
 #include <errno.h>
 #include <poll.h>
 #include <pthread.h>
-#include <stdatomic.h>
 #include <stdbool.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -18,9 +15,8 @@
 struct question {
 	char host[NI_MAXHOST];
 	uint16_t port;
-	bool quit;
 	uint64_t tag;
-	struct fifo *answers;
+	struct fifo *answers; /* NULL: the end */
 };
 
 struct resolver {
@@ -29,7 +25,7 @@ struct resolver {
 	struct fifo *done; /* one byte when the thread has ended */
 	/* Held while an answer is pushed, so that after resolver_stop() no queue of a caller is touched. */
 	pthread_mutex_t answering;
-	bool stopped;
+	bool stopped; /* under `answering` */
 };
 
 static void
@@ -67,16 +63,20 @@ resolver_numeric(const char *host, uint16_t port, struct resolver_answer *ret)
 	return look_up(host, port, AI_NUMERICHOST, ret) == 0 ? 0 : -EINVAL;
 }
 
-static void
+/* Returns false when it has been stopped. */
+static bool
 answer_question(struct resolver *resolver, const struct question *question)
 {
 	struct resolver_answer answer = { .tag = question->tag };
+	bool stopped;
 
 	answer.error = look_up(question->host, question->port, AI_ADDRCONFIG, &answer);
 	pthread_mutex_lock(&resolver->answering);
-	if (!resolver->stopped)
+	stopped = resolver->stopped;
+	if (!stopped)
 		fifo_push(question->answers, &answer, 1);
 	pthread_mutex_unlock(&resolver->answering);
+	return !stopped;
 }
 
 static void *
@@ -86,15 +86,10 @@ resolver_run(void *arg)
 	struct pollfd waiting = { .fd = fifo_fd(resolver->questions), .events = POLLIN };
 	struct question question;
 
-	for (;;) {
-		if (fifo_pop(resolver->questions, &question, 1) == 0) {
+	do
+		while (fifo_pop(resolver->questions, &question, 1) == 0)
 			poll(&waiting, 1, -1);
-			continue;
-		}
-		if (question.quit)
-			break;
-		answer_question(resolver, &question);
-	}
+	while (question.answers && answer_question(resolver, &question));
 	fifo_push(resolver->done, "", 1);
 	return NULL;
 }
@@ -131,7 +126,7 @@ resolver_start(void)
 void
 resolver_stop(struct resolver *resolver)
 {
-	const struct question quit = { .quit = true };
+	const struct question wake = { .answers = NULL };
 	struct pollfd ended;
 
 	if (!resolver)
@@ -139,7 +134,8 @@ resolver_stop(struct resolver *resolver)
 	pthread_mutex_lock(&resolver->answering);
 	resolver->stopped = true;
 	pthread_mutex_unlock(&resolver->answering);
-	fifo_push(resolver->questions, &quit, 1);
+	/* A thread that sleeps must be woken; with questions waiting it does not sleep, and ends after the one in hand. */
+	fifo_push(resolver->questions, &wake, 1);
 	ended = (struct pollfd){ .fd = fifo_fd(resolver->done), .events = POLLIN };
 	if (poll(&ended, 1, STOP_WAIT_MS) > 0) {
 		pthread_join(resolver->thread, NULL);

@@ -45,8 +45,8 @@ enum tb_topic tb_topic_parse(const char *topic, int64_t *ret_id);
 /* A JSON scalar that came from the server, before it is checked against a point. */
 struct tb_json;
 
-/* Parse a payload of `length` bytes: strict JSON, valid UTF-8, depth bounded, no trailing text. Returns NULL if it is not.
- * The caller frees it with tb_json_free(). */
+/* Parse a payload of `length` bytes: RFC 8259, valid UTF-8, depth bounded, no trailing text, no \u0000 in a string. Returns
+ * NULL if it is not, and for a lone null, which says nothing either. The caller frees it with tb_json_free(). */
 struct tb_json *tb_json_parse(const void *payload, size_t length);
 void tb_json_free(struct tb_json *json);
 
@@ -61,10 +61,10 @@ const struct tb_json *tb_json_get(const struct tb_json *json, const char *key);
 const char *tb_json_text(const struct tb_json *json);
 
 /* A scalar as a value: true, false, numbers (whole ones up to 64 bits stay whole), text. The caller frees the value.
- * Returns 0; -EINVAL for null, objects and arrays; -ENOMEM. */
+ * Returns 0; -EINVAL for null (a NULL `json`), objects, arrays and numbers beyond all doubles; -ENOMEM. */
 int tb_json_scalar(const struct tb_json *json, struct value *ret);
 
-/* Call `each` for every member of an object. Returns 0, or -EINVAL when it is no object. */
+/* Call `each` for every member of an object, in order; of a null `member` is NULL. Returns 0, or -EINVAL when it is no object. */
 int tb_json_members(const struct tb_json *json, void (*each)(void *ctx, const char *key, const struct tb_json *member), void *ctx);
 
 #endif

@@ -185,7 +185,7 @@ void settings_free(struct settings *settings);
 void *settings_alloc(struct settings *settings, size_t size);
 char *settings_strdup(struct settings *settings, const char *text);
 
-/* Names as gateway.conf spells them; find returns -1 for a name that is none. */
+/* The name as gateway.conf spells it. */
 const char *point_table_name(enum point_table table);
 bool point_table_has_bits(enum point_table table);  /* coils and discrete inputs */
 bool point_table_writable(enum point_table table); /* coils and holding registers */

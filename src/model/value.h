@@ -38,7 +38,8 @@ struct value {
 /* Free what the value owns and make it VALUE_NONE. */
 void value_done(struct value *value);
 
-/* Same kind of thing and same content (a label equals a text of the same letters). VALUE_NONE equals only itself. */
+/* Same kind of thing (truth, number, text) and same content: 42 equals 42.0, exactly; a label equals a text of the same
+ * letters; VALUE_NONE equals only itself. */
 bool value_equal(const struct value *a, const struct value *b);
 
 /* The value as a number: bool as 0/1, numbers as they are. Returns false for text and for VALUE_NONE. */

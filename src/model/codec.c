@@ -1,0 +1,821 @@
+#include "model/codec.h"
+
+#include <errno.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/utf8.h"
+
+/* The first numbers that the 64-bit types do not hold: converting those or larger ones is undefined. */
+#define INT64_END  0x1p63
+#define UINT64_END 0x1p64
+
+/* Beyond so many, decimals of a scale are taken for the digits of a fraction such as 1/3. */
+#define SCALE_DECIMALS_MAX 9
+
+static const struct {
+	bool words_reversed;
+	bool bytes_swapped;
+} orders[] = {
+	[ORDER_ABCD] = { .words_reversed = false, .bytes_swapped = false },
+	[ORDER_CDAB] = { .words_reversed = true, .bytes_swapped = false },
+	[ORDER_BADC] = { .words_reversed = false, .bytes_swapped = true },
+	[ORDER_DCBA] = { .words_reversed = true, .bytes_swapped = true },
+};
+
+/* A whole number of -(2^64-1)..2^64-1. The raw values of int64 and uint64 have no C type in common, and
+ * 32-bit machines have no wider one. Zero is not negative. */
+struct whole {
+	bool negative;
+	uint64_t magnitude;
+};
+
+static struct whole
+whole_of_int(int64_t number)
+{
+	return (struct whole){
+		.negative = number < 0,
+		.magnitude = number < 0 ? 0 - (uint64_t)number : (uint64_t)number,
+	};
+}
+
+/* Returns false if `real` has a fraction or is too large. */
+static bool
+whole_of_real(double real, struct whole *ret)
+{
+	if (!(fabs(real) < UINT64_END) || trunc(real) != real)
+		return false;
+	ret->negative = real < 0;
+	ret->magnitude = (uint64_t)fabs(real);
+	return true;
+}
+
+static double
+whole_real(struct whole whole)
+{
+	return whole.negative ? -(double)whole.magnitude : (double)whole.magnitude;
+}
+
+/* Two's complement of as many bits as the caller takes. */
+static uint64_t
+whole_bits(struct whole whole)
+{
+	return whole.negative ? 0 - whole.magnitude : whole.magnitude;
+}
+
+static bool
+whole_fits_int(struct whole whole, int width)
+{
+	uint64_t least = (uint64_t)1 << (width - 1);
+
+	return whole.negative ? whole.magnitude <= least : whole.magnitude < least;
+}
+
+static bool
+whole_fits_uint(struct whole whole, int width)
+{
+	return !whole.negative && (width >= 64 || whole.magnitude >> width == 0);
+}
+
+static bool
+whole_add(struct whole a, struct whole b, struct whole *ret)
+{
+	struct whole sum = { .negative = a.negative };
+
+	if (a.negative == b.negative) {
+		if (__builtin_add_overflow(a.magnitude, b.magnitude, &sum.magnitude))
+			return false;
+	} else if (a.magnitude > b.magnitude) {
+		sum.magnitude = a.magnitude - b.magnitude;
+	} else {
+		sum.magnitude = b.magnitude - a.magnitude;
+		sum.negative = b.negative && sum.magnitude > 0;
+	}
+	*ret = sum;
+	return true;
+}
+
+static bool
+whole_multiply(struct whole a, struct whole b, struct whole *ret)
+{
+	struct whole product;
+
+	if (__builtin_mul_overflow(a.magnitude, b.magnitude, &product.magnitude))
+		return false;
+	product.negative = a.negative != b.negative && product.magnitude > 0;
+	*ret = product;
+	return true;
+}
+
+/* To the nearest, half away from zero. `by` is not 0. */
+static struct whole
+whole_divide(struct whole whole, struct whole by)
+{
+	struct whole quotient = { .magnitude = whole.magnitude / by.magnitude };
+	uint64_t rest = whole.magnitude % by.magnitude;
+
+	if (rest >= by.magnitude - rest)
+		quotient.magnitude++;
+	quotient.negative = whole.negative != by.negative && quotient.magnitude > 0;
+	return quotient;
+}
+
+/* Returns false if it fits neither int64 nor uint64. */
+static bool
+whole_to_value(struct whole whole, struct value *ret)
+{
+	if (whole_fits_int(whole, 64))
+		*ret = (struct value){ .kind = VALUE_INT, .integer = (int64_t)whole_bits(whole) };
+	else if (whole_fits_uint(whole, 64))
+		*ret = (struct value){ .kind = VALUE_UINT, .whole = whole.magnitude };
+	else
+		return false;
+	return true;
+}
+
+/* Returns false for what is no whole number. */
+static bool
+whole_of_value(const struct value *value, struct whole *ret)
+{
+	switch (value->kind) {
+	case VALUE_INT:
+		*ret = whole_of_int(value->integer);
+		return true;
+	case VALUE_UINT:
+		*ret = (struct whole){ .magnitude = value->whole };
+		return true;
+	case VALUE_REAL:
+		return whole_of_real(value->real, ret);
+	case VALUE_NONE:
+	case VALUE_BOOL:
+	case VALUE_LABEL:
+	case VALUE_TEXT:
+		break;
+	}
+	return false;
+}
+
+/* A register with its bytes as the point orders them; its own inverse. */
+static uint16_t
+order_bytes(const struct point *point, uint16_t cell)
+{
+	if (!orders[point->order].bytes_swapped)
+		return cell;
+	return (uint16_t)(cell << 8 | cell >> 8);
+}
+
+/* Where the register stands that is the `rank`-th from the least significant one. */
+static int
+word_index(const struct point *point, int rank)
+{
+	return orders[point->order].words_reversed ? rank : point->count - 1 - rank;
+}
+
+/* The cells as one number; of coils, the one at the lowest address is the least significant. */
+static uint64_t
+gather(const struct point *point, const uint16_t *cells)
+{
+	uint64_t raw = 0;
+
+	if (point_table_has_bits(point->table)) {
+		for (int i = point->count; i-- > 0;)
+			raw = raw << 1 | (cells[i] != 0);
+	} else {
+		for (int rank = point->count; rank-- > 0;)
+			raw = raw << 16 | order_bytes(point, cells[word_index(point, rank)]);
+	}
+	return raw;
+}
+
+static void
+scatter(const struct point *point, uint64_t raw, uint16_t *cells)
+{
+	if (point_table_has_bits(point->table)) {
+		for (int i = 0; i < point->count; i++, raw >>= 1)
+			cells[i] = raw & 1;
+	} else {
+		for (int rank = 0; rank < point->count; rank++, raw >>= 16)
+			cells[word_index(point, rank)] = order_bytes(point, (uint16_t)raw);
+	}
+}
+
+/* Bits that the point's raw value has. */
+static int
+raw_width(const struct point *point)
+{
+	int width = point_table_has_bits(point->table) ? point->count : point->count * 16;
+
+	return width < 64 ? width : 64;
+}
+
+static const struct enum_label *
+label_numbered(const struct point *point, struct whole raw)
+{
+	if (!whole_fits_int(raw, 64))
+		return NULL;
+	for (size_t i = 0; i < point->label_count; i++)
+		if (point->labels[i].number == (int64_t)whole_bits(raw))
+			return &point->labels[i];
+	return NULL;
+}
+
+static const struct enum_label *
+label_called(const struct point *point, const char *text)
+{
+	for (size_t i = 0; i < point->label_count; i++)
+		if (strcmp(point->labels[i].label, text) == 0)
+			return &point->labels[i];
+	return NULL;
+}
+
+/* Without decimals a real is a whole number, as long as int64 holds it: 42 and not 42.0. */
+static int
+real_to_value(const struct point *point, double real, struct value *ret)
+{
+	if (!isfinite(real))
+		return -ERANGE;
+	if (point->decimals == 0 && fabs(round(real)) < INT64_END)
+		*ret = (struct value){ .kind = VALUE_INT, .integer = (int64_t)round(real) };
+	else
+		*ret =
+		    (struct value){ .kind = VALUE_REAL, .decimals = (int8_t)point->decimals, .real = real };
+	return 0;
+}
+
+/* raw * scale + offset, exactly if these are whole and 64 bits are enough for product and sum. */
+static int
+scale_raw(const struct point *point, struct whole raw, struct value *ret)
+{
+	struct whole scale, offset, result;
+
+	if (whole_of_real(point->scale, &scale) && whole_of_real(point->offset, &offset) &&
+	    whole_multiply(raw, scale, &result) && whole_add(result, offset, &result) &&
+	    whole_to_value(result, ret))
+		return 0;
+	return real_to_value(point, whole_real(raw) * point->scale + point->offset, ret);
+}
+
+/* The inverse: the nearest raw value. Returns false if 64 bits do not hold it. */
+static bool
+unscale_number(const struct point *point, const struct value *number, struct whole *ret)
+{
+	struct whole scale, offset, whole;
+	double real;
+
+	if (whole_of_real(point->scale, &scale) && whole_of_real(-point->offset, &offset) &&
+	    whole_of_value(number, &whole) && whole_add(whole, offset, &whole)) {
+		*ret = whole_divide(whole, scale);
+		return true;
+	}
+	return value_number(number, &real) &&
+	       whole_of_real(round((real - point->offset) / point->scale), ret);
+}
+
+static int
+decode_whole(const struct point *point, struct whole raw, struct value *ret)
+{
+	const struct enum_label *label = label_numbered(point, raw);
+
+	if (!label)
+		return scale_raw(point, raw, ret);
+	*ret = (struct value){ .kind = VALUE_LABEL, .label = label->label };
+	return 0;
+}
+
+static int
+decode_unsigned(const struct point *point, const uint16_t *cells, struct value *ret)
+{
+	return decode_whole(point, (struct whole){ .magnitude = gather(point, cells) }, ret);
+}
+
+static int
+decode_signed(const struct point *point, const uint16_t *cells, struct value *ret)
+{
+	uint64_t raw = gather(point, cells);
+	uint64_t sign = (uint64_t)1 << (raw_width(point) - 1);
+	struct whole whole = { .magnitude = raw };
+
+	if (raw & sign) {
+		/* The lower bits count up from the least number. */
+		whole.negative = true;
+		whole.magnitude = sign - (raw ^ sign);
+	}
+	return decode_whole(point, whole, ret);
+}
+
+static bool
+picks_bit(const struct point *point)
+{
+	return point->type == TYPE_BOOL && point->bit != POINT_NO_BIT && !point_table_has_bits(point->table);
+}
+
+static int
+decode_bool(const struct point *point, const uint16_t *cells, struct value *ret)
+{
+	uint64_t raw = gather(point, cells);
+	bool on = picks_bit(point) ? raw >> point->bit & 1 : raw != 0;
+	const struct enum_label *label = label_numbered(point, (struct whole){ .magnitude = on });
+
+	if (label)
+		*ret = (struct value){ .kind = VALUE_LABEL, .label = label->label };
+	else
+		*ret = (struct value){ .kind = VALUE_BOOL, .boolean = on };
+	return 0;
+}
+
+static int
+decode_float32(const struct point *point, const uint16_t *cells, struct value *ret)
+{
+	uint32_t raw = (uint32_t)gather(point, cells);
+	float real;
+
+	memcpy(&real, &raw, sizeof(real));
+	return real_to_value(point, (double)real * point->scale + point->offset, ret);
+}
+
+static int
+decode_float64(const struct point *point, const uint16_t *cells, struct value *ret)
+{
+	uint64_t raw = gather(point, cells);
+	double real;
+
+	memcpy(&real, &raw, sizeof(real));
+	return real_to_value(point, real * point->scale + point->offset, ret);
+}
+
+/* Two characters a register, up to the first NUL; the spaces that fill up many a device's names are no part
+ * of them. */
+static int
+decode_string(const struct point *point, const uint16_t *cells, struct value *ret)
+{
+	size_t size = (size_t)point->count * 2, length = 0;
+	char *text = malloc(size + 1);
+
+	if (!text)
+		return -ENOMEM;
+	for (int i = 0; i < point->count; i++) {
+		uint16_t pair = order_bytes(point, cells[i]);
+
+		text[2 * i] = (char)(pair >> 8);
+		text[2 * i + 1] = (char)(pair & 0xff);
+	}
+	while (length < size && text[length] != '\0')
+		length++;
+	while (length > 0 && text[length - 1] == ' ')
+		length--;
+	text[length] = '\0';
+	if (!utf8_valid(text, length)) {
+		free(text);
+		return -EILSEQ;
+	}
+	*ret = (struct value){ .kind = VALUE_TEXT, .text = text };
+	return 0;
+}
+
+/* Below, at or above the limit: negative, 0, positive. Exact also for whole numbers that no double holds. */
+static int
+compare_number(const struct value *number, double limit)
+{
+	double real = 0;
+	struct whole whole, bound, rest;
+
+	value_number(number, &real);
+	if (real != limit)
+		return real < limit ? -1 : 1;
+	if (!whole_of_value(number, &whole))
+		return 0;
+	/* The double nearest to it is the limit: 2^64 itself, or a number that can be taken away. */
+	if (!whole_of_real(-limit, &bound) || !whole_add(whole, bound, &rest))
+		return whole.negative ? 1 : -1;
+	return rest.negative ? -1 : rest.magnitude > 0;
+}
+
+static enum codec_fault
+check_bounds(const struct point *point, const struct value *number)
+{
+	if (point->has_min && compare_number(number, point->min) < 0)
+		return CODEC_BELOW_MIN;
+	if (point->has_max && compare_number(number, point->max) > 0)
+		return CODEC_ABOVE_MAX;
+	return CODEC_OK;
+}
+
+static bool
+is_number(const struct value *value)
+{
+	return value->kind == VALUE_INT || value->kind == VALUE_UINT ||
+	       (value->kind == VALUE_REAL && isfinite(value->real));
+}
+
+/* The raw value of the label that `text` is. A label cannot be used to get past min and max. */
+static enum codec_fault
+unlabel(const struct point *point, const char *text, struct whole *ret)
+{
+	const struct enum_label *label = label_called(point, text);
+	struct value number;
+
+	if (point->label_count == 0)
+		return CODEC_WRONG_TYPE;
+	if (!label)
+		return CODEC_NO_LABEL;
+	*ret = whole_of_int(label->number);
+	if (scale_raw(point, *ret, &number) < 0)
+		return CODEC_NO_FIT;
+	return check_bounds(point, &number);
+}
+
+static enum codec_fault
+wanted_whole(const struct point *point, const struct value *value, struct whole *ret)
+{
+	const char *text = value_text(value);
+	struct whole whole;
+	enum codec_fault fault;
+
+	if (text)
+		return unlabel(point, text, ret);
+	if (!is_number(value))
+		return CODEC_WRONG_TYPE;
+	fault = check_bounds(point, value);
+	if (fault != CODEC_OK)
+		return fault;
+	/* Of an enum nothing between the labels is meant, so nothing is rounded to one of them. */
+	if (point->label_count > 0 && trunc(point->scale) == point->scale && !whole_of_value(value, &whole))
+		return CODEC_NO_LABEL;
+	if (!unscale_number(point, value, ret))
+		return CODEC_NO_FIT;
+	return point->label_count > 0 && !label_numbered(point, *ret) ? CODEC_NO_LABEL : CODEC_OK;
+}
+
+static enum codec_fault
+encode_unsigned(const struct point *point, const struct value *value, uint16_t *cells)
+{
+	struct whole raw;
+	enum codec_fault fault = wanted_whole(point, value, &raw);
+
+	if (fault != CODEC_OK)
+		return fault;
+	if (!whole_fits_uint(raw, raw_width(point)))
+		return CODEC_NO_FIT;
+	scatter(point, raw.magnitude, cells);
+	return CODEC_OK;
+}
+
+static enum codec_fault
+encode_signed(const struct point *point, const struct value *value, uint16_t *cells)
+{
+	struct whole raw;
+	enum codec_fault fault = wanted_whole(point, value, &raw);
+
+	if (fault != CODEC_OK)
+		return fault;
+	if (!whole_fits_int(raw, raw_width(point)))
+		return CODEC_NO_FIT;
+	scatter(point, whole_bits(raw), cells);
+	return CODEC_OK;
+}
+
+static enum codec_fault
+encode_bool(const struct point *point, const struct value *value, uint16_t *cells)
+{
+	const char *text = value_text(value);
+	const struct enum_label *label = text ? label_called(point, text) : NULL;
+	double number;
+	uint64_t raw;
+
+	if (label)
+		number = (double)label->number;
+	else if (text)
+		return point->label_count > 0 ? CODEC_NO_LABEL : CODEC_WRONG_TYPE;
+	else if (!value_number(value, &number) || isnan(number))
+		return CODEC_WRONG_TYPE;
+	if (number != 0 && number != 1)
+		return CODEC_NO_FIT;
+	raw = (uint64_t)number;
+	if (picks_bit(point))
+		raw = (gather(point, cells) & ~((uint64_t)1 << point->bit)) | raw << point->bit;
+	scatter(point, raw, cells);
+	return CODEC_OK;
+}
+
+static enum codec_fault
+wanted_real(const struct point *point, const struct value *value, double *ret)
+{
+	double real;
+	enum codec_fault fault;
+
+	if (!is_number(value) || !value_number(value, &real))
+		return CODEC_WRONG_TYPE;
+	fault = check_bounds(point, value);
+	if (fault == CODEC_OK)
+		*ret = (real - point->offset) / point->scale;
+	return fault;
+}
+
+static enum codec_fault
+encode_float32(const struct point *point, const struct value *value, uint16_t *cells)
+{
+	double real;
+	float single;
+	uint32_t raw;
+	enum codec_fault fault = wanted_real(point, value, &real);
+
+	if (fault != CODEC_OK)
+		return fault;
+	single = (float)real;
+	if (!isfinite(single))
+		return CODEC_NO_FIT;
+	memcpy(&raw, &single, sizeof(raw));
+	scatter(point, raw, cells);
+	return CODEC_OK;
+}
+
+static enum codec_fault
+encode_float64(const struct point *point, const struct value *value, uint16_t *cells)
+{
+	double real;
+	uint64_t raw;
+	enum codec_fault fault = wanted_real(point, value, &real);
+
+	if (fault != CODEC_OK)
+		return fault;
+	if (!isfinite(real))
+		return CODEC_NO_FIT;
+	memcpy(&raw, &real, sizeof(raw));
+	scatter(point, raw, cells);
+	return CODEC_OK;
+}
+
+static enum codec_fault
+encode_string(const struct point *point, const struct value *value, uint16_t *cells)
+{
+	const char *text = value_text(value);
+	size_t length;
+
+	if (!text)
+		return CODEC_WRONG_TYPE;
+	length = strlen(text);
+	if (length > (size_t)point->count * 2)
+		return CODEC_TOO_LONG;
+	for (size_t i = 0; i < (size_t)point->count; i++) {
+		unsigned char high = 2 * i < length ? (unsigned char)text[2 * i] : 0;
+		unsigned char low = 2 * i + 1 < length ? (unsigned char)text[2 * i + 1] : 0;
+
+		cells[i] = order_bytes(point, (uint16_t)(high << 8 | low));
+	}
+	return CODEC_OK;
+}
+
+/* A type is a row. */
+static const struct {
+	struct codec_type type;
+	int (*decode)(const struct point *point, const uint16_t *cells, struct value *ret);
+	enum codec_fault (*encode)(const struct point *point, const struct value *value, uint16_t *cells);
+} rows[TYPE_COUNT] = {
+	[TYPE_BOOL] = {
+		.type = {
+			.name = "bool",
+			.type = TYPE_BOOL,
+			.registers = 1,
+			.bits = 1,
+			.about = "one coil or discrete input, one bit of a register, or a register that is not 0",
+		},
+		.decode = decode_bool,
+		.encode = encode_bool,
+	},
+	[TYPE_INT16] = {
+		.type = {
+			.name = "int16",
+			.type = TYPE_INT16,
+			.registers = 1,
+			.scalable = true,
+			.about = "whole number -32768..32767",
+		},
+		.decode = decode_signed,
+		.encode = encode_signed,
+	},
+	[TYPE_UINT16] = {
+		.type = {
+			.name = "uint16",
+			.type = TYPE_UINT16,
+			.registers = 1,
+			.bits = 16,
+			.scalable = true,
+			.about = "whole number 0..65535, or up to 16 coils or discrete inputs as its bits",
+		},
+		.decode = decode_unsigned,
+		.encode = encode_unsigned,
+	},
+	[TYPE_INT32] = {
+		.type = {
+			.name = "int32",
+			.type = TYPE_INT32,
+			.registers = 2,
+			.scalable = true,
+			.about = "whole number -2147483648..2147483647",
+		},
+		.decode = decode_signed,
+		.encode = encode_signed,
+	},
+	[TYPE_UINT32] = {
+		.type = {
+			.name = "uint32",
+			.type = TYPE_UINT32,
+			.registers = 2,
+			.bits = 32,
+			.scalable = true,
+			.about = "whole number 0..4294967295, or up to 32 coils or discrete inputs as its bits",
+		},
+		.decode = decode_unsigned,
+		.encode = encode_unsigned,
+	},
+	[TYPE_INT64] = {
+		.type = {
+			.name = "int64",
+			.type = TYPE_INT64,
+			.registers = 4,
+			.scalable = true,
+			.about = "whole number -2^63..2^63-1",
+		},
+		.decode = decode_signed,
+		.encode = encode_signed,
+	},
+	[TYPE_UINT64] = {
+		.type = {
+			.name = "uint64",
+			.type = TYPE_UINT64,
+			.registers = 4,
+			.bits = 64,
+			.scalable = true,
+			.about = "whole number 0..2^64-1, or up to 64 coils or discrete inputs as its bits",
+		},
+		.decode = decode_unsigned,
+		.encode = encode_unsigned,
+	},
+	[TYPE_FLOAT32] = {
+		.type = {
+			.name = "float32",
+			.type = TYPE_FLOAT32,
+			.registers = 2,
+			.scalable = true,
+			.about = "IEEE 754 single precision",
+		},
+		.decode = decode_float32,
+		.encode = encode_float32,
+	},
+	[TYPE_FLOAT64] = {
+		.type = {
+			.name = "float64",
+			.type = TYPE_FLOAT64,
+			.registers = 4,
+			.scalable = true,
+			.about = "IEEE 754 double precision",
+		},
+		.decode = decode_float64,
+		.encode = encode_float64,
+	},
+	[TYPE_STRING] = {
+		.type = {
+			.name = "string",
+			.type = TYPE_STRING,
+			.about = "UTF-8 text, two bytes a register, up to the first NUL, without trailing spaces",
+		},
+		.decode = decode_string,
+		.encode = encode_string,
+	},
+};
+
+const struct codec_type *
+codec_type(enum point_type type)
+{
+	return &rows[type].type;
+}
+
+const struct codec_type *
+codec_type_find(const char *name)
+{
+	for (size_t i = 0; i < TYPE_COUNT; i++)
+		if (strcmp(rows[i].type.name, name) == 0)
+			return &rows[i].type;
+	return NULL;
+}
+
+int
+codec_decode(const struct point *point, const uint16_t *cells, struct value *ret)
+{
+	return rows[point->type].decode(point, cells, ret);
+}
+
+enum codec_fault
+codec_encode(const struct point *point, const struct value *value, uint16_t *cells)
+{
+	if (!point->writable || !point_table_writable(point->table))
+		return CODEC_NOT_WRITABLE;
+	return rows[point->type].encode(point, value, cells);
+}
+
+bool
+codec_needs_current(const struct point *point)
+{
+	return picks_bit(point);
+}
+
+/* As many labels as there is room for, none cut in two. */
+static void
+list_labels(const struct point *point, char *text, size_t size)
+{
+	static const char head[] = "is no label of the enum (", more[] = ", ...)";
+	size_t used = sizeof(head) - 1;
+
+	snprintf(text, size, "%s", head);
+	for (size_t i = 0; i < point->label_count; i++) {
+		const char *comma = i > 0 ? ", " : "";
+		size_t length = strlen(comma) + strlen(point->labels[i].label);
+
+		if (used + length + sizeof(more) > size) {
+			snprintf(text + (used < size ? used : size - 1), used < size ? size - used : 1, "%s",
+			    i > 0 ? more : "...)");
+			return;
+		}
+		snprintf(text + used, size - used, "%s%s", comma, point->labels[i].label);
+		used += length;
+	}
+	if (used < size)
+		snprintf(text + used, size - used, ")");
+}
+
+static const char *
+wrong_type_text(const struct point *point)
+{
+	if (point->type == TYPE_BOOL)
+		return "is neither true nor false";
+	return point->type == TYPE_STRING ? "is not a text" : "is not a number";
+}
+
+void
+codec_fault_text(const struct point *point, enum codec_fault fault, char *text, size_t size)
+{
+	if (size == 0)
+		return;
+	switch (fault) {
+	case CODEC_OK:
+		snprintf(text, size, "can be written");
+		break;
+	case CODEC_NOT_WRITABLE:
+		snprintf(text, size, "cannot be written: the point is not writable");
+		break;
+	case CODEC_WRONG_TYPE:
+		snprintf(text, size, "%s", wrong_type_text(point));
+		break;
+	case CODEC_NO_LABEL:
+		list_labels(point, text, size);
+		break;
+	case CODEC_BELOW_MIN:
+		snprintf(text, size, "is below the minimum %.15g", point->min);
+		break;
+	case CODEC_ABOVE_MAX:
+		snprintf(text, size, "is above the maximum %.15g", point->max);
+		break;
+	case CODEC_NO_FIT:
+		if (point->type == TYPE_BOOL)
+			snprintf(text, size, "%s", wrong_type_text(point));
+		else if (point_table_has_bits(point->table))
+			snprintf(text, size, "does not fit into %d coils", point->count);
+		else
+			snprintf(text, size, "does not fit into %s", codec_type(point->type)->name);
+		break;
+	case CODEC_TOO_LONG:
+		snprintf(text, size, "is longer than %d bytes", point->count * 2);
+		break;
+	}
+}
+
+/* Decimals of the shortest decimal number that reads as `number`; -1 if they are more than
+ * SCALE_DECIMALS_MAX. */
+static int
+decimals_of(double number)
+{
+	double power = 1;
+
+	for (int decimals = 0; decimals <= SCALE_DECIMALS_MAX; decimals++, power *= 10)
+		if (round(number * power) / power == number)
+			return decimals;
+	return -1;
+}
+
+int
+codec_default_decimals(enum point_type type, double scale, double offset)
+{
+	int of_scale, of_offset;
+
+	if (type == TYPE_FLOAT32)
+		return DECIMALS_SINGLE;
+	if (type == TYPE_FLOAT64)
+		return DECIMALS_DOUBLE;
+	of_scale = decimals_of(scale);
+	of_offset = decimals_of(offset);
+	if (of_scale < 0 || of_offset < 0)
+		return DECIMALS_DOUBLE;
+	return of_scale > of_offset ? of_scale : of_offset;
+}

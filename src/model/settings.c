@@ -1,0 +1,113 @@
+#include "model/settings.h"
+
+#include <stdalign.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* Settings are many small things with one life: they are cut from blocks, newest block first. */
+#define BLOCK_BYTES ((size_t)16 * 1024)
+
+struct block {
+	struct block *next;
+	size_t used;
+	size_t size;
+	alignas(max_align_t) unsigned char bytes[];
+};
+
+static const struct {
+	const char *name;
+	bool has_bits;
+	bool writable;
+} tables[] = {
+	[TABLE_COIL] = { .name = "coil", .has_bits = true, .writable = true },
+	[TABLE_DISCRETE] = { .name = "discrete", .has_bits = true, .writable = false },
+	[TABLE_INPUT] = { .name = "input", .has_bits = false, .writable = false },
+	[TABLE_HOLDING] = { .name = "holding", .has_bits = false, .writable = true },
+};
+
+struct settings *
+settings_new(void)
+{
+	return calloc(1, sizeof(struct settings));
+}
+
+void
+settings_free(struct settings *settings)
+{
+	struct block *block, *next;
+
+	if (!settings)
+		return;
+	for (block = settings->arena; block; block = next) {
+		next = block->next;
+		free(block);
+	}
+	free(settings);
+}
+
+static struct block *
+block_add(struct settings *settings, size_t size)
+{
+	struct block *first = settings->arena;
+	struct block *block = calloc(1, sizeof(*block) + size);
+
+	if (!block)
+		return NULL;
+	block->size = size;
+	/* A thing larger than a block gets its own, behind the one that still has room. */
+	if (first && size > BLOCK_BYTES) {
+		block->next = first->next;
+		first->next = block;
+	} else {
+		block->next = first;
+		settings->arena = block;
+	}
+	return block;
+}
+
+void *
+settings_alloc(struct settings *settings, size_t size)
+{
+	struct block *block = settings->arena;
+	void *memory;
+
+	if (size > SIZE_MAX / 2)
+		return NULL;
+	/* Nothing still has an address of its own. */
+	size = size > 0 ? (size + alignof(max_align_t) - 1) / alignof(max_align_t) * alignof(max_align_t)
+			: alignof(max_align_t);
+	if (!block || block->size - block->used < size)
+		block = block_add(settings, size > BLOCK_BYTES ? size : BLOCK_BYTES);
+	if (!block)
+		return NULL;
+	memory = block->bytes + block->used;
+	block->used += size;
+	return memory;
+}
+
+char *
+settings_strdup(struct settings *settings, const char *text)
+{
+	size_t size = strlen(text) + 1;
+	char *copy = settings_alloc(settings, size);
+
+	return copy ? memcpy(copy, text, size) : NULL;
+}
+
+const char *
+point_table_name(enum point_table table)
+{
+	return tables[table].name;
+}
+
+bool
+point_table_has_bits(enum point_table table)
+{
+	return tables[table].has_bits;
+}
+
+bool
+point_table_writable(enum point_table table)
+{
+	return tables[table].writable;
+}

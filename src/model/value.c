@@ -1,0 +1,103 @@
+#include "model/value.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* The first numbers that the 64-bit types do not hold: converting those or larger ones is undefined. */
+#define INT64_END  0x1p63
+#define UINT64_END 0x1p64
+
+void
+value_done(struct value *value)
+{
+	if (value->kind == VALUE_TEXT)
+		free(value->text);
+	*value = (struct value){ .kind = VALUE_NONE };
+}
+
+/* Exactly equal: a 64-bit number and a real that it would be rounded to are not. */
+static bool
+real_equals(double real, const struct value *whole)
+{
+	if (whole->kind == VALUE_INT)
+		return real == (double)whole->integer && real < INT64_END && (int64_t)real == whole->integer;
+	if (whole->kind == VALUE_UINT)
+		return real == (double)whole->whole && real < UINT64_END && (uint64_t)real == whole->whole;
+	return false;
+}
+
+bool
+value_equal(const struct value *a, const struct value *b)
+{
+	const char *text = value_text(a);
+
+	if (text)
+		return value_text(b) && strcmp(text, value_text(b)) == 0;
+	if (a->kind != b->kind) {
+		if (a->kind == VALUE_REAL)
+			return real_equals(a->real, b);
+		return b->kind == VALUE_REAL && real_equals(b->real, a);
+	}
+	switch (a->kind) {
+	case VALUE_BOOL:
+		return a->boolean == b->boolean;
+	case VALUE_INT:
+		return a->integer == b->integer;
+	case VALUE_UINT:
+		return a->whole == b->whole;
+	case VALUE_REAL:
+		return a->real == b->real;
+	case VALUE_NONE:
+	case VALUE_LABEL:
+	case VALUE_TEXT:
+		break;
+	}
+	return true;
+}
+
+bool
+value_number(const struct value *value, double *ret)
+{
+	switch (value->kind) {
+	case VALUE_BOOL:
+		*ret = value->boolean ? 1 : 0;
+		return true;
+	case VALUE_INT:
+		*ret = (double)value->integer;
+		return true;
+	case VALUE_UINT:
+		*ret = (double)value->whole;
+		return true;
+	case VALUE_REAL:
+		*ret = value->real;
+		return true;
+	case VALUE_NONE:
+	case VALUE_LABEL:
+	case VALUE_TEXT:
+		break;
+	}
+	return false;
+}
+
+const char *
+value_text(const struct value *value)
+{
+	if (value->kind == VALUE_LABEL)
+		return value->label;
+	return value->kind == VALUE_TEXT ? value->text : NULL;
+}
+
+int
+value_copy(const struct value *value, struct value *ret)
+{
+	struct value copy = *value;
+
+	if (value->kind == VALUE_TEXT) {
+		copy.text = strdup(value->text);
+		if (!copy.text)
+			return -ENOMEM;
+	}
+	*ret = copy;
+	return 0;
+}
