@@ -1,11 +1,11 @@
 #include <config.h>
 
-#include "bench/alloc.h"
-
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+
+#include "bench/alloc.h"
 
 static void *
 alloc_check(void *memory)

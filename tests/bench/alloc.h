@@ -1,6 +1,7 @@
 /* Memory for a test tool: every call returns memory or ends the program.
  *
- * A bench that runs out of memory can only spoil a test, so there is nothing to hand back to the caller. Any thread.
+ * A bench that runs out of memory can only spoil a test, so there is nothing to hand back to the caller. Any
+ * thread.
  */
 #ifndef BENCH_ALLOC_H
 #define BENCH_ALLOC_H

@@ -1,17 +1,17 @@
 #include <config.h>
 
-#include "bench/broker.h"
-
-#include "bench/session.h"
-
 #include <arpa/inet.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <netinet/in.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/socket.h>
 #include <unistd.h>
+
+#include "bench/broker.h"
+#include "bench/session.h"
 
 #define EVENTS_MAX   64
 #define ACCEPT_ROUND 64
@@ -24,6 +24,15 @@ broker_watch(struct bench *bench, struct source *source)
 	return epoll_ctl(bench->epoll, EPOLL_CTL_ADD, source->fd, &event) < 0 ? -errno : 0;
 }
 
+/* Out of descriptors: a client that stays in the queue would have the loop spin. */
+static void
+listener_turn_away(struct bench *bench)
+{
+	close(bench->spare);
+	close(accept4(bench->listener.fd, NULL, NULL, SOCK_CLOEXEC));
+	bench->spare = open("/dev/null", O_RDONLY | O_CLOEXEC);
+}
+
 static void
 listener_ready(struct source *source, uint32_t events)
 {
@@ -33,8 +42,11 @@ listener_ready(struct source *source, uint32_t events)
 	for (int i = 0; i < ACCEPT_ROUND && source->fd >= 0; i++) {
 		int fd = accept4(source->fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
 
-		if (fd < 0)
+		if (fd < 0) {
+			if (errno == EMFILE || errno == ENFILE)
+				listener_turn_away(bench);
 			return;
+		}
 		if (bench->knobs.refuse_accept)
 			close(fd);
 		else
@@ -52,6 +64,7 @@ broker_init(struct bench *bench, const char *host, uint16_t port)
 		.knobs = {
 			.telemetry_events = true,
 			.max_version = MQTT_5,
+			.sessions_per_device = 1,
 			.max_payload = 65536,
 			.inactivity_ms = 600 * 1000,
 			.client_rpc_timeout_ms = 60 * 1000,
@@ -60,6 +73,7 @@ broker_init(struct bench *bench, const char *host, uint16_t port)
 		},
 	};
 	bench->epoll = epoll_create1(EPOLL_CLOEXEC);
+	bench->spare = open("/dev/null", O_RDONLY | O_CLOEXEC);
 	if (bench->epoll < 0)
 		return -errno;
 	registry_init(&bench->registry);
@@ -78,8 +92,8 @@ listener_open(struct sockaddr_in *address)
 	if (fd < 0)
 		return -errno;
 	setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on));
-	if (bind(fd, (struct sockaddr *)address, length) == 0 && listen(fd, 1024) == 0
-	    && getsockname(fd, (struct sockaddr *)address, &length) == 0)
+	if (bind(fd, (struct sockaddr *)address, length) == 0 && listen(fd, 1024) == 0 &&
+	    getsockname(fd, (struct sockaddr *)address, &length) == 0)
 		return fd;
 	error = -errno;
 	close(fd);
@@ -149,5 +163,6 @@ broker_done(struct bench *bench)
 	timer_heap_done(&bench->timers);
 	free(bench->knobs.provision_key);
 	free(bench->knobs.provision_secret);
+	close(bench->spare);
 	close(bench->epoll);
 }

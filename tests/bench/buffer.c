@@ -1,9 +1,9 @@
 #include "bench/buffer.h"
 
-#include "bench/alloc.h"
-
 #include <stdlib.h>
 #include <string.h>
+
+#include "bench/alloc.h"
 
 void
 buffer_done(struct buffer *buffer)
@@ -39,7 +39,8 @@ buffer_reserve(struct buffer *buffer, size_t count)
 
 	if (buffer->room - buffer->end >= count && buffer->data)
 		return buffer->data + buffer->end;
-	/* Moving is worth it only when it frees at least half, else a slow reader would make every append a move. */
+	/* Moving is worth it only when it frees at least half, else a slow reader would make every append a
+	 * move. */
 	if (buffer->start > 0 && (buffer->start >= buffer->room / 2 || length + count > buffer->room)) {
 		memmove(buffer->data, buffer->data + buffer->start, length);
 		buffer->start = 0;

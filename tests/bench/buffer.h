@@ -1,4 +1,5 @@
-/* Bytes that are filled at one end and taken at the other: what a socket gave us, or what it has still to take.
+/* Bytes that are filled at one end and taken at the other: what a socket gave us, or what it has still to
+ * take.
  *
  * A plain value, zero-initialised is empty; buffer_done() frees the memory. No locking.
  */

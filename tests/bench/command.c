@@ -1,5 +1,9 @@
 #include "bench/command.h"
 
+#include <ctype.h>
+#include <stdlib.h>
+#include <string.h>
+
 #include "bench/alloc.h"
 #include "bench/broker.h"
 #include "bench/report.h"
@@ -7,15 +11,12 @@
 #include "bench/thingsboard.h"
 #include "common/control.h"
 
-#include <ctype.h>
-#include <stdlib.h>
-#include <string.h>
-
-/* A command at work. Most commands speak of one device; those with a token that is not known fail before they start. */
+/* A command at work. Most commands speak of one device; those with a token that is not known fail before they
+ * start. */
 struct work {
 	struct bench *bench;
 	struct json_object *command;
-	struct device *device;      /* NULL if the command has no token */
+	struct device *device;	    /* NULL if the command has no token */
 	struct json_object *result; /* what the answer shows; may stay NULL */
 };
 
@@ -59,7 +60,8 @@ command_device(struct work *work)
 	device = registry_add(registry, work->bench, token, control_string(work->command, "name", NULL));
 	device->gateway = control_bool(work->command, "gateway", device->gateway);
 	if (client_id || username)
-		registry_set_basic(registry, device, client_id, username, control_string(work->command, "password", NULL));
+		registry_set_basic(
+		    registry, device, client_id, username, control_string(work->command, "password", NULL));
 	return NULL;
 }
 
@@ -78,8 +80,8 @@ command_rpc(struct work *work)
 	if (!method)
 		return "method is missing";
 	report_number(work_result(work), "rpc",
-	    downlink_rpc(work->device, method, work_member(work, "params"), control_bool(work->command, "oneway", false),
-	        work_number(work, "timeout_ms", 10000)));
+	    downlink_rpc(work->device, method, work_member(work, "params"),
+		control_bool(work->command, "oneway", false), work_number(work, "timeout_ms", 10000)));
 	return NULL;
 }
 
@@ -173,6 +175,17 @@ command_kick(struct work *work)
 		session = next;
 	}
 	report_number(work_result(work), "kicked", kicked);
+	return NULL;
+}
+
+static const char *
+command_close_after(struct work *work)
+{
+	int64_t bytes = work_number(work, "bytes", 0);
+
+	if (!work->device->current)
+		return "the device is offline";
+	work->device->current->bytes_left = bytes;
 	return NULL;
 }
 
@@ -288,13 +301,25 @@ command_max_version(struct work *work)
 }
 
 static const char *
+command_sessions_per_device(struct work *work)
+{
+	int64_t count = work_number(work, "count", 1);
+
+	if (count < 1 || count > UINT16_MAX)
+		return "count must be 1 or more";
+	work->bench->knobs.sessions_per_device = (unsigned)count;
+	return NULL;
+}
+
+static const char *
 command_timing(struct work *work)
 {
 	struct knobs *knobs = &work->bench->knobs;
 
 	knobs->takeover_ms = work_number(work, "takeover_ms", knobs->takeover_ms);
 	knobs->subscribe_delay_ms = work_number(work, "subscribe_delay_ms", knobs->subscribe_delay_ms);
-	knobs->client_rpc_timeout_ms = work_number(work, "client_rpc_timeout_ms", knobs->client_rpc_timeout_ms);
+	knobs->client_rpc_timeout_ms =
+	    work_number(work, "client_rpc_timeout_ms", knobs->client_rpc_timeout_ms);
 	knobs->provision_close_ms = work_number(work, "provision_close_ms", knobs->provision_close_ms);
 	return NULL;
 }
@@ -321,7 +346,9 @@ command_provision(struct work *work)
 static int
 hex_digit(char c)
 {
-	return isdigit((unsigned char)c) ? c - '0' : isxdigit((unsigned char)c) ? tolower((unsigned char)c) - 'a' + 10 : -1;
+	return isdigit((unsigned char)c)    ? c - '0'
+	       : isxdigit((unsigned char)c) ? tolower((unsigned char)c) - 'a' + 10
+					    : -1;
 }
 
 static bool
@@ -353,8 +380,8 @@ command_raw(struct work *work)
 	else if (strlen(topic) > UINT16_MAX)
 		error = "the topic is too long";
 	else
-		session_publish_raw(work->device->current, topic, (uint8_t)work_number(work, "qos", 0) & 3, bytes.data,
-		    buffer_length(&bytes));
+		session_publish_raw(work->device->current, topic, (uint8_t)work_number(work, "qos", 0) & 3,
+		    bytes.data, buffer_length(&bytes));
 	buffer_done(&bytes);
 	return error;
 }
@@ -467,6 +494,7 @@ static const struct {
 	{ .name = "shared", .run = command_shared, .needs_device = true },
 	{ .name = "shared_delete", .run = command_shared_delete, .needs_device = true },
 	{ .name = "raw", .run = command_raw, .needs_device = true },
+	{ .name = "close_after", .run = command_close_after, .needs_device = true },
 	{ .name = "latest", .run = command_latest, .needs_device = true },
 	{ .name = "series", .run = command_series, .needs_device = true },
 	{ .name = "attributes", .run = command_attributes, .needs_device = true },
@@ -483,6 +511,7 @@ static const struct {
 	{ .name = "max_payload", .run = command_max_payload },
 	{ .name = "inactivity_s", .run = command_inactivity },
 	{ .name = "max_version", .run = command_max_version },
+	{ .name = "sessions_per_device", .run = command_sessions_per_device },
 	{ .name = "timing", .run = command_timing },
 	{ .name = "provision", .run = command_provision },
 	{ .name = "events", .run = command_events },

@@ -1,10 +1,10 @@
 #include "bench/device.h"
 
-#include "bench/alloc.h"
-#include "bench/bench.h"
-
 #include <stdlib.h>
 #include <string.h>
+
+#include "bench/alloc.h"
+#include "bench/bench.h"
 
 static void
 series_done(struct series *series)
@@ -136,8 +136,8 @@ registry_add(struct registry *registry, struct bench *bench, const char *token, 
 }
 
 void
-registry_set_basic(struct registry *registry, struct device *device, const char *client_id, const char *username,
-    const char *password)
+registry_set_basic(struct registry *registry, struct device *device, const char *client_id,
+    const char *username, const char *password)
 {
 	if (device->basic_id)
 		lh_table_delete(registry->basic, device->basic_id);
@@ -167,7 +167,9 @@ static void
 row_set(struct row *row, const struct value *value, int64_t ts_unix_ms)
 {
 	json_object_put(row->json);
-	*row = (struct row){ .ts_unix_ms = ts_unix_ms, .type = value->type, .json = json_object_get(value->json) };
+	*row = (struct row){
+		.ts_unix_ms = ts_unix_ms, .type = value->type, .json = json_object_get(value->json)
+	};
 }
 
 /* Index of the first row that is not older. */
@@ -215,7 +217,8 @@ series_put(struct series *series, const struct value *value, int64_t ts_unix_ms)
 			series->room = series->room ? 2 * series->room : 16;
 			series->rows = alloc_resize(series->rows, series->room, sizeof(struct row));
 		}
-		memmove(series->rows + place + 1, series->rows + place, (series->count - place) * sizeof(struct row));
+		memmove(series->rows + place + 1, series->rows + place,
+		    (series->count - place) * sizeof(struct row));
 		series->rows[place].json = NULL;
 		series->count++;
 	}
@@ -257,15 +260,15 @@ device_take_message(struct device *device)
 {
 	int64_t now = clock_mono_ms();
 
-	return limiter_take(&device->bench->knobs.limits.messages, 1, now)
-	    && limiter_take(&device->limits.messages, 1, now);
+	return limiter_take(&device->bench->knobs.limits.messages, 1, now) &&
+	       limiter_take(&device->limits.messages, 1, now);
 }
 
 static bool
 limits_take_points(struct limits *limits, size_t points, int64_t now)
 {
-	return limiter_take(&limits->telemetry_messages, 1, now)
-	    && limiter_take(&limits->data_points, (double)points, now);
+	return limiter_take(&limits->telemetry_messages, 1, now) &&
+	       limiter_take(&limits->data_points, (double)points, now);
 }
 
 bool
@@ -275,8 +278,8 @@ device_take_points(struct device *device, size_t points)
 
 	if (points == 0)
 		return device_take_message(device);
-	return limits_take_points(&device->bench->knobs.limits, points, now)
-	    && limits_take_points(&device->limits, points, now);
+	return limits_take_points(&device->bench->knobs.limits, points, now) &&
+	       limits_take_points(&device->limits, points, now);
 }
 
 void

@@ -1,14 +1,14 @@
-#include "bench/alloc.h"
-#include "bench/lenient.h"
-#include "bench/report.h"
-#include "bench/thingsboard.h"
-#include "common/control.h"
-
 #include <ctype.h>
 #include <errno.h>
 #include <limits.h>
 #include <stdlib.h>
 #include <string.h>
+
+#include "bench/alloc.h"
+#include "bench/lenient.h"
+#include "bench/report.h"
+#include "bench/thingsboard.h"
+#include "common/control.h"
 
 /* An event that begins with who published what. */
 static struct json_object *
@@ -122,14 +122,16 @@ uplink_store_telemetry(const struct uplink *uplink, struct device *device, const
 		bench->stats.elements++;
 		bench->stats.values += element->count;
 		for (size_t j = 0; j < element->count; j++)
-			device_store(device, &element->values[j], element->ts_unix_ms, bench->knobs.keep_series);
+			device_store(
+			    device, &element->values[j], element->ts_unix_ms, bench->knobs.keep_series);
 		if (bench->knobs.telemetry_events)
 			element_report(uplink, device, element);
 	}
 }
 
 void
-uplink_store_attributes(const struct uplink *uplink, struct device *device, const struct telemetry *attributes)
+uplink_store_attributes(
+    const struct uplink *uplink, struct device *device, const struct telemetry *attributes)
 {
 	const struct element *element = &attributes->elements[0];
 	struct json_object *event;
@@ -138,7 +140,8 @@ uplink_store_attributes(const struct uplink *uplink, struct device *device, cons
 		return;
 	device->bench->stats.attributes += element->count;
 	for (size_t i = 0; i < element->count; i++)
-		json_object_object_add(device->client, element->values[i].key, json_object_get(element->values[i].json));
+		json_object_object_add(
+		    device->client, element->values[i].key, json_object_get(element->values[i].json));
 	event = report_new("attributes", device->token);
 	if (device->parent)
 		report_string(event, "device", device->name);
@@ -200,7 +203,8 @@ scalar_text(struct json_object *value)
 {
 	while (json_object_is_type(value, json_type_array) && json_object_array_length(value) == 1)
 		value = json_object_array_get_idx(value, 0);
-	if (!value || json_object_is_type(value, json_type_array) || json_object_is_type(value, json_type_object))
+	if (!value || json_object_is_type(value, json_type_array) ||
+	    json_object_is_type(value, json_type_object))
 		return NULL;
 	return json_object_get_string(value);
 }
@@ -213,7 +217,8 @@ attributes_pick(struct json_object *from, const char *list)
 	char *names, *rest, *name;
 
 	if (!list) {
-		json_object_object_foreach(from, key, all) json_object_object_add(picked, key, json_object_get(all));
+		json_object_object_foreach(from, key, all)
+		    json_object_object_add(picked, key, json_object_get(all));
 		return picked;
 	}
 	rest = names = alloc_string(list);
@@ -248,7 +253,8 @@ attributes_answer(const struct uplink *uplink, int32_t id, const char *client, c
 		answer_add_scope(answer, "client", attributes_pick(uplink->device->client, client));
 	if (shared || !client)
 		answer_add_scope(answer, "shared", attributes_pick(uplink->device->shared, shared));
-	session_publish(session, filter_for(PURPOSE_ATTRIBUTE_RESPONSE, session->family[PURPOSE_ATTRIBUTE_RESPONSE]), id,
+	session_publish(session,
+	    filter_for(PURPOSE_ATTRIBUTE_RESPONSE, session->family[PURPOSE_ATTRIBUTE_RESPONSE]), id,
 	    json_text(answer));
 	json_object_put(answer);
 }
@@ -279,8 +285,8 @@ publish_attribute_request(const struct uplink *uplink)
 	bool has_client, has_shared;
 	int32_t id;
 
-	if (uplink_number(uplink->id, &id) < 0 || lenient_parse(uplink->payload, &tree) < 0
-	    || !json_object_is_type(tree, json_type_object)) {
+	if (uplink_number(uplink->id, &id) < 0 || lenient_parse(uplink->payload, &tree) < 0 ||
+	    !json_object_is_type(tree, json_type_object)) {
 		uplink_reject(uplink, "not an attribute request");
 		json_object_put(tree);
 		return;
@@ -321,7 +327,8 @@ publish_rpc_reply(const struct uplink *uplink)
 static void
 client_rpc_answer(struct session *session, int32_t id, const char *answer)
 {
-	session_publish(session, filter_for(PURPOSE_CLIENT_RPC, session->family[PURPOSE_CLIENT_RPC]), id, answer);
+	session_publish(
+	    session, filter_for(PURPOSE_CLIENT_RPC, session->family[PURPOSE_CLIENT_RPC]), id, answer);
 }
 
 /* Nobody in the default rule chain answers. */
@@ -410,8 +417,8 @@ publish_client_rpc(const struct uplink *uplink)
 
 	if (lenient_parse(uplink->payload, &tree) < 0 || !json_object_is_type(tree, json_type_object)) {
 		uplink_reject(uplink, "not a call");
-	} else if (uplink_number(uplink->id, &id) < 0 || !json_object_object_get_ex(tree, "method", &method)
-	    || !scalar_text(method)) {
+	} else if (uplink_number(uplink->id, &id) < 0 ||
+		   !json_object_object_get_ex(tree, "method", &method) || !scalar_text(method)) {
 		uplink_exception(uplink, "a call without a method or with a bad id");
 	} else {
 		client_rpc_accept(uplink, id, scalar_text(method), tree);
@@ -424,7 +431,8 @@ publish_claim(const struct uplink *uplink)
 {
 	struct json_object *tree = NULL, *event;
 
-	if (lenient_parse(uplink->payload, &tree) < 0 || (tree && !json_object_is_type(tree, json_type_object))) {
+	if (lenient_parse(uplink->payload, &tree) < 0 ||
+	    (tree && !json_object_is_type(tree, json_type_object))) {
 		uplink_reject(uplink, "not a claim");
 	} else if (!device_take_message(uplink->device)) {
 		uplink_over_limit(uplink);

@@ -1,12 +1,13 @@
+#include <stdlib.h>
+#include <string.h>
+
 #include "bench/alloc.h"
 #include "bench/report.h"
 #include "bench/thingsboard.h"
 #include "common/control.h"
 
-#include <stdlib.h>
-#include <string.h>
-
-/* The session that gets what is meant for `device`, NULL if there is none that subscribed. A child's is its gateway's. */
+/* The session that gets what is meant for `device`, NULL if there is none that subscribed. A child's is its
+ * gateway's. */
 static struct session *
 downlink_session(struct device *device, enum purpose purpose)
 {
@@ -39,8 +40,8 @@ downlink_attributes(struct device *device, struct json_object *values)
 	if (device->parent)
 		downlink_child(session, device, PURPOSE_GATEWAY_ATTRIBUTES, json_object_get(values));
 	else
-		session_publish(session, filter_for(PURPOSE_ATTRIBUTES, session->family[PURPOSE_ATTRIBUTES]), 0,
-		    json_text(values));
+		session_publish(session, filter_for(PURPOSE_ATTRIBUTES, session->family[PURPOSE_ATTRIBUTES]),
+		    0, json_text(values));
 }
 
 void
@@ -68,7 +69,8 @@ rpc_send(struct rpc *rpc)
 		json_object_object_add(data, "id", json_object_new_int(rpc->id));
 		downlink_child(session, device, PURPOSE_GATEWAY_RPC, data);
 	} else {
-		session_publish(session, filter_for(PURPOSE_RPC, session->family[PURPOSE_RPC]), rpc->id, rpc->data);
+		session_publish(
+		    session, filter_for(PURPOSE_RPC, session->family[PURPOSE_RPC]), rpc->id, rpc->data);
 	}
 	if (rpc->oneway)
 		rpc_free(rpc);
@@ -100,7 +102,8 @@ rpc_data_new(const char *method, struct json_object *params)
 }
 
 int32_t
-downlink_rpc(struct device *device, const char *method, struct json_object *params, bool oneway, int64_t timeout_ms)
+downlink_rpc(
+    struct device *device, const char *method, struct json_object *params, bool oneway, int64_t timeout_ms)
 {
 	struct rpc *rpc = alloc_zeroed(1, sizeof(*rpc));
 	struct rpc **link = &device->rpcs;

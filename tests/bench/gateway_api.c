@@ -1,12 +1,12 @@
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
 #include "bench/alloc.h"
 #include "bench/lenient.h"
 #include "bench/report.h"
 #include "bench/thingsboard.h"
 #include "common/control.h"
-
-#include <errno.h>
-#include <stdlib.h>
-#include <string.h>
 
 /* A child and what a message brought for it. */
 struct portion {
@@ -64,9 +64,10 @@ member_text(struct json_object *object, const char *name)
 {
 	struct json_object *member;
 
-	return json_object_object_get_ex(object, name, &member) && json_object_is_type(member, json_type_string)
-	    ? json_object_get_string(member)
-	    : NULL;
+	return json_object_object_get_ex(object, name, &member) &&
+		       json_object_is_type(member, json_type_string)
+		   ? json_object_get_string(member)
+		   : NULL;
 }
 
 static void
@@ -108,10 +109,12 @@ portions_done(struct portions *portions)
 
 /* Read what is meant for each child. Entries of telemetry that are no arrays are skipped. */
 static int
-portions_read(struct portions *portions, const struct uplink *uplink, struct json_object *tree, bool telemetry)
+portions_read(
+    struct portions *portions, const struct uplink *uplink, struct json_object *tree, bool telemetry)
 {
 	portions->list = alloc_zeroed((size_t)json_object_object_length(tree), sizeof(*portions->list));
-	json_object_object_foreach(tree, name, value) {
+	json_object_object_foreach(tree, name, value)
+	{
 		struct portion *portion = &portions->list[portions->count];
 		int error;
 
@@ -119,7 +122,7 @@ portions_read(struct portions *portions, const struct uplink *uplink, struct jso
 			continue;
 		portions->count++;
 		error = telemetry ? telemetry_from_tree(&portion->telemetry, value, clock_unix_ms())
-		                  : attributes_from_tree(&portion->telemetry, value);
+				  : attributes_from_tree(&portion->telemetry, value);
 		if (error)
 			return error;
 		portion->child = gateway_child(uplink, name);
@@ -144,8 +147,8 @@ gateway_values(const struct uplink *uplink, struct json_object *tree, bool telem
 		gateway_fail(uplink, "over the limit", 0x97);
 	else {
 		for (size_t i = 0; i < portions.count; i++)
-			(telemetry ? uplink_store_telemetry
-			           : uplink_store_attributes)(uplink, portions.list[i].child, &portions.list[i].telemetry);
+			(telemetry ? uplink_store_telemetry : uplink_store_attributes)(
+			    uplink, portions.list[i].child, &portions.list[i].telemetry);
 		session_ack(uplink->session, uplink->publish, 0);
 	}
 	portions_done(&portions);
@@ -180,7 +183,8 @@ gateway_attributes_answer(const struct uplink *uplink, struct json_object *tree,
 	json_object_object_add(answer, "device", json_object_new_string(child->name));
 	if (key && json_object_object_get_ex(from, key, &value))
 		json_object_object_add(answer, "value", json_object_get(value));
-	if (!key && json_object_object_get_ex(tree, "keys", &keys) && json_object_is_type(keys, json_type_array)) {
+	if (!key && json_object_object_get_ex(tree, "keys", &keys) &&
+	    json_object_is_type(keys, json_type_array)) {
 		for (size_t i = 0; i < json_object_array_length(keys); i++) {
 			const char *name = json_object_get_string(json_object_array_get_idx(keys, i));
 
@@ -189,7 +193,8 @@ gateway_attributes_answer(const struct uplink *uplink, struct json_object *tree,
 		}
 		json_object_object_add(answer, "values", json_object_get(values));
 	}
-	session_publish(uplink->session, filter_for(PURPOSE_GATEWAY_RESPONSE, FAMILY_V1), 0, json_text(answer));
+	session_publish(
+	    uplink->session, filter_for(PURPOSE_GATEWAY_RESPONSE, FAMILY_V1), 0, json_text(answer));
 	json_object_put(values);
 	json_object_put(answer);
 }
@@ -224,8 +229,8 @@ gateway_rpc_reply(const struct uplink *uplink, struct json_object *tree)
 	struct device *child;
 	int32_t number;
 
-	if (!name || !json_object_object_get_ex(tree, "id", &id) || !lenient_literal(id)
-	    || uplink_number(lenient_literal(id), &number) < 0) {
+	if (!name || !json_object_object_get_ex(tree, "id", &id) || !lenient_literal(id) ||
+	    uplink_number(lenient_literal(id), &number) < 0) {
 		uplink_reject(uplink, "not a reply");
 		return;
 	}

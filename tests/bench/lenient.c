@@ -1,13 +1,13 @@
 #include "bench/lenient.h"
 
-#include "bench/alloc.h"
-#include "bench/buffer.h"
-
 #include <ctype.h>
 #include <errno.h>
 #include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
+
+#include "bench/alloc.h"
+#include "bench/buffer.h"
 
 static const char replacement[] = "\xEF\xBF\xBD";
 
@@ -22,8 +22,8 @@ utf8_sequence(const uint8_t *at, size_t left)
 	for (size_t i = 1; i < length; i++)
 		if ((at[i] & 0xC0) != 0x80)
 			return 0;
-	if ((at[0] == 0xE0 && at[1] < 0xA0) || (at[0] == 0xED && at[1] > 0x9F) || (at[0] == 0xF0 && at[1] < 0x90)
-	    || (at[0] == 0xF4 && at[1] > 0x8F))
+	if ((at[0] == 0xE0 && at[1] < 0xA0) || (at[0] == 0xED && at[1] > 0x9F) ||
+	    (at[0] == 0xF0 && at[1] < 0x90) || (at[0] == 0xF4 && at[1] > 0x8F))
 		return 0;
 	return length;
 }

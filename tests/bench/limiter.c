@@ -17,7 +17,8 @@ limiter_init(struct limiter *limiter, const char *text, int64_t now_mono_ms)
 		unsigned capacity, seconds;
 		int used = 0;
 
-		if (made.count == LIMITER_BUCKETS || sscanf(at, "%u:%u%n", &capacity, &seconds, &used) != 2 || seconds == 0)
+		if (made.count == LIMITER_BUCKETS || sscanf(at, "%u:%u%n", &capacity, &seconds, &used) != 2 ||
+		    seconds == 0)
 			return -EINVAL;
 		made.buckets[made.count].capacity = capacity;
 		made.buckets[made.count].tokens = capacity;

@@ -1,6 +1,7 @@
 /* Rate limits as ThingsBoard's tenant profile writes them: "100:1,1000:60" = 100 a second and 1000 a minute.
  *
- * Every pair is a bucket that starts full and is refilled evenly; a take must fit all of them. Pure, time is passed in.
+ * Every pair is a bucket that starts full and is refilled evenly; a take must fit all of them. Pure, time is
+ * passed in.
  */
 #ifndef BENCH_LIMITER_H
 #define BENCH_LIMITER_H

@@ -27,3 +27,21 @@ tests_bench_tbbench_SOURCES = tests/bench/main.c \
   tests/bench/session.c tests/bench/session.h \
   tests/bench/thingsboard.c tests/bench/thingsboard.h \
   tests/bench/topic.c tests/bench/topic.h
+
+if HAVE_CMOCKA
+bench_unit_tests = tests/bench/test_mqtt_packet tests/bench/test_telemetry
+check_PROGRAMS += $(bench_unit_tests)
+TESTS += $(bench_unit_tests)
+endif
+tests_bench_test_mqtt_packet_CPPFLAGS = $(AM_CPPFLAGS) -I$(top_srcdir)/tests
+tests_bench_test_mqtt_packet_CFLAGS = $(AM_CFLAGS) $(JSON_CFLAGS) $(CMOCKA_CFLAGS)
+tests_bench_test_mqtt_packet_LDADD = libbench.a $(JSON_LIBS) $(CMOCKA_LIBS)
+tests_bench_test_mqtt_packet_SOURCES = tests/bench/test_mqtt_packet.c
+tests_bench_test_telemetry_CPPFLAGS = $(AM_CPPFLAGS) -I$(top_srcdir)/tests
+tests_bench_test_telemetry_CFLAGS = $(AM_CFLAGS) $(JSON_CFLAGS) $(CMOCKA_CFLAGS)
+tests_bench_test_telemetry_LDADD = libbench.a $(JSON_LIBS) $(CMOCKA_LIBS) -lm
+tests_bench_test_telemetry_SOURCES = tests/bench/test_telemetry.c
+
+# The bench as clients that are not ours meet it.
+TESTS += tests/bench/bench_test.py
+EXTRA_DIST += tests/bench/bench_test.py tests/bench/README.md

@@ -1,9 +1,4 @@
 /* tbbench: a ThingsBoard for tests, steered on standard input. See README.md beside this file. */
-#include "bench/broker.h"
-#include "bench/command.h"
-#include "bench/report.h"
-#include "common/control.h"
-
 #include <errno.h>
 #include <getopt.h>
 #include <signal.h>
@@ -13,6 +8,11 @@
 #include <sys/resource.h>
 #include <sys/signalfd.h>
 #include <unistd.h>
+
+#include "bench/broker.h"
+#include "bench/command.h"
+#include "bench/report.h"
+#include "common/control.h"
 
 struct options {
 	const char *host;
@@ -116,7 +116,8 @@ signals_open(struct signals *signals, struct bench *bench)
 	/* Whoever read our events may be gone before us. */
 	signal(SIGPIPE, SIG_IGN);
 	signals->bench = bench;
-	signals->source = (struct source){ .ready = signals_ready, .fd = signalfd(-1, &set, SFD_NONBLOCK | SFD_CLOEXEC) };
+	signals->source =
+	    (struct source){ .ready = signals_ready, .fd = signalfd(-1, &set, SFD_NONBLOCK | SFD_CLOEXEC) };
 	return signals->source.fd < 0 ? -errno : broker_watch(bench, &signals->source);
 }
 

@@ -3,7 +3,8 @@
 #include <errno.h>
 #include <string.h>
 
-/* What is left of a packet. A read beyond the end gives zeros and marks it, so that a parser checks once, at its end. */
+/* What is left of a packet. A read beyond the end gives zeros and marks it, so that a parser checks once, at
+ * its end. */
 struct reader {
 	const uint8_t *at;
 	size_t left;
@@ -66,36 +67,43 @@ read_varint(struct reader *reader)
 }
 
 /* Types of the MQTT 5 properties; source: MQTT 5.0, table 2-4. */
-enum property_type { PROPERTY_U8 = 1, PROPERTY_U16, PROPERTY_U32, PROPERTY_VARINT, PROPERTY_STRING, PROPERTY_PAIR };
+enum property_type {
+	PROPERTY_U8 = 1,
+	PROPERTY_U16,
+	PROPERTY_U32,
+	PROPERTY_VARINT,
+	PROPERTY_STRING,
+	PROPERTY_PAIR
+};
 
 static const uint8_t property_types[] = {
-	[0x01] = PROPERTY_U8,     /* payload format indicator */
-	[0x02] = PROPERTY_U32,    /* message expiry interval */
+	[0x01] = PROPERTY_U8,	  /* payload format indicator */
+	[0x02] = PROPERTY_U32,	  /* message expiry interval */
 	[0x03] = PROPERTY_STRING, /* content type */
 	[0x08] = PROPERTY_STRING, /* response topic */
 	[0x09] = PROPERTY_STRING, /* correlation data: binary, same shape */
 	[0x0B] = PROPERTY_VARINT, /* subscription identifier */
-	[0x11] = PROPERTY_U32,    /* session expiry interval */
+	[0x11] = PROPERTY_U32,	  /* session expiry interval */
 	[0x12] = PROPERTY_STRING, /* assigned client identifier */
-	[0x13] = PROPERTY_U16,    /* server keep alive */
+	[0x13] = PROPERTY_U16,	  /* server keep alive */
 	[0x15] = PROPERTY_STRING, /* authentication method */
 	[0x16] = PROPERTY_STRING, /* authentication data */
-	[0x17] = PROPERTY_U8,     /* request problem information */
-	[0x18] = PROPERTY_U32,    /* will delay interval */
-	[0x19] = PROPERTY_U8,     /* request response information */
+	[0x17] = PROPERTY_U8,	  /* request problem information */
+	[0x18] = PROPERTY_U32,	  /* will delay interval */
+	[0x19] = PROPERTY_U8,	  /* request response information */
 	[0x1A] = PROPERTY_STRING, /* response information */
 	[0x1C] = PROPERTY_STRING, /* server reference */
 	[0x1F] = PROPERTY_STRING, /* reason string */
-	[0x21] = PROPERTY_U16,    /* receive maximum */
-	[0x22] = PROPERTY_U16,    /* topic alias maximum */
-	[0x23] = PROPERTY_U16,    /* topic alias */
-	[0x24] = PROPERTY_U8,     /* maximum QoS */
-	[0x25] = PROPERTY_U8,     /* retain available */
-	[0x26] = PROPERTY_PAIR,   /* user property */
-	[0x27] = PROPERTY_U32,    /* maximum packet size */
-	[0x28] = PROPERTY_U8,     /* wildcard subscription available */
-	[0x29] = PROPERTY_U8,     /* subscription identifier available */
-	[0x2A] = PROPERTY_U8,     /* shared subscription available */
+	[0x21] = PROPERTY_U16,	  /* receive maximum */
+	[0x22] = PROPERTY_U16,	  /* topic alias maximum */
+	[0x23] = PROPERTY_U16,	  /* topic alias */
+	[0x24] = PROPERTY_U8,	  /* maximum QoS */
+	[0x25] = PROPERTY_U8,	  /* retain available */
+	[0x26] = PROPERTY_PAIR,	  /* user property */
+	[0x27] = PROPERTY_U32,	  /* maximum packet size */
+	[0x28] = PROPERTY_U8,	  /* wildcard subscription available */
+	[0x29] = PROPERTY_U8,	  /* subscription identifier available */
+	[0x2A] = PROPERTY_U8,	  /* shared subscription available */
 };
 
 static void
@@ -208,9 +216,10 @@ static bool
 connect_valid(const struct mqtt_connect *connect, struct mqtt_string protocol, uint8_t flags)
 {
 	if (connect->version == MQTT_3_1)
-		return string_is(protocol, "MQIsdp") && connect->client_id.length >= 1 && connect->client_id.length <= 23;
-	return (connect->version == MQTT_3_1_1 || connect->version == MQTT_5) && string_is(protocol, "MQTT")
-	    && !(flags & 0x01);
+		return string_is(protocol, "MQIsdp") && connect->client_id.length >= 1 &&
+		       connect->client_id.length <= 23;
+	return (connect->version == MQTT_3_1_1 || connect->version == MQTT_5) &&
+	       string_is(protocol, "MQTT") && !(flags & 0x01);
 }
 
 int
@@ -262,7 +271,8 @@ mqtt_publish_parse(const struct mqtt_frame *frame, int version, struct mqtt_publ
 		read_properties(&reader);
 	if (reader.bad)
 		return -EBADMSG;
-	if (memchr(publish.topic.data, '+', publish.topic.length) || memchr(publish.topic.data, '#', publish.topic.length))
+	if (memchr(publish.topic.data, '+', publish.topic.length) ||
+	    memchr(publish.topic.data, '#', publish.topic.length))
 		return -EBADMSG;
 	publish.payload = reader.at;
 	publish.payload_length = reader.left;

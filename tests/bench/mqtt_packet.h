@@ -1,16 +1,18 @@
-/* MQTT 3.1, 3.1.1 and 5 packets as a server meets them: taking apart what clients send, putting together the answers.
+/* MQTT 3.1, 3.1.1 and 5 packets as a server meets them: taking apart what clients send, putting together the
+ * answers.
  *
- * Pure: no I/O, no state. Parsed strings and payloads point into the caller's bytes. Parsers never read beyond the frame
- * and return 0, or -EBADMSG for a packet that ThingsBoard's decoder would throw at (it then closes the connection).
+ * Pure: no I/O, no state. Parsed strings and payloads point into the caller's bytes. Parsers never read
+ * beyond the frame and return 0, or -EBADMSG for a packet that ThingsBoard's decoder would throw at (it then
+ * closes the connection).
  */
 #ifndef BENCH_MQTT_PACKET_H
 #define BENCH_MQTT_PACKET_H
 
-#include "bench/buffer.h"
-
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+
+#include "bench/buffer.h"
 
 enum mqtt_type {
 	MQTT_CONNECT = 1,
@@ -83,8 +85,8 @@ struct mqtt_filter {
 	uint8_t qos;
 };
 
-/* Find the packet at the beginning of `data`. Returns 1 with *ret filled, 0 if more bytes are needed, -EMSGSIZE if the
- * remaining length is above max_body (seen before its bytes arrive), -EBADMSG. */
+/* Find the packet at the beginning of `data`. Returns 1 with *ret filled, 0 if more bytes are needed,
+ * -EMSGSIZE if the remaining length is above max_body (seen before its bytes arrive), -EBADMSG. */
 int mqtt_frame_parse(const uint8_t *data, size_t length, size_t max_body, struct mqtt_frame *ret);
 
 int mqtt_connect_parse(const struct mqtt_frame *frame, struct mqtt_connect *ret);
@@ -100,8 +102,10 @@ int mqtt_filters_next(struct mqtt_filters *filters, struct mqtt_filter *ret);
 void mqtt_build_connack(struct buffer *out, int version, bool session_present, uint8_t code);
 void mqtt_build_publish(struct buffer *out, int version, const struct mqtt_publish *publish);
 void mqtt_build_puback(struct buffer *out, int version, uint16_t packet_id, uint8_t code);
-void mqtt_build_suback(struct buffer *out, int version, uint16_t packet_id, const uint8_t *codes, size_t count);
-void mqtt_build_unsuback(struct buffer *out, int version, uint16_t packet_id, const uint8_t *codes, size_t count);
+void mqtt_build_suback(
+    struct buffer *out, int version, uint16_t packet_id, const uint8_t *codes, size_t count);
+void mqtt_build_unsuback(
+    struct buffer *out, int version, uint16_t packet_id, const uint8_t *codes, size_t count);
 void mqtt_build_pingresp(struct buffer *out);
 void mqtt_build_disconnect(struct buffer *out, uint8_t code);
 

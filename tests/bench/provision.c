@@ -1,12 +1,12 @@
+#include <stdlib.h>
+#include <string.h>
+#include <sys/random.h>
+
 #include "bench/alloc.h"
 #include "bench/lenient.h"
 #include "bench/report.h"
 #include "bench/thingsboard.h"
 #include "common/control.h"
-
-#include <stdlib.h>
-#include <string.h>
-#include <sys/random.h>
 
 #define GENERATED_LENGTH 20
 
@@ -78,8 +78,9 @@ request_complete(const struct request *request)
 static bool
 request_allowed(const struct request *request, const struct knobs *knobs)
 {
-	return knobs->provision_key && *request->key && *request->secret
-	    && strcmp(request->key, knobs->provision_key) == 0 && strcmp(request->secret, knobs->provision_secret) == 0;
+	return knobs->provision_key && *request->key && *request->secret &&
+	       strcmp(request->key, knobs->provision_key) == 0 &&
+	       strcmp(request->secret, knobs->provision_secret) == 0;
 }
 
 /* The credentials as the answer shows them; makes the device known by them. */
@@ -89,9 +90,11 @@ provision_credentials(struct bench *bench, const struct request *request, struct
 	struct json_object *shown;
 
 	if (strcmp(request->type, "MQTT_BASIC") != 0)
-		return json_object_new_string(request->hash && strcmp(request->type, "X509_CERTIFICATE") == 0 ? request->hash
-		                                                                                              : device->token);
-	registry_set_basic(&bench->registry, device, request->client_id, request->username, request->password);
+		return json_object_new_string(request->hash && strcmp(request->type, "X509_CERTIFICATE") == 0
+						  ? request->hash
+						  : device->token);
+	registry_set_basic(
+	    &bench->registry, device, request->client_id, request->username, request->password);
 	shown = json_object_new_object();
 	report_string(shown, "clientId", request->client_id);
 	report_string(shown, "userName", request->username);
@@ -143,7 +146,8 @@ provision_grant(struct session *session, const struct request *request)
 		provision_refuse(session, "Failed to provision device!", "FAILURE");
 	} else {
 		answer = json_object_new_object();
-		json_object_object_add(answer, "credentialsValue", provision_credentials(bench, request, device));
+		json_object_object_add(
+		    answer, "credentialsValue", provision_credentials(bench, request, device));
 		report_string(answer, "credentialsType", request->type);
 		report_string(answer, "status", "SUCCESS");
 		provision_report(session, name, device->token, "SUCCESS");

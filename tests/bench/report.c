@@ -1,8 +1,8 @@
 #include "bench/report.h"
 
-#include "bench/timer.h"
-
 #include <string.h>
+
+#include "bench/timer.h"
 
 struct json_object *
 report_new(const char *name, const char *token)
@@ -65,7 +65,8 @@ report_payload(struct json_object *event, const char *name, const char *text)
 	json_tokener_set_flags(tokener, JSON_TOKENER_STRICT);
 	/* With its end, for a number alone could go on. */
 	parsed = json_tokener_parse_ex(tokener, text, (int)length + 1);
-	whole = json_tokener_get_error(tokener) == json_tokener_success && json_tokener_get_parse_end(tokener) >= length;
+	whole = json_tokener_get_error(tokener) == json_tokener_success &&
+		json_tokener_get_parse_end(tokener) >= length;
 	json_tokener_free(tokener);
 	if (whole) {
 		json_object_object_add(event, name, parsed);
@@ -79,6 +80,7 @@ report_payload(struct json_object *event, const char *name, const char *text)
 const char *
 json_text(struct json_object *json)
 {
-	return json ? json_object_to_json_string_ext(json, JSON_C_TO_STRING_PLAIN | JSON_C_TO_STRING_NOSLASHESCAPE)
-	            : "null";
+	return json ? json_object_to_json_string_ext(
+			  json, JSON_C_TO_STRING_PLAIN | JSON_C_TO_STRING_NOSLASHESCAPE)
+		    : "null";
 }

@@ -2,10 +2,10 @@
 #ifndef BENCH_REPORT_H
 #define BENCH_REPORT_H
 
-#include "bench/telemetry.h"
-
 #include <json-c/json.h>
 #include <stddef.h>
+
+#include "bench/telemetry.h"
 
 struct session;
 

@@ -1,10 +1,5 @@
 #include "bench/session.h"
 
-#include "bench/alloc.h"
-#include "bench/report.h"
-#include "bench/thingsboard.h"
-#include "common/control.h"
-
 #include <errno.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
@@ -14,6 +9,11 @@
 #include <sys/epoll.h>
 #include <sys/socket.h>
 #include <unistd.h>
+
+#include "bench/alloc.h"
+#include "bench/report.h"
+#include "bench/thingsboard.h"
+#include "common/control.h"
 
 #define REORDER_WINDOW_MS 50
 
@@ -33,7 +33,8 @@ socket_write(struct session *session, const void *data, size_t length)
 static void
 session_watch(struct session *session, bool blocked)
 {
-	struct epoll_event event = { .events = blocked ? EPOLLIN | EPOLLOUT : EPOLLIN, .data.ptr = &session->source };
+	struct epoll_event event = { .events = blocked ? EPOLLIN | EPOLLOUT : EPOLLIN,
+		.data.ptr = &session->source };
 
 	if (session->blocked != blocked)
 		epoll_ctl(session->bench->epoll, EPOLL_CTL_MOD, session->source.fd, &event);
@@ -45,7 +46,8 @@ static int
 session_write(struct session *session)
 {
 	while (buffer_length(&session->out) > 0) {
-		ssize_t sent = socket_write(session, buffer_head(&session->out), buffer_length(&session->out));
+		ssize_t sent =
+		    socket_write(session, buffer_head(&session->out), buffer_length(&session->out));
 
 		if (sent < 0 && errno == EINTR)
 			continue;
@@ -112,7 +114,8 @@ session_consume(struct session *session, const uint8_t *data, size_t length)
 
 	while (!session->closed) {
 		struct mqtt_frame frame;
-		int got = mqtt_frame_parse(data + used, length - used, session->bench->knobs.max_payload, &frame);
+		int got =
+		    mqtt_frame_parse(data + used, length - used, session->bench->knobs.max_payload, &frame);
 
 		if (got == 0)
 			break;
@@ -127,6 +130,7 @@ session_consume(struct session *session, const uint8_t *data, size_t length)
 	return used;
 }
 
+/* Handle what has arrived. */
 static void
 session_input(struct session *session, const uint8_t *data, size_t length)
 {
@@ -135,7 +139,8 @@ session_input(struct session *session, const uint8_t *data, size_t length)
 		session->deaf = true;
 	if (session->deaf)
 		return;
-	/* Mostly whole packets arrive: they are handled where they are, and only the rest of one is copied. */
+	/* Mostly whole packets arrive: they are handled where they are, and only the rest of one is copied.
+	 */
 	if (buffer_length(&session->in) == 0) {
 		size_t used = session_consume(session, data, length);
 
@@ -144,7 +149,21 @@ session_input(struct session *session, const uint8_t *data, size_t length)
 		return;
 	}
 	buffer_append(&session->in, data, length);
-	buffer_take(&session->in, session_consume(session, buffer_head(&session->in), buffer_length(&session->in)));
+	buffer_take(
+	    &session->in, session_consume(session, buffer_head(&session->in), buffer_length(&session->in)));
+}
+
+/* The same, if need be only as far as a knob lets it come: the rest, and the client's luck, end there. */
+static void
+session_input_cut(struct session *session, const uint8_t *data, size_t length)
+{
+	if (session->bytes_left < 0 || (size_t)session->bytes_left > length) {
+		session->bytes_left -= session->bytes_left < 0 ? 0 : (int64_t)length;
+		session_input(session, data, length);
+		return;
+	}
+	session_input(session, data, (size_t)session->bytes_left);
+	session_reset(session, "cut");
 }
 
 static void
@@ -162,7 +181,7 @@ session_ready(struct source *source, uint32_t events)
 		return;
 	got = socket_read(session, bytes, sizeof(bytes));
 	if (got > 0)
-		session_input(session, bytes, (size_t)got);
+		session_input_cut(session, bytes, (size_t)got);
 	else if (got == 0 || (errno != EAGAIN && errno != EINTR))
 		session_close(session, "closed", -1);
 }
@@ -286,7 +305,8 @@ session_packet_id(struct session *session)
 }
 
 void
-session_publish_raw(struct session *session, const char *topic, uint8_t qos, const void *payload, size_t length)
+session_publish_raw(
+    struct session *session, const char *topic, uint8_t qos, const void *payload, size_t length)
 {
 	struct mqtt_publish publish = {
 		.qos = qos,
@@ -333,6 +353,7 @@ session_open(struct bench *bench, int fd)
 	setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
 	session->source = (struct source){ .ready = session_ready, .fd = fd };
 	session->bench = bench;
+	session->bytes_left = -1;
 	session->number = ++bench->session_number;
 	session->inactivity.fire = session_inactive;
 	session->closing.fire = session_closing;

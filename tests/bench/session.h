@@ -1,18 +1,19 @@
-/* One connection of a client: its socket, what it has said so far, its subscriptions and the PUBACKs held back from it.
+/* One connection of a client: its socket, what it has said so far, its subscriptions and the PUBACKs held
+ * back from it.
  *
- * Sessions are made by the listener and free themselves: session_close() takes effect at once for everybody else, the
- * memory goes at the end of the loop's round. One thread.
+ * Sessions are made by the listener and free themselves: session_close() takes effect at once for everybody
+ * else, the memory goes at the end of the loop's round. One thread.
  */
 #ifndef BENCH_SESSION_H
 #define BENCH_SESSION_H
+
+#include <stdbool.h>
+#include <stdint.h>
 
 #include "bench/bench.h"
 #include "bench/buffer.h"
 #include "bench/mqtt_packet.h"
 #include "bench/topic.h"
-
-#include <stdbool.h>
-#include <stdint.h>
 
 /* A client that does not read is cut off here. */
 #define SESSION_OUT_MAX (8u * 1024 * 1024)
@@ -38,18 +39,18 @@ struct client_rpc {
 struct session {
 	struct source source;
 	struct bench *bench;
-	struct session *next, *prev;               /* of the bench */
+	struct session *next, *prev;		   /* of the bench */
 	struct session *device_next, *device_prev; /* of the device */
-	struct device *device;                     /* NULL before CONNECT and in a provisioning session */
+	struct device *device;			   /* NULL before CONNECT and in a provisioning session */
 	uint64_t number;
 	int version; /* 0 before CONNECT */
 	bool connected;
 	bool provision; /* may do nothing but ask for credentials */
-	bool deaf;      /* met the black hole: its bytes are dropped for ever */
+	bool deaf;	/* met the black hole: its bytes are dropped for ever */
 	bool closed;
-	bool refused;   /* its connect event said so: no disconnect event follows */
-	bool dirty;     /* in the bench's list of those that have something to write */
-	bool blocked;   /* epoll tells when the socket takes more */
+	bool refused; /* its connect event said so: no disconnect event follows */
+	bool dirty;   /* in the bench's list of those that have something to write */
+	bool blocked; /* epoll tells when the socket takes more */
 	struct session *dirty_next;
 	char *token; /* what events call it: the device's token, or what it tried */
 	char *client_id;
@@ -61,6 +62,7 @@ struct session {
 	enum family family[PURPOSE_COUNT];
 	uint8_t waiting[FILTER_COUNT]; /* granted, not yet effective */
 	struct timer subscribe_timer;
+	int64_t bytes_left; /* of input until a knob cuts the connection; negative = for ever */
 	struct held_ack *held;
 	size_t held_count, held_room;
 	bool held_reverse;
@@ -91,9 +93,11 @@ void session_detach(struct session *session);
 /* Answer a PUBLISH, as the knobs have it; nothing at QoS 0. The code counts on MQTT 5 only. */
 void session_ack(struct session *session, const struct mqtt_publish *publish, uint8_t code);
 
-/* Send on the topic of a filter, its `+` replaced by `id`; the QoS is that of the subscription, 1 if there is none. */
+/* Send on the topic of a filter, its `+` replaced by `id`; the QoS is that of the subscription, 1 if there is
+ * none. */
 void session_publish(struct session *session, size_t filter, int32_t id, const char *payload);
-void session_publish_raw(struct session *session, const char *topic, uint8_t qos, const void *payload, size_t length);
+void session_publish_raw(
+    struct session *session, const char *topic, uint8_t qos, const void *payload, size_t length);
 
 bool session_subscribed(const struct session *session, enum purpose purpose);
 

@@ -1,9 +1,5 @@
 #include "bench/telemetry.h"
 
-#include "bench/alloc.h"
-#include "bench/buffer.h"
-#include "bench/lenient.h"
-
 #include <ctype.h>
 #include <errno.h>
 #include <limits.h>
@@ -11,6 +7,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+
+#include "bench/alloc.h"
+#include "bench/buffer.h"
+#include "bench/lenient.h"
 
 /* The server keeps a fraction as a double only up to here, and as a string beyond. */
 #define DECIMALS_MAX 16
@@ -112,8 +112,7 @@ decimal_plain(const struct decimal *decimal)
 static bool
 decimal_to_long(const struct decimal *decimal, int64_t *ret)
 {
-	struct decimal whole = *decimal;
-	char *plain = decimal_plain(&whole);
+	char *plain = decimal_plain(decimal);
 	bool fits = false;
 
 	if (*decimal->digits == '\0') {
@@ -128,7 +127,8 @@ decimal_to_long(const struct decimal *decimal, int64_t *ret)
 	return fits;
 }
 
-/* As Java prints a double that needs an exponent: the fewest digits that give it back, at least one after the point. */
+/* As Java prints a double that needs an exponent: the fewest digits that give it back, at least one after the
+ * point. */
 static void
 double_to_java(double number, char text[40])
 {
@@ -171,7 +171,8 @@ double_to_value(const char *text, const char *literal, bool second, struct value
 	return 0;
 }
 
-/* Type a decimal number; `literal` is what to show for a double, `second` whether this is the rule engine's pass. */
+/* Type a decimal number; `literal` is what to show for a double, `second` whether this is the rule engine's
+ * pass. */
 static int
 number_to_value(const char *text, const char *literal, bool second, struct value *ret)
 {
@@ -202,7 +203,8 @@ number_to_value(const char *text, const char *literal, bool second, struct value
 	return 0;
 }
 
-/* Strings that the server casts: digits with at most one point that is not the last character, and a minus. */
+/* Strings that the server casts: digits with at most one point that is not the last character, and a minus.
+ */
 static bool
 string_is_number(const char *text)
 {
@@ -229,9 +231,9 @@ value_from_json(struct json_object *json, struct value *ret)
 		return number_to_value(literal, literal, false, ret);
 	if (json_object_is_type(json, json_type_string) && string_is_number(json_object_get_string(json)))
 		return number_to_value(json_object_get_string(json), NULL, false, ret);
-	ret->type = json_object_is_type(json, json_type_boolean) ? VALUE_BOOLEAN :
-	    json_object_is_type(json, json_type_string)          ? VALUE_STRING :
-	                                                           VALUE_JSON;
+	ret->type = json_object_is_type(json, json_type_boolean)  ? VALUE_BOOLEAN
+		    : json_object_is_type(json, json_type_string) ? VALUE_STRING
+								  : VALUE_JSON;
 	ret->json = json_object_get(json);
 	return 0;
 }
@@ -250,7 +252,8 @@ static bool
 key_is_html(const char *key)
 {
 	for (const char *open = strchr(key, '<'); open; open = strchr(open + 1, '<'))
-		if ((isalpha((unsigned char)open[1]) || open[1] == '/' || open[1] == '!') && strchr(open, '>'))
+		if ((isalpha((unsigned char)open[1]) || open[1] == '/' || open[1] == '!') &&
+		    strchr(open, '>'))
 			return true;
 	return false;
 }
@@ -274,8 +277,7 @@ element_refusal(const struct element *element)
 static struct element *
 telemetry_add(struct telemetry *telemetry)
 {
-	telemetry->elements =
-	    alloc_resize(telemetry->elements, telemetry->count + 1, sizeof(struct element));
+	telemetry->elements = alloc_resize(telemetry->elements, telemetry->count + 1, sizeof(struct element));
 	telemetry->elements[telemetry->count] = (struct element){ 0 };
 	return &telemetry->elements[telemetry->count++];
 }
@@ -285,7 +287,8 @@ static int
 element_fill(struct element *element, struct json_object *values)
 {
 	element->values = alloc_zeroed((size_t)json_object_object_length(values), sizeof(struct value));
-	json_object_object_foreach(values, key, json) {
+	json_object_object_foreach(values, key, json)
+	{
 		struct value *value = &element->values[element->count];
 		int error;
 
@@ -321,7 +324,8 @@ ts_from_json(struct json_object *json, int64_t *ret)
 		*ret = (int64_t)number;
 		return 0;
 	}
-	if (text && (isdigit((unsigned char)*text) || ((*text == '-' || *text == '+') && isdigit((unsigned char)text[1])))) {
+	if (text && (isdigit((unsigned char)*text) ||
+			((*text == '-' || *text == '+') && isdigit((unsigned char)text[1])))) {
 		*ret = strtoll(text, &end, 10);
 		return *end || errno ? -EDOM : 0;
 	}
@@ -340,7 +344,8 @@ telemetry_object(struct telemetry *telemetry, struct json_object *object, int64_
 
 	element->ts_unix_ms = now_unix_ms;
 	element->server_ts = true;
-	if (json_object_object_get_ex(object, "ts", &ts) && json_object_object_get_ex(object, "values", &values)) {
+	if (json_object_object_get_ex(object, "ts", &ts) &&
+	    json_object_object_get_ex(object, "values", &values)) {
 		error = ts_from_json(ts, &element->ts_unix_ms);
 		if (error)
 			return error;

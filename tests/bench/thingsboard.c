@@ -1,13 +1,13 @@
 #include "bench/thingsboard.h"
 
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
 #include "bench/alloc.h"
 #include "bench/lenient.h"
 #include "bench/report.h"
 #include "common/control.h"
-
-#include <errno.h>
-#include <stdlib.h>
-#include <string.h>
 
 /* Why a CONNECT is not accepted, and the code for it by version. */
 enum refusal { REFUSED_PASSWORD, REFUSED_CLIENT_ID, REFUSED_NOBODY, REFUSED_LIMIT };
@@ -62,7 +62,8 @@ basic_matches(const struct device *device, const struct login *login)
 	return !device->password || (login->password && strcmp(device->password, login->password) == 0);
 }
 
-/* The server's order: client id and user name together, then the user name as a token, then the user name alone. */
+/* The server's order: client id and user name together, then the user name as a token, then the user name
+ * alone. */
 static struct device *
 login_by_username(struct bench *bench, const struct login *login)
 {
@@ -141,12 +142,16 @@ connect_refuse(struct session *session, const struct login *login, uint8_t code)
 	session_close(session, "refused", code);
 }
 
-/* One session a device: the older one goes, but only a moment later. */
+/* One session a device, or as many as a knob says: the oldest goes, but only a moment later. */
 static void
 connect_take_over(struct device *device)
 {
+	unsigned stay = device->bench->knobs.sessions_per_device - 1;
+
 	for (struct session *older = device->sessions; older; older = older->device_next)
-		if (!older->closing.place)
+		if (stay > 0)
+			stay--;
+		else if (!older->closing.place)
 			session_close_later(older, device->bench->knobs.takeover_ms, "taken over", 0x8E);
 }
 
@@ -190,7 +195,8 @@ connect_replay(struct session *session)
 static bool
 login_is_provision(const struct login *login)
 {
-	return (login->username && strcmp(login->username, "provision") == 0) || strcmp(login->client_id, "provision") == 0;
+	return (login->username && strcmp(login->username, "provision") == 0) ||
+	       strcmp(login->client_id, "provision") == 0;
 }
 
 static void
@@ -290,7 +296,8 @@ subscribe_filter(struct session *session, const struct mqtt_filter *wanted)
 }
 
 static void
-subscribe_report(const struct session *session, const char *name, struct json_object *texts, const struct buffer *codes)
+subscribe_report(
+    const struct session *session, const char *name, struct json_object *texts, const struct buffer *codes)
 {
 	struct json_object *event = report_new(name, session->token);
 	struct json_object *granted = json_object_new_array();
@@ -332,14 +339,15 @@ packet_filters(struct session *session, const struct mqtt_frame *frame)
 
 		json_object_array_add(texts, json_object_new_string(text));
 		free(text);
-		buffer_append_u8(&codes, (subscribe ? subscribe_filter : unsubscribe_filter)(session, &wanted));
+		buffer_append_u8(
+		    &codes, (subscribe ? subscribe_filter : unsubscribe_filter)(session, &wanted));
 		got = 0;
 	}
 	if (got < 0) {
 		json_object_put(texts);
 	} else {
-		(subscribe ? mqtt_build_suback : mqtt_build_unsuback)(session_out(session), session->version, list.packet_id,
-		    buffer_head(&codes), buffer_length(&codes));
+		(subscribe ? mqtt_build_suback : mqtt_build_unsuback)(session_out(session), session->version,
+		    list.packet_id, buffer_head(&codes), buffer_length(&codes));
 		subscribe_report(session, subscribe ? "subscribe" : "unsubscribe", texts, &codes);
 	}
 	buffer_done(&codes);
@@ -453,6 +461,22 @@ thingsboard_gone(struct session *session)
 		gateway_api_gone(device);
 }
 
+/* A gateway takes its children with it. */
+static void
+remove_children(struct device *gateway)
+{
+	struct registry *registry = &gateway->bench->registry;
+	struct lh_entry *entry, *next;
+
+	lh_foreach_safe(registry->devices, entry, next)
+	{
+		struct device *child = lh_entry_v(entry);
+
+		if (child->parent == gateway)
+			registry_remove(registry, child);
+	}
+}
+
 void
 thingsboard_remove(struct device *device)
 {
@@ -462,5 +486,6 @@ thingsboard_remove(struct device *device)
 		next = session->device_next;
 		session_close(session, "credentials", 0x98);
 	}
+	remove_children(device);
 	registry_remove(&device->bench->registry, device);
 }

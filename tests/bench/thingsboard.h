@@ -1,16 +1,17 @@
 /* ThingsBoard's MQTT transport: what it does with a packet, and what it sends on its own.
  *
- * thingsboard.c takes CONNECT, SUBSCRIBE and the small packets; device_api.c, gateway_api.c and provision.c the topics of
- * PUBLISH; downlink.c what goes to devices. One thread.
+ * thingsboard.c takes CONNECT, SUBSCRIBE and the small packets; device_api.c, gateway_api.c and provision.c
+ * the topics of PUBLISH; downlink.c what goes to devices. One thread.
  */
 #ifndef BENCH_THINGSBOARD_H
 #define BENCH_THINGSBOARD_H
 
-#include "bench/session.h"
-
 #include <json-c/json.h>
 
-/* One packet; `bytes` are all of it. Returns 0, or negative errno if it is malformed: the caller then closes. */
+#include "bench/session.h"
+
+/* One packet; `bytes` are all of it. Returns 0, or negative errno if it is malformed: the caller then closes.
+ */
 int thingsboard_packet(struct session *session, const uint8_t *bytes, const struct mqtt_frame *frame);
 
 /* The connection of a connected session is ending. */
@@ -26,7 +27,7 @@ struct uplink {
 	const struct mqtt_publish *publish;
 	const char *topic;
 	const char *payload;
-	const char *id;    /* the topic's last part, if it has an id */
+	const char *id; /* the topic's last part, if it has an id */
 	enum family family;
 };
 
@@ -43,8 +44,10 @@ void uplink_over_limit(const struct uplink *uplink);
 int uplink_number(const char *text, int32_t *ret);
 
 /* Report and store the elements for `device`, which may be a gateway's child. */
-void uplink_store_telemetry(const struct uplink *uplink, struct device *device, const struct telemetry *telemetry);
-void uplink_store_attributes(const struct uplink *uplink, struct device *device, const struct telemetry *attributes);
+void uplink_store_telemetry(
+    const struct uplink *uplink, struct device *device, const struct telemetry *telemetry);
+void uplink_store_attributes(
+    const struct uplink *uplink, struct device *device, const struct telemetry *attributes);
 
 void device_api_publish(struct uplink *uplink);
 void gateway_api_publish(struct uplink *uplink);
@@ -58,8 +61,8 @@ void downlink_attributes(struct device *device, struct json_object *values);
 void downlink_attributes_deleted(struct device *device, struct json_object *keys);
 
 /* Call a method; returns the call's id. `params` may be NULL. */
-int32_t downlink_rpc(struct device *device, const char *method, struct json_object *params, bool oneway,
-    int64_t timeout_ms);
+int32_t downlink_rpc(
+    struct device *device, const char *method, struct json_object *params, bool oneway, int64_t timeout_ms);
 
 /* All pending calls again, as after an RPC subscription. */
 void downlink_rpc_pending(struct device *device);

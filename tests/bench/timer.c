@@ -1,10 +1,10 @@
 #include "bench/timer.h"
 
-#include "bench/alloc.h"
-
 #include <limits.h>
 #include <stdlib.h>
 #include <time.h>
+
+#include "bench/alloc.h"
 
 static int64_t
 clock_ms(clockid_t id)
@@ -60,7 +60,8 @@ heap_sink(struct timer_heap *heap, struct timer *timer)
 	while (2 * place <= heap->count) {
 		size_t child = 2 * place;
 
-		if (child < heap->count && heap_at(heap, child + 1)->due_mono_ms < heap_at(heap, child)->due_mono_ms)
+		if (child < heap->count &&
+		    heap_at(heap, child + 1)->due_mono_ms < heap_at(heap, child)->due_mono_ms)
 			child++;
 		if (heap_at(heap, child)->due_mono_ms >= timer->due_mono_ms)
 			break;

@@ -1,7 +1,7 @@
 /* Deadlines of the bench: a heap of timers that live inside their owners.
  *
- * A timer that was never armed, or that has fired, is all zero apart from its function. An owner must stop its timers
- * before it is freed. Times are monotonic milliseconds. One thread.
+ * A timer that was never armed, or that has fired, is all zero apart from its function. An owner must stop
+ * its timers before it is freed. Times are monotonic milliseconds. One thread.
  */
 #ifndef BENCH_TIMER_H
 #define BENCH_TIMER_H

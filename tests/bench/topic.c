@@ -60,7 +60,8 @@ int
 filter_find(struct mqtt_string text)
 {
 	for (size_t i = 0; i < FILTER_COUNT; i++)
-		if (strlen(filters[i].text) == text.length && memcmp(filters[i].text, text.data, text.length) == 0)
+		if (strlen(filters[i].text) == text.length &&
+		    memcmp(filters[i].text, text.data, text.length) == 0)
 			return (int)i;
 	return -1;
 }
@@ -71,7 +72,8 @@ filter_for(enum purpose purpose, enum family family)
 	size_t found = 0;
 
 	for (size_t i = FILTER_COUNT; i-- > 0;)
-		if (filters[i].purpose == purpose && (filters[i].family == family || filters[found].purpose != purpose))
+		if (filters[i].purpose == purpose &&
+		    (filters[i].family == family || filters[found].purpose != purpose))
 			found = i;
 	return found;
 }

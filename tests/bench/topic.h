@@ -1,23 +1,24 @@
 /* ThingsBoard's topics: the literal filters that SUBSCRIBE accepts and the topics that PUBLISH knows.
  *
- * Tables and look-ups, pure. Most purposes exist in four families: v1, v2 (format of the profile), and v2 with forced JSON
- * or protobuf. The bench speaks JSON; what asks for protobuf fails there, as with a default device profile.
+ * Tables and look-ups, pure. Most purposes exist in four families: v1, v2 (format of the profile), and v2
+ * with forced JSON or protobuf. The bench speaks JSON; what asks for protobuf fails there, as with a default
+ * device profile.
  */
 #ifndef BENCH_TOPIC_H
 #define BENCH_TOPIC_H
 
-#include "bench/mqtt_packet.h"
-
 #include <stddef.h>
 #include <stdint.h>
+
+#include "bench/mqtt_packet.h"
 
 enum family { FAMILY_V1, FAMILY_V2, FAMILY_V2_JSON, FAMILY_V2_PROTO };
 
 enum purpose {
-	PURPOSE_ATTRIBUTES,         /* down: updates of shared ones, up: the client's */
+	PURPOSE_ATTRIBUTES,	    /* down: updates of shared ones, up: the client's */
 	PURPOSE_ATTRIBUTE_RESPONSE, /* up: the request */
-	PURPOSE_RPC,                /* down: a call, up: its reply */
-	PURPOSE_CLIENT_RPC,         /* down: the answer, up: the call */
+	PURPOSE_RPC,		    /* down: a call, up: its reply */
+	PURPOSE_CLIENT_RPC,	    /* down: the answer, up: the call */
 	PURPOSE_OTA,
 	PURPOSE_OTA_ERROR,
 	PURPOSE_GATEWAY_ATTRIBUTES,
