@@ -11,14 +11,14 @@ systemd/fieldgate.service: systemd/fieldgate.service.in Makefile
 		$(srcdir)/systemd/fieldgate.service.in >$@
 
 # make install with another prefix than at configure time names the same places as the files go to
-install-unit-local: install-systemdsystemunitDATA
+install-unit: install-systemdsystemunitDATA
 	sed -e 's|@bindir[@]|$(bindir)|g' -e 's|@sysconfdir[@]|$(sysconfdir)|g' \
 		$(srcdir)/systemd/fieldgate.service.in >'$(DESTDIR)$(systemdsystemunitdir)/fieldgate.service'
 
-install-data-local: install-unit-local
+install-service: install-unit
 	$(MKDIR_P) '$(DESTDIR)$(sysusersdir)' '$(DESTDIR)$(tmpfilesdir)'
 	$(INSTALL_DATA) $(srcdir)/systemd/fieldgate.sysusers '$(DESTDIR)$(sysusersdir)/fieldgate.conf'
 	sed -e 's|/etc/|$(sysconfdir)/|' $(srcdir)/systemd/fieldgate.tmpfiles >'$(DESTDIR)$(tmpfilesdir)/fieldgate.conf'
 
-uninstall-local:
+uninstall-service:
 	rm -f '$(DESTDIR)$(sysusersdir)/fieldgate.conf' '$(DESTDIR)$(tmpfilesdir)/fieldgate.conf'
