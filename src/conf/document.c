@@ -346,6 +346,42 @@ take_include(struct intake *intake, size_t directive)
 	return error ? error : put(intake->document, "/**/", 4);
 }
 
+/* Count levels and settings. Returns 0 or -EINVAL when there are too many. */
+static int
+count_token(struct intake *intake)
+{
+	struct document *document = intake->document;
+	unsigned limit = 0;
+
+	switch (*intake->at) {
+	case '{':
+	case '(':
+	case '[':
+		if (document->level + 1 == DOCUMENT_MAX_LEVELS)
+			limit = DOCUMENT_MAX_LEVELS - 1;
+		else
+			document->settings[++document->level] = 0;
+		break;
+	case '}':
+	case ')':
+	case ']':
+		document->level -= document->level > 0;
+		break;
+	case '=':
+	case ':':
+		if (++document->settings[document->level] > DOCUMENT_MAX_SETTINGS)
+			limit = DOCUMENT_MAX_SETTINGS;
+		break;
+	default:
+		break;
+	}
+	if (limit == 0)
+		return 0;
+	mistakes_add_line(intake->mistakes, document->place_count, "too many %s, allowed are %u",
+	    limit == DOCUMENT_MAX_SETTINGS ? "settings in one group" : "brackets within brackets", limit);
+	return -EINVAL;
+}
+
 /* Copy up to the end of the next token. */
 static int
 copy_token(struct intake *intake, bool line_begins)
@@ -353,7 +389,6 @@ copy_token(struct intake *intake, bool line_begins)
 	struct document *document = intake->document;
 	const char *at = intake->at;
 	size_t length = line_begins ? include_length(intake) : 0;
-	bool blank = true;
 	int error;
 
 	if (length > 0)
@@ -373,9 +408,10 @@ copy_token(struct intake *intake, bool line_begins)
 		return copy(intake, name_length(at));
 	if (strchr("+-.0123456789", *at))
 		return copy_number(intake);
-	blank = *at != ',';
-	error = copy(intake, 1);
-	if (!error && !blank)
+	error = count_token(intake);
+	if (!error)
+		error = copy(intake, 1);
+	if (!error && *at == ',')
 		document->comma = document->text + document->length - 1;
 	return error;
 }

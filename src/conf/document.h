@@ -15,8 +15,12 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-#define DOCUMENT_MAX_BYTES ((size_t)64 << 20) /* all files together */
-#define DOCUMENT_MAX_DEPTH 10		      /* includes within includes, as libconfig has it */
+/* More is no configuration: libconfig needs 16 times the memory, compares each name of a group with all
+ * before it, and calls itself for each level. */
+#define DOCUMENT_MAX_BYTES    ((size_t)16 << 20) /* all files together */
+#define DOCUMENT_MAX_LEVELS   32		 /* brackets within brackets; gateway.conf has 7 */
+#define DOCUMENT_MAX_SETTINGS 1000		 /* in one group */
+#define DOCUMENT_MAX_DEPTH    10		 /* includes within includes, as libconfig has it */
 
 struct document_place {
 	size_t file; /* in document->files */
@@ -32,7 +36,9 @@ struct document {
 	size_t place_capacity;
 	char **files; /* names as the user or the include gave them; one may stand here more than once */
 	size_t file_count;
-	char *comma; /* in `text`: the last thing that is neither blank nor comment, if it is a comma */
+	char *comma;	/* in `text`: the last thing that is neither blank nor comment, if it is a comma */
+	unsigned level; /* brackets that are open */
+	unsigned settings[DOCUMENT_MAX_LEVELS]; /* in each of them so far */
 };
 
 struct mistakes;

@@ -108,15 +108,16 @@ void
 mistakes_add(
     struct mistakes *mistakes, const config_setting_t *setting, const char *name, const char *format, ...)
 {
-	const config_setting_t *member = name ? config_setting_get_member(setting, name) : NULL;
-	size_t flat = flat_of(member ? member : setting);
+	const config_setting_t *member;
 	char *text = NULL;
-	size_t size = 0;
+	size_t size = 0, flat;
 	FILE *out;
 	va_list args;
 
 	if (is_full(mistakes))
 		return;
+	member = name ? config_setting_get_member(setting, name) : NULL;
+	flat = flat_of(member ? member : setting);
 	out = open_memstream(&text, &size);
 	if (!out) {
 		mistakes->no_memory = true;

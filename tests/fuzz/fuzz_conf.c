@@ -16,7 +16,7 @@ const char *__lsan_default_suppressions(void);
 const char *
 __lsan_default_suppressions(void)
 {
-	return "leak:scanctx_take_string\nleak:libconfig_yylex\n";
+	return "leak:strbuf_append\nleak:libconfig_yylex\n";
 }
 
 static void

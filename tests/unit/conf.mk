@@ -5,6 +5,7 @@ CONF_TESTS = tests/unit/test_conf tests/unit/test_conf_files tests/unit/test_doc
 CONF_TEST_LIBS = libconf.a libmodel.a libbase.a $(CONFIG_LIBS) $(CMOCKA_LIBS) -lm
 CONF_TEST_CPPFLAGS = $(AM_CPPFLAGS) -DSRCDIR='"$(abs_top_srcdir)"'
 EXTRA_DIST += tests/conf
+TESTS += tests/conf/check.sh
 
 if HAVE_CMOCKA
 check_PROGRAMS += $(CONF_TESTS)

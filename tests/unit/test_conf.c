@@ -303,23 +303,36 @@ test_many(void **state)
 	free(text);
 }
 
-/* Nests deeper than any parser's stack goes. */
+/* What would take a parser hours, or its stack. */
 static void
-test_deep(void **state)
+assert_too_much(const char *repeated, const char *expected)
 {
 	struct settings *settings = NULL;
 	struct conf_report report;
-	size_t size = 1000000;
+	size_t length = strlen(repeated), size = 1000000 / length * length;
 	char *text = malloc(size);
 
-	(void)state;
 	assert_non_null(text);
-	memset(text, '(', size);
-	memcpy(text, "a =", 3);
+	for (size_t i = 0; i < size; i += length)
+		memcpy(text + i, repeated, length);
 	assert_int_equal(conf_load_text("x", text, size, &settings, &report), -EINVAL);
 	assert_int_equal(report.count, 1);
+	assert_string_equal(report.lines[0], expected);
 	conf_report_done(&report);
 	free(text);
+}
+
+static void
+test_too_much(void **state)
+{
+	(void)state;
+	assert_too_much("a=(", "x:1: too many brackets within brackets, allowed are 31");
+	assert_too_much("[", "x:1: too many brackets within brackets, allowed are 31");
+	assert_too_much("a={", "x:1: too many brackets within brackets, allowed are 31");
+	assert_too_much("a=1;\n", "x:1001: too many settings in one group, allowed are 1000");
+	assert_too_much("a={b=1};\n", "x:1001: too many settings in one group, allowed are 1000");
+	assert_too_much(
+	    ";", "x:1: syntax error here or just before, look for a missing ';', ',', '=', quote or bracket");
 }
 
 /* Whatever allocation fails, the answer is that there is no memory, and nothing is lost. */
@@ -371,7 +384,7 @@ main(void)
 		cmocka_unit_test(test_sources),
 		cmocka_unit_test(test_no_file),
 		cmocka_unit_test(test_many),
-		cmocka_unit_test(test_deep),
+		cmocka_unit_test(test_too_much),
 		cmocka_unit_test(test_no_memory),
 	};
 
