@@ -58,7 +58,8 @@ libcloud_a_SOURCES = \
 
 libcli_a_CFLAGS = $(AM_CFLAGS) $(SYSTEMD_CFLAGS)
 libcli_a_SOURCES = \
-	src/cli/check.c src/cli/cli.h \
+	src/cli/check.c \
+	src/cli/cli.c src/cli/cli.h \
 	src/cli/run.c
 
 FIELDGATE_LIBS = \

@@ -91,24 +91,16 @@ sum_rates(const struct settings *settings, double *ret)
 	return 0;
 }
 
-static const char *
-plural(size_t count, const char *one, const char *many)
-{
-	return count == 1 ? one : many;
-}
-
 static int
 print_summary(const struct settings *settings)
 {
+	char figures[CLI_FIGURES_MAX];
 	double rate;
 	int error = sum_rates(settings, &rate);
 
 	if (error < 0)
 		return error;
-	printf("OK: %zu %s, %zu %s, %zu %s, %.1f requests/s\n", settings->bus_count,
-	    plural(settings->bus_count, "bus", "buses"), settings->device_count,
-	    plural(settings->device_count, "device", "devices"), settings->point_count,
-	    plural(settings->point_count, "point", "points"), rate);
+	printf("OK: %s, %.1f requests/s\n", cli_figures(settings, figures), rate);
 	return 0;
 }
 

@@ -2,6 +2,8 @@
 #ifndef CLI_CLI_H
 #define CLI_CLI_H
 
+#include "model/settings.h"
+
 #define CLI_DEFAULT_CONFIG SYSCONFDIR "/fieldgate/gateway.conf"
 
 /* Exit statuses of every command. */
@@ -10,6 +12,11 @@ enum cli_status {
 	CLI_WRONG = 1, /* what was asked about is wrong, such as a bad configuration */
 	CLI_USAGE = 2, /* the command line is wrong */
 };
+
+#define CLI_FIGURES_MAX 96
+
+/* "2 buses, 1 device, 40 points", written to `text` of CLI_FIGURES_MAX bytes. Returns `text`. */
+const char *cli_figures(const struct settings *settings, char *text);
 
 int check_main(int argc, char **argv);
 int run_main(int argc, char **argv);

@@ -178,6 +178,7 @@ run_main(int argc, char **argv)
 	const char *path = CLI_DEFAULT_CONFIG;
 	int level = LOG_LEVEL_INFO;
 	int status = parse_arguments(argc, argv, &path, &level);
+	char figures[CLI_FIGURES_MAX];
 	sigset_t stopping;
 	int error;
 
@@ -195,10 +196,9 @@ run_main(int argc, char **argv)
 		gateway_free(&gateway);
 		return CLI_WRONG;
 	}
-	log_notice("%s started: %zu buses, %zu devices, %zu points", PACKAGE_STRING, gateway.settings->bus_count,
-	    gateway.settings->device_count, gateway.settings->point_count);
-	sd_notifyf(0, "READY=1\nSTATUS=%zu buses, %zu devices, %zu points", gateway.settings->bus_count,
-	    gateway.settings->device_count, gateway.settings->point_count);
+	cli_figures(gateway.settings, figures);
+	log_notice("%s started: %s", PACKAGE_STRING, figures);
+	sd_notifyf(0, "READY=1\nSTATUS=%s", figures);
 	serve_until_signal(&stopping);
 	gateway_stop(&gateway);
 	gateway_free(&gateway);
