@@ -15,7 +15,8 @@ check_LIBRARIES += libfake.a
 libfake_a_CPPFLAGS = $(AM_CPPFLAGS) -I$(top_srcdir)/tests
 libfake_a_SOURCES = \
 	tests/fake/bench.c tests/fake/bench.h \
-	tests/fake/fake_link.c tests/fake/fake_link.h
+	tests/fake/fake_link.c tests/fake/fake_link.h \
+	tests/fake/sinks.c tests/fake/sinks.h
 
 FIELD_TEST_LIBS = libfake.a libfield.a libmodel.a libbase.a $(MODBUS_LIBS) $(CMOCKA_LIBS) -lm
 
