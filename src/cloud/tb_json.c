@@ -177,7 +177,7 @@ print_long_shortest(double magnitude, bool single, char *out)
 	return trim_zeros(out, used);
 }
 
-/* With as many decimals as tell it apart from other reals of its width. */
+/* With the fewest decimals that tell it apart from other reals of its width; what is whole is printed as it is. */
 static size_t
 print_shortest(double magnitude, bool single, char *out)
 {

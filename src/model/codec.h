@@ -1,5 +1,6 @@
 /* Cells <-> typed value, both ways through one table of types. A cell is a register, or a coil or discrete input as 0 or 1,
- * in the order of addresses, in host endian. Pure: any thread, no I/O; only strings allocate.
+ * in the order of addresses, in host endian. The point's order is undone first: bit 0 is the least significant one of the
+ * register as ordered. Pure: any thread, no I/O; only strings allocate.
  */
 #ifndef MODEL_CODEC_H
 #define MODEL_CODEC_H
@@ -48,7 +49,8 @@ enum codec_fault {
 /* May `value` be written to `point`, and what cells is that?
  * cells  point->count of them. For a point with `bit` they hold the register's present content on entry.
  * Checks writable, type, enum, min, max and range; a real for an integer point is rounded to the nearest raw value.
- * A number written to an enum point must be one of its numbers.
+ * A number written to an enum point must be one of its numbers; a label is held to min and max as its number is. A bool takes
+ * true, false, 1 and 0. On any fault the cells stay as they were.
  */
 enum codec_fault codec_encode(const struct point *point, const struct value *value, uint16_t *cells);
 

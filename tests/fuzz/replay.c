@@ -1,4 +1,5 @@
-/* Runs a fuzz target over files and folders of seeds, for builds without libFuzzer. */
+/* Runs a fuzz target over files and folders of seeds, for builds without libFuzzer. Without arguments fuzz_X
+ * runs over its own seeds, $srcdir/tests/fuzz/seeds/X: so "make check" needs no more than its name. */
 #include <dirent.h>
 #include <errno.h>
 #include <stdint.h>
@@ -16,6 +17,7 @@ replay_file(const char *path)
 	FILE *file = fopen(path, "rb");
 	uint8_t *data;
 	long size;
+	int failed = 1;
 
 	if (!file || fseek(file, 0, SEEK_END) != 0 || (size = ftell(file)) < 0) {
 		fprintf(stderr, "%s: %s\n", path, strerror(errno));
@@ -29,10 +31,11 @@ replay_file(const char *path)
 	if (data && fread(data, 1, (size_t)size, file) == (size_t)size) {
 		LLVMFuzzerTestOneInput(data, (size_t)size);
 		seeds++;
+		failed = 0;
 	}
 	free(data);
 	fclose(file);
-	return 0;
+	return failed;
 }
 
 static int
@@ -54,10 +57,26 @@ replay(const char *path)
 	return failed;
 }
 
+static int
+replay_own(const char *program)
+{
+	const char *srcdir = getenv("srcdir");
+	const char *name = strstr(program, "fuzz_");
+	char path[4096];
+
+	/* Folders on the way may have the word in their names too. */
+	for (const char *next = name; next; next = strstr(next + 1, "fuzz_"))
+		name = next;
+	if (!name)
+		return 1;
+	snprintf(path, sizeof(path), "%s/tests/fuzz/seeds/%s", srcdir ? srcdir : ".", name + strlen("fuzz_"));
+	return replay(path);
+}
+
 int
 main(int argc, char **argv)
 {
-	int failed = 0;
+	int failed = argc > 1 ? 0 : replay_own(argv[0]);
 
 	for (int i = 1; i < argc; i++)
 		failed |= replay(argv[i]);

@@ -1,1 +1,25 @@
 # Unit tests of src/base.
+if HAVE_CMOCKA
+check_PROGRAMS += tests/unit/test_fifo tests/unit/test_heap tests/unit/test_log tests/unit/test_resolver tests/unit/test_utf8
+TESTS += tests/unit/test_fifo tests/unit/test_heap tests/unit/test_log tests/unit/test_resolver tests/unit/test_utf8
+
+tests_unit_test_fifo_SOURCES = tests/unit/test_fifo.c
+tests_unit_test_fifo_CFLAGS = $(AM_CFLAGS) $(CMOCKA_CFLAGS)
+tests_unit_test_fifo_LDADD = libbase.a $(CMOCKA_LIBS)
+
+tests_unit_test_heap_SOURCES = tests/unit/test_heap.c
+tests_unit_test_heap_CFLAGS = $(AM_CFLAGS) $(CMOCKA_CFLAGS)
+tests_unit_test_heap_LDADD = libbase.a $(CMOCKA_LIBS)
+
+tests_unit_test_log_SOURCES = tests/unit/test_log.c
+tests_unit_test_log_CFLAGS = $(AM_CFLAGS) $(CMOCKA_CFLAGS)
+tests_unit_test_log_LDADD = libbase.a $(CMOCKA_LIBS)
+
+tests_unit_test_resolver_SOURCES = tests/unit/test_resolver.c
+tests_unit_test_resolver_CFLAGS = $(AM_CFLAGS) $(CMOCKA_CFLAGS)
+tests_unit_test_resolver_LDADD = libbase.a $(CMOCKA_LIBS)
+
+tests_unit_test_utf8_SOURCES = tests/unit/test_utf8.c
+tests_unit_test_utf8_CFLAGS = $(AM_CFLAGS) $(CMOCKA_CFLAGS)
+tests_unit_test_utf8_LDADD = libbase.a $(CMOCKA_LIBS)
+endif
