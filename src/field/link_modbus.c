@@ -361,7 +361,8 @@ static int
 await_serial(struct link_modbus *self, struct exchange *exchange, bool *ret_more)
 {
 	int need = (int)reply_length(self, exchange->request);
-	int before = -1;
+	int before = 0;
+	int64_t changed_us = 0;
 	int ready = wait_reply(exchange, port_fd(self->port), exchange->deadline_us);
 
 	if (ready <= 0)
@@ -375,15 +376,15 @@ await_serial(struct link_modbus *self, struct exchange *exchange, bool *ret_more
 			return have < 0 ? have : -EIO;
 		if (have >= need || now_us >= exchange->deadline_us)
 			return 0;
-		if (have == RTU_EXCEPTION && have == before) {
+		if (have != before)
+			changed_us = now_us;
+		if (have == RTU_EXCEPTION && now_us - changed_us >= self->silence_us) {
 			*ret_more = true;
 			return 0;
 		}
 		sleep_us = line_chars_us(self->bus, (size_t)(need - have));
-		if (sleep_us < self->silence_us)
-			sleep_us = self->silence_us;
-		if (have == before && sleep_us < STALL_LOOK_US)
-			sleep_us = STALL_LOOK_US;
+		if (have == before)
+			sleep_us = now_us - changed_us < self->silence_us ? self->silence_us : STALL_LOOK_US;
 		before = have;
 		if (now_us + sleep_us > exchange->deadline_us)
 			sleep_us = exchange->deadline_us - now_us;
