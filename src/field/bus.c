@@ -656,9 +656,8 @@ open_line(struct bus_worker *worker)
 	int64_t now_us = clock_mono_us();
 	int error;
 
-	if (worker->pending_count > 0 && worker->open_at_us == next_needed_us(worker) && worker->error == 0 &&
-	    worker->open_at_us > now_us) {
-		/* closed without need: open it for the command, whose grace starts now */
+	if (worker->pending_count > 0 && worker->error == 0 && worker->open_at_us > now_us) {
+		/* Closed because nothing was to be asked: open it for the command, whose grace starts now. */
 		worker->open_at_us = now_us;
 		worker->closed_us = now_us;
 		grace_us = now_us + OPEN_GRACE_US;

@@ -18,9 +18,8 @@ static struct schedule schedule;
 static int64_t now;
 
 static void
-begin(enum bus_type type)
+begin(void)
 {
-	(void)type;
 	now = 100 * S;
 	assert_int_equal(schedule_init(&schedule, &bench.settings, &bench.bus, now), 0);
 }
@@ -58,7 +57,7 @@ test_deadlines_do_not_drift(void **state)
 	(void)state;
 	bench_init(&bench, BUS_TCP);
 	bench_point(&bench, 1, TABLE_HOLDING, 0, 1, 1000);
-	begin(BUS_TCP);
+	begin();
 	for (int i = 0; i < 3600; i++)
 		poll_next((7 + i % 300) * MS, true, NULL);
 	schedule_next(&schedule, &due);
@@ -76,7 +75,7 @@ test_an_overloaded_bus_is_shared_evenly_and_counts_what_it_misses(void **state)
 	bench_init(&bench, BUS_TCP);
 	for (int i = 0; i < 20; i++)
 		bench_point(&bench, 1 + i % 4, TABLE_HOLDING, 10 * i, 1, 1000);
-	begin(BUS_TCP);
+	begin();
 	for (int i = 0; i < 2000; i++)
 		served[poll_next(100 * MS, true, &missed)->items[0].point->index]++;
 	for (int i = 0; i < 20; i++)
@@ -96,7 +95,7 @@ test_a_dead_unit_costs_the_others_one_timeout_a_pause(void **state)
 	for (int i = 0; i < 10; i++)
 		for (int unit = 1; unit <= 2; unit++)
 			bench_point(&bench, unit, TABLE_HOLDING, 10 * i, 1, 1000);
-	begin(BUS_RTU);
+	begin();
 	while (now < 200 * S)
 		poll_next(20 * MS, true, NULL);
 	from = now;
@@ -121,12 +120,36 @@ test_a_failing_unit_is_asked_the_same_again(void **state)
 	bench_init(&bench, BUS_RTU);
 	for (int i = 0; i < 5; i++)
 		bench_point(&bench, 1, TABLE_HOLDING, 10 * i, 1, 60000);
-	begin(BUS_RTU);
+	begin();
 	failed = poll_next(500 * MS, false, NULL);
 	assert_ptr_equal(poll_next(500 * MS, false, NULL), failed);
 	assert_ptr_equal(poll_next(20 * MS, true, NULL), failed);
 	assert_ptr_not_equal(poll_next(20 * MS, true, NULL), failed);
 	schedule_done(&schedule);
+}
+
+static void
+test_a_failed_poll_is_made_up_for_soon_however_long_its_period(void **state)
+{
+	const enum bus_type types[] = { BUS_RTU, BUS_TCP };
+
+	(void)state;
+	for (size_t i = 0; i < 2; i++) {
+		struct poll_request *request;
+		int64_t began;
+
+		bench_init(&bench, types[i]);
+		bench_point(&bench, 1, TABLE_HOLDING, 0, 1, 3600000);
+		begin();
+		began = now;
+		request = poll_next(500 * MS, false, NULL);
+		assert_ptr_equal(poll_next(20 * MS, true, NULL), request);
+		assert_in_range(now - began, 1000 * MS, 1100 * MS);
+		assert_true(schedule_deliver(request->items, now - 20 * MS));
+		poll_next(20 * MS, true, NULL); /* and then at its hour */
+		assert_int_equal(now - began, 3600 * S + 20 * MS);
+		schedule_done(&schedule);
+	}
 }
 
 static void
@@ -138,7 +161,7 @@ test_every_point_is_delivered_at_its_own_period(void **state)
 	bench_init(&bench, BUS_TCP);
 	bench_point(&bench, 1, TABLE_HOLDING, 0, 1, 1000);
 	bench_point(&bench, 1, TABLE_HOLDING, 1, 1, 2500);
-	begin(BUS_TCP);
+	begin();
 	for (int i = 0; i < 1000; i++) {
 		struct poll_request *request = poll_next(5 * MS, true, NULL);
 
@@ -158,7 +181,7 @@ test_a_closed_line_misses_nothing(void **state)
 	(void)state;
 	bench_init(&bench, BUS_TCP);
 	bench_point(&bench, 1, TABLE_HOLDING, 0, 1, 1000);
-	begin(BUS_TCP);
+	begin();
 	poll_next(5 * MS, true, &missed);
 	now += 3600 * S;
 	schedule_opened(&schedule, now);
@@ -198,7 +221,7 @@ test_one_bad_register_costs_one_point(void **state)
 	bench_init(&bench, BUS_TCP);
 	for (int i = 0; i < 8; i++)
 		bench_point(&bench, 1, TABLE_HOLDING, i, 1, 1000);
-	begin(BUS_TCP);
+	begin();
 	poll_refusing(5, now + 119 * S, reads);
 	for (int i = 0; i < 8; i++)
 		assert_in_range(reads[i], i == 5 ? 0 : 115, i == 5 ? 0 : 120);
@@ -219,7 +242,7 @@ test_a_written_point_is_polled_at_once(void **state)
 	bench_init(&bench, BUS_TCP);
 	bench_point(&bench, 1, TABLE_HOLDING, 0, 1, 1000);
 	bench_point(&bench, 1, TABLE_HOLDING, 50, 1, 3600000);
-	begin(BUS_TCP);
+	begin();
 	poll_next(5 * MS, true, NULL);
 	poll_next(5 * MS, true, NULL);
 	now += 10 * MS;
@@ -238,6 +261,7 @@ main(void)
 		cmocka_unit_test(test_an_overloaded_bus_is_shared_evenly_and_counts_what_it_misses),
 		cmocka_unit_test(test_a_dead_unit_costs_the_others_one_timeout_a_pause),
 		cmocka_unit_test(test_a_failing_unit_is_asked_the_same_again),
+		cmocka_unit_test(test_a_failed_poll_is_made_up_for_soon_however_long_its_period),
 		cmocka_unit_test(test_every_point_is_delivered_at_its_own_period),
 		cmocka_unit_test(test_a_closed_line_misses_nothing),
 		cmocka_unit_test(test_one_bad_register_costs_one_point),
