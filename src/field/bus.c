@@ -283,10 +283,11 @@ note_stale(struct bus_worker *worker, const struct link_report *report)
 			continue;
 		change = schedule_unit_stale(&worker->schedule, unit, clock_mono_us());
 		log_unit(worker, unit, change, -EBADMSG, 0, 0);
-		if (!unit->late_told && unit->state.failures > 0)
-			log_warning("bus %s unit %d: answers after its timeout, a longer timeout_ms would help",
-			    worker->bus->name, unit->state.id);
-		unit->late_told = unit->late_told || unit->state.failures > 0;
+		if (!unit->timed_out || unit->late_told)
+			continue;
+		log_warning("bus %s unit %d: answers after its timeout, a longer timeout_ms would help",
+		    worker->bus->name, unit->state.id);
+		unit->late_told = true;
 	}
 }
 
@@ -332,6 +333,8 @@ judge_unit(struct bus_worker *worker, struct poll_unit *unit, struct poll_reques
 		    report->sent && error < 0);
 	else if (error >= 0)
 		change = schedule_unit_answered(&worker->schedule, unit, report->asked_mono_us, now_us, &away_us);
+	if (error < 0)
+		unit->timed_out = error == -ETIMEDOUT;
 	log_unit(worker, unit, change, error, timeout_ms, away_us);
 }
 
@@ -653,9 +656,8 @@ open_line(struct bus_worker *worker)
 	int64_t now_us = clock_mono_us();
 	int error;
 
-	if (worker->pending_count > 0 && worker->open_at_us == next_needed_us(worker) && worker->error == 0 &&
-	    worker->open_at_us > now_us) {
-		/* closed without need: open it for the command, whose grace starts now */
+	if (worker->pending_count > 0 && worker->error == 0 && worker->open_at_us > now_us) {
+		/* Closed because nothing was to be asked: open it for the command, whose grace starts now. */
 		worker->open_at_us = now_us;
 		worker->closed_us = now_us;
 		grace_us = now_us + OPEN_GRACE_US;

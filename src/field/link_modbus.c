@@ -55,6 +55,7 @@ struct exchange {
 	uint16_t *cells;
 	int64_t deadline_us;
 	int stop_fd; /* -1 once we know that we are to stop */
+	bool low_water; /* the socket sleeps until more than a byte is there */
 	uint8_t adu[ADU_MAX];
 	int length;
 };
@@ -330,7 +331,7 @@ set_low_water(const struct link_modbus *self, int count)
 
 /* Wait until a whole frame stands in the socket, or until the deadline with a part of one. */
 static int
-await_socket(struct link_modbus *self, struct exchange *exchange)
+await_parts(struct link_modbus *self, struct exchange *exchange)
 {
 	int need = 1;
 
@@ -352,7 +353,19 @@ await_socket(struct link_modbus *self, struct exchange *exchange)
 		if (need < 0 || have >= need)
 			return need < 0 ? need : 0;
 		set_low_water(self, need);
+		exchange->low_water = true;
 	}
+}
+
+static int
+await_socket(struct link_modbus *self, struct exchange *exchange)
+{
+	int error = await_parts(self, exchange);
+
+	if (exchange->low_water)
+		set_low_water(self, 1);
+	exchange->low_water = false;
+	return error;
 }
 
 /* On a serial port bytes come one by one. Sleep while the rest is on the wire instead of waking for each, and then take all.
@@ -361,7 +374,8 @@ static int
 await_serial(struct link_modbus *self, struct exchange *exchange, bool *ret_more)
 {
 	int need = (int)reply_length(self, exchange->request);
-	int before = -1;
+	int before = 0;
+	int64_t changed_us = 0;
 	int ready = wait_reply(exchange, port_fd(self->port), exchange->deadline_us);
 
 	if (ready <= 0)
@@ -375,15 +389,15 @@ await_serial(struct link_modbus *self, struct exchange *exchange, bool *ret_more
 			return have < 0 ? have : -EIO;
 		if (have >= need || now_us >= exchange->deadline_us)
 			return 0;
-		if (have == RTU_EXCEPTION && have == before) {
+		if (have != before)
+			changed_us = now_us;
+		if (have == RTU_EXCEPTION && now_us - changed_us >= self->silence_us) {
 			*ret_more = true;
 			return 0;
 		}
 		sleep_us = line_chars_us(self->bus, (size_t)(need - have));
-		if (sleep_us < self->silence_us)
-			sleep_us = self->silence_us;
-		if (have == before && sleep_us < STALL_LOOK_US)
-			sleep_us = STALL_LOOK_US;
+		if (have == before)
+			sleep_us = now_us - changed_us < self->silence_us ? self->silence_us : STALL_LOOK_US;
 		before = have;
 		if (now_us + sleep_us > exchange->deadline_us)
 			sleep_us = exchange->deadline_us - now_us;
@@ -419,8 +433,6 @@ receive(struct link_modbus *self, struct exchange *exchange)
 	int64_t left_us = exchange->deadline_us - clock_mono_us();
 	int64_t bound_us = more ? FRAME_MORE_US : FRAME_TAKE_US;
 
-	if (is_socket(self))
-		set_low_water(self, 1);
 	if (error != 0)
 		return error;
 	if (more && left_us < bound_us)

@@ -11,7 +11,8 @@ period_us(const struct poll_request *request)
 	return (int64_t)request->period_ms * 1000;
 }
 
-/* Put the unit where it belongs after one of its deadlines or its hold has moved. */
+/* Put the unit where it belongs after one of its deadlines or its hold has moved. What failed is asked again soon, however
+ * long its period is. */
 static void
 settle(struct schedule *schedule, struct poll_unit *unit)
 {
@@ -22,7 +23,11 @@ settle(struct schedule *schedule, struct poll_unit *unit)
 		heap_remove(&schedule->units, &unit->node);
 		return;
 	}
-	due = first->due > unit->state.held_until_us ? first->due : unit->state.held_until_us;
+	due = first->due;
+	if (unit->probe && unit->state.failures > 0 && due > unit->state.failed_us + UNIT_PAUSE_MIN_MS * 1000)
+		due = unit->state.failed_us + UNIT_PAUSE_MIN_MS * 1000;
+	if (due < unit->state.held_until_us)
+		due = unit->state.held_until_us;
 	heap_set(&schedule->units, &unit->node, due);
 }
 

@@ -25,7 +25,8 @@ struct poll_unit {
 	struct heap_node node;
 	struct heap polls;
 	struct poll_request *probe; /* the request that failed, asked first */
-	bool late_told;             /* bus.c has said that it answers late */
+	bool timed_out;             /* its last failure was a timeout */
+	bool late_told;             /* the log says that it answers late */
 	struct unit state;
 };
 

@@ -1,1 +1,57 @@
-# Unit tests of src/field.
+# Unit tests of src/field, and their fakes: settings in a few lines, and a scripted link.
+if HAVE_CMOCKA
+FIELD_TESTS = \
+	tests/unit/test_bus \
+	tests/unit/test_field \
+	tests/unit/test_link \
+	tests/unit/test_pdu \
+	tests/unit/test_plan \
+	tests/unit/test_schedule \
+	tests/unit/test_unit
+check_PROGRAMS += $(FIELD_TESTS)
+TESTS += $(FIELD_TESTS)
+
+check_LIBRARIES += libfake.a
+libfake_a_CPPFLAGS = $(AM_CPPFLAGS) -I$(top_srcdir)/tests
+libfake_a_SOURCES = \
+	tests/fake/bench.c tests/fake/bench.h \
+	tests/fake/fake_link.c tests/fake/fake_link.h \
+	tests/fake/sinks.c tests/fake/sinks.h
+
+FIELD_TEST_LIBS = libfake.a libfield.a libmodel.a libbase.a $(MODBUS_LIBS) $(CMOCKA_LIBS) -lm
+
+tests_unit_test_bus_SOURCES = tests/unit/test_bus.c
+tests_unit_test_bus_CPPFLAGS = $(AM_CPPFLAGS) -I$(top_srcdir)/tests
+tests_unit_test_bus_CFLAGS = $(AM_CFLAGS) $(CMOCKA_CFLAGS)
+tests_unit_test_bus_LDADD = $(FIELD_TEST_LIBS)
+
+tests_unit_test_field_SOURCES = tests/unit/test_field.c
+tests_unit_test_field_CPPFLAGS = $(AM_CPPFLAGS) -I$(top_srcdir)/tests
+tests_unit_test_field_CFLAGS = $(AM_CFLAGS) $(CMOCKA_CFLAGS)
+tests_unit_test_field_LDADD = $(FIELD_TEST_LIBS)
+
+tests_unit_test_link_SOURCES = tests/unit/test_link.c
+tests_unit_test_link_CPPFLAGS = $(AM_CPPFLAGS) -I$(top_srcdir)/tests
+tests_unit_test_link_CFLAGS = $(AM_CFLAGS) $(CMOCKA_CFLAGS)
+tests_unit_test_link_LDADD = $(FIELD_TEST_LIBS)
+
+tests_unit_test_pdu_SOURCES = tests/unit/test_pdu.c
+tests_unit_test_pdu_CPPFLAGS = $(AM_CPPFLAGS) -I$(top_srcdir)/tests
+tests_unit_test_pdu_CFLAGS = $(AM_CFLAGS) $(CMOCKA_CFLAGS)
+tests_unit_test_pdu_LDADD = $(FIELD_TEST_LIBS)
+
+tests_unit_test_plan_SOURCES = tests/unit/test_plan.c
+tests_unit_test_plan_CPPFLAGS = $(AM_CPPFLAGS) -I$(top_srcdir)/tests
+tests_unit_test_plan_CFLAGS = $(AM_CFLAGS) $(CMOCKA_CFLAGS)
+tests_unit_test_plan_LDADD = $(FIELD_TEST_LIBS)
+
+tests_unit_test_schedule_SOURCES = tests/unit/test_schedule.c
+tests_unit_test_schedule_CPPFLAGS = $(AM_CPPFLAGS) -I$(top_srcdir)/tests
+tests_unit_test_schedule_CFLAGS = $(AM_CFLAGS) $(CMOCKA_CFLAGS)
+tests_unit_test_schedule_LDADD = $(FIELD_TEST_LIBS)
+
+tests_unit_test_unit_SOURCES = tests/unit/test_unit.c
+tests_unit_test_unit_CPPFLAGS = $(AM_CPPFLAGS) -I$(top_srcdir)/tests
+tests_unit_test_unit_CFLAGS = $(AM_CFLAGS) $(CMOCKA_CFLAGS)
+tests_unit_test_unit_LDADD = $(FIELD_TEST_LIBS)
+endif

@@ -1,0 +1,80 @@
+#include "fake/sinks.h"
+
+#include <errno.h>
+#include <poll.h>
+
+#define WAIT_MS 5000
+
+void
+sinks_init(struct sinks *sinks, size_t samples, size_t outcomes)
+{
+	sinks->samples = fifo_new(sizeof(struct sample), samples);
+	sinks->outcomes = fifo_new(sizeof(struct outcome), outcomes);
+}
+
+void
+sinks_clear(struct sinks *sinks)
+{
+	struct sample sample;
+
+	while (fifo_pop(sinks->samples, &sample, 1) == 1)
+		value_done(&sample.value);
+}
+
+void
+sinks_done(struct sinks *sinks)
+{
+	struct outcome outcome;
+
+	sinks_clear(sinks);
+	while (fifo_pop(sinks->outcomes, &outcome, 1) == 1)
+		value_done(&outcome.value);
+	fifo_free(sinks->samples);
+	fifo_free(sinks->outcomes);
+}
+
+static size_t
+push_samples(void *ctx, const struct sample *samples, size_t count)
+{
+	return fifo_push(((struct sinks *)ctx)->samples, samples, count);
+}
+
+static int
+push_outcome(void *ctx, const struct outcome *outcome)
+{
+	return fifo_push(((struct sinks *)ctx)->outcomes, outcome, 1) == 1 ? 0 : -EBUSY;
+}
+
+struct sample_sink
+sinks_samples(struct sinks *sinks)
+{
+	return (struct sample_sink){ .push = push_samples, .ctx = sinks };
+}
+
+struct outcome_sink
+sinks_outcomes(struct sinks *sinks)
+{
+	return (struct outcome_sink){ .push = push_outcome, .ctx = sinks };
+}
+
+static bool
+take(struct fifo *fifo, void *ret)
+{
+	struct pollfd waiting = { .fd = fifo_fd(fifo), .events = POLLIN };
+
+	if (fifo_pop(fifo, ret, 1) == 1)
+		return true;
+	return poll(&waiting, 1, WAIT_MS) == 1 && fifo_pop(fifo, ret, 1) == 1;
+}
+
+bool
+sinks_sample(struct sinks *sinks, struct sample *ret)
+{
+	return take(sinks->samples, ret);
+}
+
+bool
+sinks_outcome(struct sinks *sinks, struct outcome *ret)
+{
+	return take(sinks->outcomes, ret);
+}

@@ -1,0 +1,374 @@
+/* The worker of a bus against a line made of a script: commands ahead of polls, one outcome each, nothing waits for the dead. */
+#include <errno.h>
+#include <poll.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "fake/bench.h"
+#include "fake/fake_link.h"
+#include "fake/sinks.h"
+#include "model/codec.h"
+
+static struct bench bench;
+static struct fake_link fake;
+static struct sinks sinks;
+static struct bus_worker *worker;
+
+static int
+set_up(void **state)
+{
+	(void)state;
+	log_init(LOG_LEVEL_ERROR, false);
+	bench_init(&bench, BUS_TCP);
+	fake_link_init(&fake);
+	sinks_init(&sinks, 10000, 200);
+	return 0;
+}
+
+static void
+begin(void)
+{
+	worker =
+	    bus_worker_new(&bench.settings, &bench.bus, fake_link_maker(&fake), sinks_samples(&sinks), sinks_outcomes(&sinks));
+	assert_non_null(worker);
+	assert_int_equal(bus_worker_start(worker), 0);
+}
+
+static void
+stop(void)
+{
+	bus_worker_tell_stop(worker);
+	bus_worker_join(worker);
+}
+
+static int
+tear_down(void **state)
+{
+	(void)state;
+	stop();
+	bus_worker_free(worker);
+	sinks_done(&sinks);
+	return 0;
+}
+
+static void
+command(enum command_kind kind, const struct point *point, int64_t number, uint64_t tag)
+{
+	struct command wanted = {
+		.kind = kind,
+		.point = point,
+		.value = { .kind = VALUE_INT, .integer = number },
+		.expires_mono_ms = clock_mono_ms() + 10000,
+		.tag = tag,
+	};
+
+	assert_int_equal(bus_worker_command(worker, &wanted), 0);
+}
+
+static struct outcome
+expect_outcome(uint64_t tag, enum outcome_status status)
+{
+	struct outcome outcome = { 0 };
+
+	assert_true(sinks_outcome(&sinks, &outcome));
+	assert_int_equal(outcome.tag, tag);
+	assert_int_equal(outcome.status, status);
+	return outcome;
+}
+
+/* Change the script while the worker runs. */
+#define SCRIPT(change) \
+	do { \
+		pthread_mutex_lock(&fake.lock); \
+		change; \
+		pthread_mutex_unlock(&fake.lock); \
+	} while (0)
+
+static void
+test_what_is_read_is_delivered_with_both_clocks(void **state)
+{
+	struct sample sample;
+	int64_t before = clock_mono_ms();
+
+	(void)state;
+	bench_point(&bench, 1, TABLE_HOLDING, 10, 1, 50);
+	bench_point(&bench, 1, TABLE_HOLDING, 11, 2, 50);
+	fake.cells[10] = 7;
+	fake.cells[11] = 1;
+	fake.cells[12] = 2;
+	begin();
+	for (int i = 0; i < 6; i++) {
+		assert_true(sinks_sample(&sinks, &sample));
+		assert_ptr_equal(sample.point, &bench.points[i % 2]);
+		assert_int_equal(sample.value.integer, i % 2 == 0 ? 7 : 65538);
+		assert_in_range(sample.taken_mono_ms, before, clock_mono_ms());
+		assert_in_range(sample.taken_unix_ms, clock_unix_ms() - 10000, clock_unix_ms());
+	}
+}
+
+static void
+test_a_command_overtakes_all_polls(void **state)
+{
+	int before;
+	int position = -1;
+
+	(void)state;
+	for (int i = 0; i < 100; i++)
+		bench_point(&bench, 1, TABLE_HOLDING, 10 * i, 1, 100);
+	fake.cost_ms = 20; /* 100 polls of 20 ms every 100 ms: hopelessly late */
+	begin();
+	while (fake_link_asked(&fake) < 5)
+		poll(NULL, 0, 1);
+	before = fake_link_asked(&fake);
+	command(COMMAND_WRITE, &bench.points[50], 99, 1);
+	expect_outcome(1, OUTCOME_DONE);
+	pthread_mutex_lock(&fake.lock);
+	for (int i = before; i < fake.asked_count; i++)
+		if (fake.asked[i].function == PDU_WRITE_REGISTER)
+			position = i;
+	pthread_mutex_unlock(&fake.lock);
+	assert_in_range(position, before, before + 1);
+	assert_int_equal(fake.cells[500], 99);
+}
+
+static void
+test_a_write_is_followed_by_a_fresh_sample(void **state)
+{
+	struct sample sample;
+	struct outcome outcome;
+
+	(void)state;
+	bench_point(&bench, 1, TABLE_HOLDING, 10, 1, 3600000);
+	begin();
+	assert_true(sinks_sample(&sinks, &sample));
+	command(COMMAND_WRITE, &bench.points[0], 42, 1);
+	outcome = expect_outcome(1, OUTCOME_DONE);
+	assert_int_equal(outcome.value.integer, 42);
+	assert_true(sinks_sample(&sinks, &sample));
+	assert_int_equal(sample.value.integer, 42);
+}
+
+static void
+test_every_kind_of_command_has_its_outcome(void **state)
+{
+	struct outcome outcome;
+	struct point *word;
+	struct point *pair;
+	struct point *bit;
+	struct point *input;
+
+	(void)state;
+	word = bench_point(&bench, 1, TABLE_HOLDING, 10, 1, 3600000);
+	pair = bench_point(&bench, 1, TABLE_HOLDING, 20, 2, 3600000);
+	bit = bench_point(&bench, 1, TABLE_HOLDING, 30, 1, 3600000);
+	bit->type = TYPE_BOOL;
+	bit->bit = 3;
+	input = bench_point(&bench, 1, TABLE_INPUT, 40, 1, 3600000);
+	fake.cells[10] = 5;
+	fake.cells[30] = 0x8001;
+	begin();
+	command(COMMAND_READ, word, 0, 1);
+	outcome = expect_outcome(1, OUTCOME_DONE);
+	assert_int_equal(outcome.value.integer, 5);
+	command(COMMAND_WRITE_CHANGED, word, 5, 2);
+	outcome = expect_outcome(2, OUTCOME_UNCHANGED);
+	assert_int_equal(outcome.value.integer, 5);
+	command(COMMAND_WRITE_CHANGED, word, 6, 3);
+	expect_outcome(3, OUTCOME_DONE);
+	assert_int_equal(fake.cells[10], 6);
+	command(COMMAND_WRITE, pair, 65538, 4);
+	expect_outcome(4, OUTCOME_DONE);
+	assert_int_equal(fake.cells[20], 1);
+	assert_int_equal(fake.cells[21], 2);
+	command(COMMAND_WRITE, bit, 1, 5);
+	outcome = expect_outcome(5, OUTCOME_DONE);
+	assert_true(outcome.value.boolean);
+	assert_int_equal(fake.cells[30], 0x8009); /* its neighbours are as they were */
+	command(COMMAND_WRITE, input, 1, 6);
+	outcome = expect_outcome(6, OUTCOME_REFUSED);
+	assert_int_equal(outcome.fault, CODEC_NOT_WRITABLE);
+	command(COMMAND_WRITE, word, 70000, 7);
+	outcome = expect_outcome(7, OUTCOME_REFUSED);
+	assert_int_equal(outcome.fault, CODEC_NO_FIT);
+	SCRIPT(fake.bad_addr = 10);
+	command(COMMAND_WRITE, word, 7, 8);
+	outcome = expect_outcome(8, OUTCOME_EXCEPTION);
+	assert_int_equal(outcome.exception, 2);
+	SCRIPT(fake.dead_unit = 1);
+	command(COMMAND_WRITE, pair, 7, 9);
+	outcome = expect_outcome(9, OUTCOME_TIMEOUT);
+	assert_int_equal(outcome.error, ETIMEDOUT);
+}
+
+static void
+test_an_expired_command_is_never_executed(void **state)
+{
+	struct command late = { .kind = COMMAND_WRITE, .value = { .kind = VALUE_INT, .integer = 9 }, .tag = 3 };
+
+	(void)state;
+	late.point = bench_point(&bench, 1, TABLE_HOLDING, 10, 1, 3600000);
+	late.expires_mono_ms = clock_mono_ms() - 1;
+	begin();
+	assert_int_equal(bus_worker_command(worker, &late), 0);
+	expect_outcome(3, OUTCOME_EXPIRED);
+	assert_int_equal(fake.cells[10], 0);
+}
+
+static void
+test_a_closed_bus_answers_at_once(void **state)
+{
+	struct outcome outcome;
+	int64_t began;
+
+	(void)state;
+	bench_point(&bench, 1, TABLE_HOLDING, 10, 1, 1000);
+	fake.open_error = -ECONNREFUSED;
+	begin();
+	poll(NULL, 0, 20);
+	began = clock_mono_ms();
+	command(COMMAND_WRITE, &bench.points[0], 1, 1);
+	outcome = expect_outcome(1, OUTCOME_OFFLINE);
+	assert_int_equal(outcome.error, ECONNREFUSED);
+	assert_true(clock_mono_ms() - began < 1000);
+	assert_int_equal(fake_link_asked(&fake), 0);
+	SCRIPT(fake.open_error = 0);
+	while (fake_link_asked(&fake) == 0)
+		poll(NULL, 0, 5);
+}
+
+static void
+test_a_connection_closed_between_requests_costs_nothing(void **state)
+{
+	struct sample sample;
+
+	(void)state;
+	bench_point(&bench, 1, TABLE_HOLDING, 10, 1, 3600000);
+	begin();
+	assert_true(sinks_sample(&sinks, &sample));
+	SCRIPT(fake.next_error = -ENOTCONN);
+	command(COMMAND_WRITE, &bench.points[0], 12, 1);
+	expect_outcome(1, OUTCOME_DONE);
+	assert_int_equal(fake.opened, 2);
+	assert_int_equal(fake.cells[10], 12);
+}
+
+static void
+test_a_lost_line_is_opened_again(void **state)
+{
+	struct sample sample;
+	struct outcome outcome;
+
+	(void)state;
+	bench_point(&bench, 1, TABLE_HOLDING, 10, 1, 3600000);
+	begin();
+	assert_true(sinks_sample(&sinks, &sample));
+	SCRIPT(fake.next_error = -ECONNRESET);
+	command(COMMAND_WRITE, &bench.points[0], 12, 1);
+	outcome = expect_outcome(1, OUTCOME_TIMEOUT); /* it was sent: nobody knows */
+	assert_int_equal(outcome.error, ECONNRESET);
+	command(COMMAND_WRITE, &bench.points[0], 13, 2);
+	expect_outcome(2, OUTCOME_DONE);
+}
+
+static void
+test_a_dead_unit_does_not_keep_the_others_waiting(void **state)
+{
+	int living = 0;
+	int dead = 0;
+
+	(void)state;
+	for (int i = 0; i < 10; i++)
+		bench_point(&bench, 1, TABLE_HOLDING, 10 * i, 1, 50);
+	for (int i = 0; i < 10; i++)
+		bench_point(&bench, 2, TABLE_HOLDING, 10 * i, 1, 50);
+	fake.dead_unit = 2; /* the timeout is 100 ms */
+	begin();
+	poll(NULL, 0, 1500);
+	pthread_mutex_lock(&fake.lock);
+	for (int i = 0; i < fake.asked_count; i++) {
+		living += fake.asked[i].unit == 1;
+		dead += fake.asked[i].unit == 2;
+	}
+	pthread_mutex_unlock(&fake.lock);
+	assert_in_range(dead, 3, 5);
+	assert_true(living > 180); /* of 300, of which 80 fall in the 4 timeouts */
+}
+
+static void
+test_stopping_answers_all_that_waits(void **state)
+{
+	int64_t began;
+	int stopped = 0;
+	struct outcome outcome;
+
+	(void)state;
+	bench_point(&bench, 1, TABLE_HOLDING, 10, 1, 100);
+	bench.bus.timeout_ms = 60000;
+	fake.dead_unit = 1;
+	begin();
+	while (fake_link_asked(&fake) == 0)
+		poll(NULL, 0, 1);
+	for (uint64_t i = 0; i < 10; i++)
+		command(COMMAND_WRITE, &bench.points[0], 1, i);
+	began = clock_mono_ms();
+	stop();
+	assert_true(clock_mono_ms() - began < 1500);
+	while (fifo_pop(sinks.outcomes, &outcome, 1) == 1) {
+		assert_int_equal(outcome.tag, stopped++);
+		assert_true(outcome.status == OUTCOME_STOPPED || outcome.status == OUTCOME_TIMEOUT);
+	}
+	assert_int_equal(stopped, 10);
+}
+
+static void
+test_commands_beyond_the_queue_are_refused(void **state)
+{
+	struct command wanted = { .kind = COMMAND_WRITE, .expires_mono_ms = CLOCK_NEVER / 1000 };
+	struct outcome outcome;
+	int taken = 0;
+	int answered = 0;
+
+	(void)state;
+	wanted.point = bench_point(&bench, 1, TABLE_HOLDING, 10, 1, 3600000);
+	bench.bus.timeout_ms = 60000;
+	fake.dead_unit = 1;
+	begin();
+	while (fake_link_asked(&fake) == 0)
+		poll(NULL, 0, 1);
+	while (bus_worker_command(worker, &wanted) == 0)
+		taken++;
+	assert_in_range(taken, BUS_COMMANDS_MAX, 2 * BUS_COMMANDS_MAX);
+	stop();
+	while (fifo_pop(sinks.outcomes, &outcome, 1) == 1)
+		answered++;
+	assert_int_equal(answered, taken);
+}
+
+#define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {
+		TEST(test_what_is_read_is_delivered_with_both_clocks),
+		TEST(test_a_command_overtakes_all_polls),
+		TEST(test_a_write_is_followed_by_a_fresh_sample),
+		TEST(test_every_kind_of_command_has_its_outcome),
+		TEST(test_an_expired_command_is_never_executed),
+		TEST(test_a_closed_bus_answers_at_once),
+		TEST(test_a_connection_closed_between_requests_costs_nothing),
+		TEST(test_a_lost_line_is_opened_again),
+		TEST(test_a_dead_unit_does_not_keep_the_others_waiting),
+		TEST(test_stopping_answers_all_that_waits),
+		TEST(test_commands_beyond_the_queue_are_refused),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

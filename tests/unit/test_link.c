@@ -1,0 +1,640 @@
+/* The real link against a scripted peer: whatever comes, an answer is taken only for the request that it answers. */
+#include <config.h>
+
+#include <errno.h>
+#include <fcntl.h>
+#include <netinet/in.h>
+#include <poll.h>
+#include <pthread.h>
+#include <setjmp.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <sys/ioctl.h>
+#include <sys/socket.h>
+#include <termios.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "base/clock.h"
+#include "fake/bench.h"
+#include "field/link_modbus.h"
+#include "field/port.h"
+
+#define TIMEOUT_MS 80
+#define STEPS_MAX  4
+
+/* What the peer does with one request. Bytes are hexadecimal; "C" is the CRC of what was sent since the last "C" or the
+ * start, "T" the transaction id of the request, "t" another one, "|" a pause of 20 ms, "L" one longer than the timeout. */
+struct peer {
+	int fd;        /* the other end; -1 while nobody is connected */
+	int listen_fd; /* TCP */
+	const char *steps[STEPS_MAX];
+	int request_length;
+	bool hang_up; /* at the end of the script */
+	pthread_t thread;
+};
+
+static struct bench bench;
+static struct peer peer;
+static struct link *line;
+static int stop_fd;
+
+static uint16_t
+crc16(const uint8_t *bytes, size_t length)
+{
+	unsigned crc = 0xffff;
+
+	for (size_t i = 0; i < length; i++) {
+		crc ^= bytes[i];
+		for (int bit = 0; bit < 8; bit++)
+			crc = crc & 1 ? crc >> 1 ^ 0xa001 : crc >> 1;
+	}
+	return (uint16_t)crc;
+}
+
+struct frame {
+	uint8_t bytes[600];
+	size_t length;
+	size_t sent;
+	size_t crc_from;
+};
+
+static void
+frame_put(struct frame *frame, unsigned byte)
+{
+	frame->bytes[frame->length++] = (uint8_t)byte;
+}
+
+static void
+frame_send(struct frame *frame, int fd)
+{
+	size_t left = frame->length - frame->sent;
+
+	if (left > 0)
+		assert_int_equal(write(fd, frame->bytes + frame->sent, left), (ssize_t)left);
+	frame->sent = frame->length;
+}
+
+static void
+nap(int ms)
+{
+	poll(NULL, 0, ms);
+}
+
+static void
+frame_mark(struct frame *frame, char mark, int fd, const uint8_t *request)
+{
+	unsigned crc;
+
+	switch (mark) {
+	case 'C':
+		crc = crc16(frame->bytes + frame->crc_from, frame->length - frame->crc_from);
+		frame_put(frame, crc & 0xff);
+		frame_put(frame, crc >> 8);
+		frame->crc_from = frame->length;
+		break;
+	case 'T':
+		frame_put(frame, request[0]);
+		frame_put(frame, request[1]);
+		break;
+	case 't':
+		frame_put(frame, request[0]);
+		frame_put(frame, request[1] ^ 1u);
+		break;
+	case '|':
+		frame_send(frame, fd);
+		nap(20);
+		break;
+	case 'L':
+		frame_send(frame, fd);
+		nap(TIMEOUT_MS * 3 / 2);
+		break;
+	default:
+		break;
+	}
+}
+
+static void
+play(const char *step, int fd, const uint8_t *request)
+{
+	struct frame frame = { .length = 0 };
+
+	for (const char *at = step; *at; at++) {
+		unsigned byte;
+
+		if (strchr(" CTt|L", *at)) {
+			frame_mark(&frame, *at, fd, request);
+		} else {
+			sscanf(at, "%2x", &byte);
+			frame_put(&frame, byte);
+			at++;
+		}
+	}
+	frame_send(&frame, fd);
+}
+
+/* Read one request. Returns false when the other side is gone. */
+static bool
+read_request(uint8_t *request)
+{
+	int have = 0;
+
+	while (have < peer.request_length) {
+		ssize_t got;
+
+		if (peer.fd < 0)
+			peer.fd = accept(peer.listen_fd, NULL, NULL);
+		got = read(peer.fd, request + have, (size_t)(peer.request_length - have));
+		if (got > 0) {
+			have += (int)got;
+		} else if (peer.listen_fd >= 0) {
+			/* it connects anew */
+			close(peer.fd);
+			peer.fd = -1;
+			have = 0;
+		} else {
+			return false;
+		}
+	}
+	return true;
+}
+
+static void *
+peer_run(void *arg)
+{
+	uint8_t request[300];
+
+	(void)arg;
+	for (int i = 0; i < STEPS_MAX && peer.steps[i]; i++) {
+		if (!read_request(request))
+			break;
+		play(peer.steps[i], peer.fd, request);
+	}
+	if (peer.hang_up && peer.fd >= 0) {
+		close(peer.fd);
+		peer.fd = -1;
+	}
+	return NULL;
+}
+
+static void
+open_pty(void)
+{
+	static char name[64];
+	struct termios raw;
+
+	peer.fd = posix_openpt(O_RDWR | O_NOCTTY);
+	assert_true(peer.fd >= 0);
+	assert_int_equal(grantpt(peer.fd), 0);
+	assert_int_equal(unlockpt(peer.fd), 0);
+	assert_int_equal(tcgetattr(peer.fd, &raw), 0);
+	cfmakeraw(&raw);
+	tcsetattr(peer.fd, TCSANOW, &raw);
+	snprintf(name, sizeof(name), "%s", ptsname(peer.fd));
+	bench.bus.port = name;
+	peer.listen_fd = -1;
+}
+
+static void
+open_listener(void)
+{
+	struct sockaddr_in address = { .sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
+	socklen_t length = sizeof(address);
+
+	peer.fd = -1;
+	peer.listen_fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	assert_int_equal(bind(peer.listen_fd, (struct sockaddr *)&address, length), 0);
+	assert_int_equal(listen(peer.listen_fd, 4), 0);
+	assert_int_equal(getsockname(peer.listen_fd, (struct sockaddr *)&address, &length), 0);
+	bench.bus.tcp_port = ntohs(address.sin_port);
+}
+
+static void
+set_up(enum bus_type type)
+{
+	bench_init(&bench, type);
+	memset(&peer, 0, sizeof(peer));
+	peer.request_length = type == BUS_TCP ? 12 : 8;
+	if (type == BUS_RTU)
+		open_pty();
+	else
+		open_listener();
+	stop_fd = eventfd(0, EFD_CLOEXEC);
+	line = link_modbus_new(&bench.bus, NULL, stop_fd);
+	assert_non_null(line);
+	assert_int_equal(line->ops->open(line, -1, CLOCK_NEVER), 0);
+}
+
+static void
+start_peer(const char *first, const char *second, const char *third)
+{
+	peer.steps[0] = first;
+	peer.steps[1] = second;
+	peer.steps[2] = third;
+	assert_int_equal(pthread_create(&peer.thread, NULL, peer_run, NULL), 0);
+}
+
+static void
+tear_down(void)
+{
+	line->ops->free(line);
+	close(stop_fd);
+	if (peer.fd >= 0)
+		close(peer.fd);
+	if (peer.listen_fd >= 0)
+		close(peer.listen_fd);
+}
+
+static int
+ask(const struct pdu_request *request, uint16_t *cells, struct link_report *report)
+{
+	struct link_report own;
+	int result = line->ops->exchange(line, request, TIMEOUT_MS, cells, report ? report : &own);
+	short events;
+
+	if (line->ops->idle_fd(line, &events) < 0)
+		assert_int_equal(line->ops->open(line, -1, CLOCK_NEVER), 0);
+	return result;
+}
+
+/* --- RTU, on a line and through a serial server --- */
+
+struct row {
+	const char *what;
+	const char *step;
+	int expected;
+};
+
+/* Replies to "unit 17, holding registers 0 and 1". */
+static const struct row rtu_reads[] = {
+	{ "good", "11 03 04 00 01 00 02 C", 0 },
+	{ "in pieces", "11 | 03 04 00 | 01 00 | 02 C", 0 },
+	{ "exception", "11 83 02 C", 2 },
+	{ "nothing", "", -ETIMEDOUT },
+	{ "late", "L 11 03 04 00 01 00 02 C", -ETIMEDOUT },
+	{ "another unit", "12 03 04 00 01 00 02 C", -EBADMSG },
+	{ "another function", "11 04 04 00 01 00 02 C", -EBADMSG },
+	{ "fewer registers", "11 03 02 00 01 C", -EBADMSG },
+	{ "more registers", "11 03 06 00 01 00 02 00 03 C", -EBADMSG },
+	{ "a byte count that lies", "11 03 ff 00 01 00 02 C", -EBADMSG },
+	{ "another's exception", "11 84 02 C", -EBADMSG },
+	{ "an echo of a write", "11 06 00 00 00 02 C", -EBADMSG },
+	{ "wrong CRC", "11 03 04 00 01 00 02 12 34", -EBADMSG },
+	{ "a cut frame", "11 03 04 00 01", -EBADMSG },
+	{ "one byte", "11", -EBADMSG },
+	{ "garbage before", "ff 00 ff 11 03 04 00 01 00 02 C", -EBADMSG },
+	{ "one zero before", "00 11 03 04 00 01 00 02 C", -EBADMSG },
+	{ "garbage after", "11 03 04 00 01 00 02 C ff ff", 0 },
+	{ "twice", "11 03 04 00 01 00 02 C 11 03 04 00 09 00 09 C", 0 },
+	{ "a stale one, then ours", "12 03 04 00 07 00 07 C | 11 03 04 00 01 00 02 C", 0 },
+	{ "a stale echo, then ours", "11 06 00 00 00 02 C 11 03 04 00 01 00 02 C", 0 },
+};
+
+/* After whatever came, the next request of another unit gets its own answer. */
+static void
+check_rtu_row(const struct row *row)
+{
+	struct pdu_request request = pdu_read(TABLE_HOLDING, 17, 0, 2);
+	struct pdu_request next = pdu_read(TABLE_HOLDING, 18, 0, 2);
+	uint16_t cells[2] = { 0, 0 };
+
+	start_peer(row->step, "12 03 04 00 05 00 06 C", NULL);
+	assert_int_equal(ask(&request, cells, NULL), row->expected);
+	assert_int_equal(cells[0], row->expected == 0 ? 1 : 0);
+	assert_int_equal(cells[1], row->expected == 0 ? 2 : 0);
+	assert_int_equal(ask(&next, cells, NULL), 0);
+	assert_int_equal(cells[0], 5);
+	pthread_join(peer.thread, NULL);
+}
+
+static void
+check_rtu_rows(enum bus_type type)
+{
+	for (size_t i = 0; i < sizeof(rtu_reads) / sizeof(rtu_reads[0]); i++) {
+		print_message("             %s\n", rtu_reads[i].what);
+		set_up(type);
+		check_rtu_row(&rtu_reads[i]);
+		tear_down();
+	}
+}
+
+static void
+test_rtu_takes_nothing_but_the_answer(void **state)
+{
+	(void)state;
+	check_rtu_rows(BUS_RTU);
+}
+
+static void
+test_rtu_over_tcp_takes_nothing_but_the_answer(void **state)
+{
+	(void)state;
+	check_rtu_rows(BUS_RTU_OVER_TCP);
+}
+
+static void
+test_rtu_writes_need_their_own_echo(void **state)
+{
+	static const uint16_t value[] = { 3 };
+	static const struct row rows[] = {
+		{ "good", "11 06 00 01 00 03 C", 0 },
+		{ "another value", "11 06 00 01 00 04 C", -EBADMSG },
+		{ "another address", "11 06 00 02 00 03 C", -EBADMSG },
+		{ "another unit", "12 06 00 01 00 03 C", -EBADMSG },
+		{ "exception", "11 86 03 C", 3 },
+	};
+	struct pdu_request request = pdu_write(TABLE_HOLDING, 17, 1, 1, value);
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		set_up(BUS_RTU);
+		start_peer(rows[i].step, NULL, NULL);
+		assert_int_equal(ask(&request, NULL, NULL), rows[i].expected);
+		pthread_join(peer.thread, NULL);
+		tear_down();
+	}
+}
+
+static void
+test_rtu_noise_before_a_request_is_drained_and_counted(void **state)
+{
+	struct pdu_request request = pdu_read(TABLE_HOLDING, 17, 0, 2);
+	struct link_report report;
+	uint16_t cells[2];
+	struct pollfd arrived;
+
+	(void)state;
+	set_up(BUS_RTU);
+	assert_int_equal(write(peer.fd, "\x11\x03\x04\x00\x09\x00\x09\x12\x34", 9), 9);
+	arrived = (struct pollfd){ .events = POLLIN };
+	arrived.fd = line->ops->idle_fd(line, &arrived.events);
+	arrived.events = POLLIN;
+	poll(&arrived, 1, 1000);
+	start_peer("11 03 04 00 01 00 02 C", NULL, NULL);
+	assert_int_equal(ask(&request, cells, &report), 0);
+	assert_int_equal(cells[0], 1);
+	assert_int_equal(report.stale_bytes, 9);
+	assert_int_equal(report.stale_units[0], 17);
+	pthread_join(peer.thread, NULL);
+	tear_down();
+}
+
+static void
+test_rtu_keeps_the_silence(void **state)
+{
+	struct pdu_request request = pdu_read(TABLE_HOLDING, 17, 0, 2);
+	struct link_report first;
+	struct link_report second;
+	uint16_t cells[2];
+
+	(void)state;
+	set_up(BUS_RTU);
+	start_peer("11 03 04 00 01 00 02 C", "11 03 04 00 01 00 02 C", NULL);
+	assert_int_equal(ask(&request, cells, &first), 0);
+	assert_int_equal(ask(&request, cells, &second), 0);
+	/* 3.5 characters of 11 bits at 19200 baud */
+	assert_true(second.asked_mono_us - first.done_mono_us >= 2005);
+	pthread_join(peer.thread, NULL);
+	tear_down();
+}
+
+static void *
+babble(void *arg)
+{
+	int64_t until = clock_mono_us() + 400000;
+
+	(void)arg;
+	while (clock_mono_us() < until) {
+		(void)!write(peer.fd, "\x55", 1);
+		nap(1);
+	}
+	return NULL;
+}
+
+static void
+test_a_line_that_is_never_quiet_is_given_up(void **state)
+{
+	struct pdu_request request = pdu_read(TABLE_HOLDING, 17, 0, 2);
+	struct link_report report;
+	uint16_t cells[2];
+	pthread_t babbler;
+
+	(void)state;
+	set_up(BUS_RTU);
+	pthread_create(&babbler, NULL, babble, NULL);
+	nap(10);
+	assert_int_equal(ask(&request, cells, &report), -EBUSY);
+	assert_false(report.sent);
+	assert_true(clock_mono_us() - report.asked_mono_us < 300000);
+	pthread_join(babbler, NULL);
+	tear_down();
+}
+
+static void
+test_a_serial_port_that_vanishes_is_an_error_of_the_line(void **state)
+{
+	struct pdu_request request = pdu_read(TABLE_HOLDING, 17, 0, 2);
+	struct link_report report;
+	uint16_t cells[2];
+	int result;
+
+	(void)state;
+	set_up(BUS_RTU);
+	peer.hang_up = true;
+	start_peer("", NULL, NULL);
+	result = line->ops->exchange(line, &request, 5000, cells, &report);
+	assert_int_equal(result, -EIO);
+	pthread_join(peer.thread, NULL);
+	line->ops->close(line);
+	assert_int_equal(line->ops->open(line, -1, CLOCK_NEVER), -ENOENT);
+	assert_non_null(strstr(line->ops->fault(line), "No such file or directory"));
+	tear_down();
+}
+
+static void
+test_a_serial_port_is_ours_alone(void **state)
+{
+	struct link *second;
+
+	(void)state;
+	set_up(BUS_RTU);
+	second = link_modbus_new(&bench.bus, NULL, stop_fd);
+	assert_non_null(second);
+	assert_int_equal(second->ops->open(second, -1, CLOCK_NEVER), -EBUSY);
+	second->ops->free(second);
+	tear_down();
+}
+
+/* --- Modbus TCP --- */
+
+static const struct row tcp_reads[] = {
+	{ "good", "T 00 00 00 07 11 03 04 00 01 00 02", 0 },
+	{ "in segments", "T 00 | 00 00 07 11 | 03 04 00 01 | 00 02", 0 },
+	{ "exception", "T 00 00 00 03 11 83 02", 2 },
+	{ "nothing", "", -ETIMEDOUT },
+	{ "late", "L T 00 00 00 07 11 03 04 00 01 00 02", -ETIMEDOUT },
+	{ "another transaction", "t 00 00 00 07 11 03 04 00 01 00 02", -EBADMSG },
+	{ "another protocol", "T 00 01 00 07 11 03 04 00 01 00 02", -EBADMSG },
+	{ "another unit", "T 00 00 00 07 12 03 04 00 01 00 02", -EBADMSG },
+	{ "another function", "T 00 00 00 07 11 04 04 00 01 00 02", -EBADMSG },
+	{ "fewer registers", "T 00 00 00 05 11 03 02 00 01", -EBADMSG },
+	{ "more registers", "T 00 00 00 09 11 03 06 00 01 00 02 00 03", -EBADMSG },
+	{ "an MBAP length too short", "T 00 00 00 06 11 03 04 00 01 00 02", -EBADMSG },
+	{ "an MBAP length too long", "T 00 00 00 08 11 03 04 00 01 00 02 00", -EBADMSG },
+	{ "an MBAP length without end", "T 00 00 ff ff 11 03 04 00 01 00 02", -EBADMSG },
+	{ "an MBAP length of nothing", "T 00 00 00 00 11 03 04 00 01 00 02", -EBADMSG },
+	{ "a byte count that lies", "T 00 00 00 07 11 03 fa 00 01 00 02", -EBADMSG },
+	{ "a padded exception", "T 00 00 00 04 11 83 02 00", -EBADMSG },
+	{ "a cut frame", "T 00 00 00 07 11 03 04 00", -EBADMSG },
+	{ "a cut header", "T 00", -EBADMSG },
+	{ "garbage before", "ff T 00 00 00 07 11 03 04 00 01 00 02", -EBADMSG },
+	{ "twice", "T 00 00 00 07 11 03 04 00 01 00 02 T 00 00 00 07 11 03 04 00 09 00 09", 0 },
+};
+
+static void
+test_tcp_takes_nothing_but_the_answer(void **state)
+{
+	struct pdu_request request = pdu_read(TABLE_HOLDING, 17, 0, 2);
+	struct pdu_request next = pdu_read(TABLE_HOLDING, 17, 8, 2);
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(tcp_reads) / sizeof(tcp_reads[0]); i++) {
+		const struct row *row = &tcp_reads[i];
+		uint16_t cells[2] = { 0, 0 };
+		int again;
+
+		print_message("             %s\n", row->what);
+		set_up(BUS_TCP);
+		start_peer(row->step, "T 00 00 00 07 11 03 04 00 05 00 06", NULL);
+		assert_int_equal(ask(&request, cells, NULL), row->expected);
+		assert_int_equal(cells[0], row->expected == 0 ? 1 : 0);
+		again = ask(&next, cells, NULL);
+		if (again == -ENOTCONN) { /* something was left over: a new connection, and again */
+			line->ops->close(line);
+			assert_int_equal(line->ops->open(line, -1, CLOCK_NEVER), 0);
+			again = ask(&next, cells, NULL);
+		}
+		assert_int_equal(again, 0);
+		assert_int_equal(cells[0], 5);
+		pthread_join(peer.thread, NULL);
+		tear_down();
+	}
+}
+
+static void
+test_tcp_closed_in_a_request_and_between_two(void **state)
+{
+	struct pdu_request request = pdu_read(TABLE_HOLDING, 17, 0, 2);
+	struct link_report report;
+	uint16_t cells[2];
+
+	(void)state;
+	set_up(BUS_TCP);
+	peer.hang_up = true;
+	start_peer("T 00 00 00", NULL, NULL);
+	assert_int_equal(line->ops->exchange(line, &request, 5000, cells, &report), -ECONNRESET);
+	assert_true(report.sent);
+	pthread_join(peer.thread, NULL);
+	line->ops->close(line);
+
+	assert_int_equal(line->ops->open(line, -1, CLOCK_NEVER), 0);
+	peer.fd = accept(peer.listen_fd, NULL, NULL);
+	close(peer.fd);
+	peer.fd = -1;
+	nap(20);
+	assert_int_equal(line->ops->exchange(line, &request, 5000, cells, &report), -ENOTCONN);
+	assert_false(report.sent);
+	tear_down();
+}
+
+static void *
+stop_soon(void *arg)
+{
+	(void)arg;
+	nap(50);
+	eventfd_write(stop_fd, 1);
+	return NULL;
+}
+
+static void
+test_stopping_ends_a_read_at_once_and_a_write_within_a_second(void **state)
+{
+	static const uint16_t value[] = { 3 };
+	struct pdu_request read = pdu_read(TABLE_HOLDING, 17, 0, 2);
+	struct pdu_request write = pdu_write(TABLE_HOLDING, 17, 0, 1, value);
+	enum bus_type types[] = { BUS_RTU, BUS_TCP, BUS_RTU_OVER_TCP };
+	struct link_report report;
+	uint16_t cells[2];
+
+	(void)state;
+	for (size_t i = 0; i < 3; i++) {
+		int64_t began = clock_mono_us();
+		eventfd_t counter;
+		pthread_t stopper;
+
+		set_up(types[i]);
+		pthread_create(&stopper, NULL, stop_soon, NULL);
+		assert_int_equal(line->ops->exchange(line, &read, 20000, cells, &report), -ECANCELED);
+		pthread_join(stopper, NULL);
+		eventfd_read(stop_fd, &counter);
+		assert_true(clock_mono_us() - began < 500000);
+		pthread_create(&stopper, NULL, stop_soon, NULL);
+		assert_int_equal(line->ops->exchange(line, &write, 20000, NULL, &report), -ETIMEDOUT);
+		pthread_join(stopper, NULL);
+		assert_true(clock_mono_us() - began < 2000000);
+		tear_down();
+	}
+}
+
+static void
+test_opening_fails_in_words_and_in_time(void **state)
+{
+	struct link *other;
+	int64_t began;
+
+	(void)state;
+	set_up(BUS_TCP);
+	close(peer.listen_fd);
+	peer.listen_fd = -1;
+	line->ops->close(line);
+	assert_int_equal(line->ops->open(line, -1, CLOCK_NEVER), -ECONNREFUSED);
+	assert_non_null(strstr(line->ops->fault(line), "Connection refused"));
+	/* nobody answers there, or the network is not there: either way it ends */
+	bench.bus.host = "198.51.100.1";
+	bench.bus.connect_timeout_ms = 150;
+	other = link_modbus_new(&bench.bus, NULL, stop_fd);
+	began = clock_mono_us();
+	assert_true(other->ops->open(other, -1, CLOCK_NEVER) < 0);
+	assert_true(clock_mono_us() - began < 1000000);
+	other->ops->free(other);
+	tear_down();
+}
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_rtu_takes_nothing_but_the_answer),
+		cmocka_unit_test(test_rtu_over_tcp_takes_nothing_but_the_answer),
+		cmocka_unit_test(test_rtu_writes_need_their_own_echo),
+		cmocka_unit_test(test_rtu_noise_before_a_request_is_drained_and_counted),
+		cmocka_unit_test(test_rtu_keeps_the_silence),
+		cmocka_unit_test(test_a_line_that_is_never_quiet_is_given_up),
+		cmocka_unit_test(test_a_serial_port_that_vanishes_is_an_error_of_the_line),
+		cmocka_unit_test(test_a_serial_port_is_ours_alone),
+		cmocka_unit_test(test_tcp_takes_nothing_but_the_answer),
+		cmocka_unit_test(test_tcp_closed_in_a_request_and_between_two),
+		cmocka_unit_test(test_stopping_ends_a_read_at_once_and_a_write_within_a_second),
+		cmocka_unit_test(test_opening_fails_in_words_and_in_time),
+	};
+
+	signal(SIGPIPE, SIG_IGN);
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,102 @@
+/* A unit that goes away and comes back, on a clock of our own. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include "field/unit.h"
+
+#define MS 1000
+
+static void
+test_three_failures_take_it_offline_with_growing_pauses(void **state)
+{
+	static const int pauses_s[] = { 1, 2, 4, 8, 16, 30, 30 };
+	struct unit unit;
+	int64_t now = 1000000;
+
+	(void)state;
+	unit_init(&unit, 17, false);
+	assert_int_equal(unit_failed(&unit, now, now + 500 * MS, true), UNIT_SAME);
+	assert_int_equal(unit.state, UNIT_SUSPECT);
+	assert_true(unit.held_until_us <= now + 500 * MS); /* with transaction ids nothing can be mistaken */
+	assert_int_equal(unit_failed(&unit, now, now + 500 * MS, true), UNIT_SAME);
+	for (size_t i = 0; i < sizeof(pauses_s) / sizeof(pauses_s[0]); i++) {
+		assert_int_equal(
+		    unit_failed(&unit, now, now + 500 * MS, true), i == 0 ? UNIT_LOST : UNIT_SAME);
+		now += 500 * MS;
+		assert_int_equal(unit.held_until_us, now + (int64_t)pauses_s[i] * 1000 * MS);
+		now = unit.held_until_us;
+	}
+}
+
+static void
+test_one_answer_brings_it_back_at_full_rate(void **state)
+{
+	struct unit unit;
+	int64_t now = 1000000;
+	int64_t away = -1;
+
+	(void)state;
+	unit_init(&unit, 17, false);
+	for (int i = 0; i < 5; i++)
+		unit_failed(&unit, now + i * 500 * MS, now + (i + 1) * 500 * MS, true);
+	now += 20000 * MS;
+	assert_int_equal(unit_answered(&unit, now - 10 * MS, now, &away), UNIT_BACK);
+	assert_int_equal(away, 20000 * MS);
+	assert_int_equal(unit.state, UNIT_ONLINE);
+	assert_true(unit.held_until_us <= now);
+	assert_int_equal(unit_failed(&unit, now, now + 500 * MS, true), UNIT_SAME);
+	assert_int_equal(unit_answered(&unit, now, now, &away), UNIT_SAME);
+	assert_int_equal(unit.failures, 0);
+}
+
+static void
+test_without_transactions_it_rests_as_long_as_a_late_reply_may_come(void **state)
+{
+	struct unit unit;
+	int64_t now = 1000000;
+	int64_t away;
+
+	(void)state;
+	unit_init(&unit, 17, true);
+	unit_failed(&unit, now, now + 500 * MS, true);
+	assert_int_equal(unit.quiet_until_us, now + 1000 * MS); /* one timeout more */
+	now = unit.quiet_until_us;
+	/* It answers: was that the answer to this request, or to the one a second ago? Wait a second to see. */
+	unit_answered(&unit, now, now + 20 * MS, &away);
+	assert_int_equal(unit.quiet_until_us, now + 20 * MS + 1000 * MS);
+	/* Something more comes: it was the one of a second ago. */
+	unit_stale(&unit, now + 700 * MS);
+	assert_int_equal(unit.state, UNIT_SUSPECT);
+	assert_int_equal(unit.counters.stale, 1);
+	assert_int_equal(unit.quiet_until_us, now + 1700 * MS);
+}
+
+static void
+test_a_stale_frame_of_a_unit_in_step_changes_nothing(void **state)
+{
+	struct unit unit;
+	int64_t away;
+
+	(void)state;
+	unit_init(&unit, 17, true);
+	unit_answered(&unit, 1000 * MS, 1010 * MS, &away);
+	assert_int_equal(unit_stale(&unit, 100000 * MS), UNIT_SAME);
+	assert_int_equal(unit.state, UNIT_ONLINE);
+}
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_three_failures_take_it_offline_with_growing_pauses),
+		cmocka_unit_test(test_one_answer_brings_it_back_at_full_rate),
+		cmocka_unit_test(test_without_transactions_it_rests_as_long_as_a_late_reply_may_come),
+		cmocka_unit_test(test_a_stale_frame_of_a_unit_in_step_changes_nothing),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
