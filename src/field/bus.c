@@ -14,15 +14,16 @@
 #include "field/schedule.h"
 #include "model/codec.h"
 
-#define STACK_BYTES         (256 * 1024) /* of which some 16 KiB are ever touched */
-#define REOPEN_SERIAL_MS    1000
-#define REOPEN_TCP_MIN_MS   250
-#define REOPEN_TCP_MAX_MS   5000
-/* A connection that was just lost may be back at once: a command waits so long for it before it is told "offline". */
-#define OPEN_GRACE_US       300000
-#define LOAD_WINDOW_US      10000000
+#define STACK_BYTES	  (256 * 1024) /* of which some 16 KiB are ever touched */
+#define REOPEN_SERIAL_MS  1000
+#define REOPEN_TCP_MIN_MS 250
+#define REOPEN_TCP_MAX_MS 5000
+/* A connection that was just lost may be back at once: a command waits so long for it before it is told
+ * "offline". */
+#define OPEN_GRACE_US	    300000
+#define LOAD_WINDOW_US	    10000000
 #define LOAD_MISSED_PERCENT 5 /* of the polls in a window: more is called overload, one slow reply is not */
-#define KEYS_TOLD           3
+#define KEYS_TOLD	    3
 
 struct load {
 	int64_t since_us;
@@ -41,15 +42,15 @@ struct bus_worker {
 	bool running; /* the thread is to be joined */
 	bool stopping;
 
-	struct fifo *stop;     /* one byte: end */
-	struct fifo *commands; /* struct command */
+	struct fifo *stop;			  /* one byte: end */
+	struct fifo *commands;			  /* struct command */
 	struct command pending[BUS_COMMANDS_MAX]; /* taken, in order, not executed */
 	size_t pending_count;
 
 	bool open;
-	bool fruitful;      /* a valid frame came since it was opened */
-	bool trouble_told;  /* the log says that the bus cannot be opened */
-	int error;          /* errno of the last failure to open, 0 after success */
+	bool fruitful;	   /* a valid frame came since it was opened */
+	bool trouble_told; /* the log says that the bus cannot be opened */
+	int error;	   /* errno of the last failure to open, 0 after success */
 	int back_off_ms;
 	int64_t open_at_us; /* not opened before; while closed */
 	int64_t closed_us;
@@ -103,8 +104,8 @@ request_text(const struct poll_request *request, char *text, size_t size)
 			used += snprintf(text + used, size - (size_t)used, ", ...");
 			break;
 		}
-		used += snprintf(
-		    text + used, size - (size_t)used, "%s%.60s", i > 0 ? ", " : "", request->items[i].point->key);
+		used += snprintf(text + used, size - (size_t)used, "%s%.60s", i > 0 ? ", " : "",
+		    request->items[i].point->key);
 	}
 	if (used >= 0 && (size_t)used < size)
 		snprintf(text + used, size - (size_t)used, ")");
@@ -112,8 +113,8 @@ request_text(const struct poll_request *request, char *text, size_t size)
 }
 
 static void
-log_unit(const struct bus_worker *worker, const struct poll_unit *unit, enum unit_change change, int error, int timeout_ms,
-    int64_t away_us)
+log_unit(const struct bus_worker *worker, const struct poll_unit *unit, enum unit_change change, int error,
+    int timeout_ms, int64_t away_us)
 {
 	const char *bus = worker->bus->name;
 	char text[64];
@@ -181,8 +182,8 @@ tell_well(struct bus_worker *worker)
 	worker->trouble_told = false;
 }
 
-/* Close the line. Without an error it is opened again when it is needed; with one at once, unless nothing good came from it
- * since it was opened: then it is as if it could not be opened. */
+/* Close the line. Without an error it is opened again when it is needed; with one at once, unless nothing
+ * good came from it since it was opened: then it is as if it could not be opened. */
 static void
 close_line(struct bus_worker *worker, int error)
 {
@@ -213,7 +214,8 @@ note_open(struct bus_worker *worker)
 	worker->fruitful = false;
 	worker->error = 0;
 	schedule_opened(&worker->schedule, clock_mono_us());
-	/* A serial port that opens is there. A server that takes a connection may drop it at once: wait for a frame. */
+	/* A serial port that opens is there. A server that takes a connection may drop it at once: wait for a
+	 * frame. */
 	if (worker->bus->type == BUS_RTU)
 		tell_well(worker);
 }
@@ -230,7 +232,8 @@ finish_command(struct bus_worker *worker, size_t index, struct outcome *outcome)
 	if (worker->outcomes.push(worker->outcomes.ctx, outcome) != 0) {
 		value_done(&outcome->value);
 		if (worker->outcomes_refused++ == 0)
-			log_error("bus %s: the outcome of a command found no room and is lost", worker->bus->name);
+			log_error(
+			    "bus %s: the outcome of a command found no room and is lost", worker->bus->name);
 	}
 	value_done(&command->value);
 	worker->pending_count--;
@@ -250,8 +253,8 @@ refuse_pending(struct bus_worker *worker, enum outcome_status status, int error)
 static void
 take_commands(struct bus_worker *worker)
 {
-	worker->pending_count += fifo_pop(
-	    worker->commands, worker->pending + worker->pending_count, BUS_COMMANDS_MAX - worker->pending_count);
+	worker->pending_count += fifo_pop(worker->commands, worker->pending + worker->pending_count,
+	    BUS_COMMANDS_MAX - worker->pending_count);
 }
 
 static void
@@ -311,7 +314,8 @@ is_gateways(int exception)
 	return exception == PDU_GATEWAY_NO_PATH || exception == PDU_GATEWAY_NO_ANSWER;
 }
 
-/* Did the unit fail? It did not if the line did, except that a connection which breaks on a request is the unit's doing. */
+/* Did the unit fail? It did not if the line did, except that a connection which breaks on a request is the
+ * unit's doing. */
 static bool
 is_units_failure(const struct bus_worker *worker, int error, bool sent)
 {
@@ -321,18 +325,19 @@ is_units_failure(const struct bus_worker *worker, int error, bool sent)
 
 /* What the outcome of a request says about its unit. */
 static void
-judge_unit(struct bus_worker *worker, struct poll_unit *unit, struct poll_request *poll, int error, int timeout_ms,
-    const struct link_report *report)
+judge_unit(struct bus_worker *worker, struct poll_unit *unit, struct poll_request *poll, int error,
+    int timeout_ms, const struct link_report *report)
 {
 	int64_t now_us = clock_mono_us();
 	enum unit_change change = UNIT_SAME;
 	int64_t away_us = 0;
 
 	if (is_units_failure(worker, error, report->sent))
-		change = schedule_unit_failed(&worker->schedule, unit, poll, report->asked_mono_us, now_us,
-		    report->sent && error < 0);
+		change = schedule_unit_failed(
+		    &worker->schedule, unit, poll, report->asked_mono_us, now_us, report->sent && error < 0);
 	else if (error >= 0)
-		change = schedule_unit_answered(&worker->schedule, unit, report->asked_mono_us, now_us, &away_us);
+		change =
+		    schedule_unit_answered(&worker->schedule, unit, report->asked_mono_us, now_us, &away_us);
 	if (error < 0)
 		unit->timed_out = error == -ETIMEDOUT;
 	log_unit(worker, unit, change, error, timeout_ms, away_us);
@@ -358,10 +363,11 @@ static void note_missed(struct bus_worker *worker, uint64_t missed);
 
 /* Make one request and let everybody know what came of it but the one who asked.
  * poll  what is polled, or NULL for a command
- * Returns what exchange() does; after -ENOTCONN and -ECANCELED with nothing sent it is as if it had not been called. */
+ * Returns what exchange() does; after -ENOTCONN and -ECANCELED with nothing sent it is as if it had not been
+ * called. */
 static int
-ask(struct bus_worker *worker, struct poll_unit *unit, struct poll_request *poll, const struct pdu_request *request,
-    int timeout_ms, uint16_t *cells, struct link_report *report)
+ask(struct bus_worker *worker, struct poll_unit *unit, struct poll_request *poll,
+    const struct pdu_request *request, int timeout_ms, uint16_t *cells, struct link_report *report)
 {
 	int error = worker->link->ops->exchange(worker->link, request, timeout_ms, cells, report);
 
@@ -380,8 +386,8 @@ ask(struct bus_worker *worker, struct poll_unit *unit, struct poll_request *poll
 
 /* --- polls --- */
 
-/* One poll is made, and `missed` were left out before it. Judged over windows; a bus is fine or overloaded, and each change
- * is said once. */
+/* One poll is made, and `missed` were left out before it. Judged over windows; a bus is fine or overloaded,
+ * and each change is said once. */
 static void
 note_missed(struct bus_worker *worker, uint64_t missed)
 {
@@ -412,9 +418,11 @@ note_decoded(struct bus_worker *worker, struct schedule_item *item, int error)
 		return;
 	item->undecodable = error != 0;
 	if (error != 0)
-		log_warning("bus %s unit %d: %s %d (%s): %s", worker->bus->name, point->unit, table_words[point->table][0],
-		    point->addr, point->key,
-		    error == -ERANGE ? "not a finite number" : error == -EILSEQ ? "not a valid text" : strerror(-error));
+		log_warning("bus %s unit %d: %s %d (%s): %s", worker->bus->name, point->unit,
+		    table_words[point->table][0], point->addr, point->key,
+		    error == -ERANGE   ? "not a finite number"
+		    : error == -EILSEQ ? "not a valid text"
+				       : strerror(-error));
 	else
 		log_notice("bus %s unit %d: %s %d (%s): a value again", worker->bus->name, point->unit,
 		    table_words[point->table][0], point->addr, point->key);
@@ -439,7 +447,8 @@ push_samples(struct bus_worker *worker, size_t count)
 
 /* Hand up the items of a reply whose time has come. */
 static void
-deliver(struct bus_worker *worker, struct poll_request *poll, const uint16_t *cells, const struct link_report *report)
+deliver(struct bus_worker *worker, struct poll_request *poll, const uint16_t *cells,
+    const struct link_report *report)
 {
 	size_t count = 0;
 
@@ -482,9 +491,9 @@ note_refused(struct bus_worker *worker, struct poll_request *poll, int exception
 	char text[320];
 
 	if (news)
-		log_warning("bus %s unit %d: %s: exception %d (%s)%s", worker->bus->name, poll->unit->state.id,
-		    request_text(poll, text, sizeof(text)), exception, pdu_exception_text(exception),
-		    parted ? ", its points are asked for one by one" : "");
+		log_warning("bus %s unit %d: %s: exception %d (%s)%s", worker->bus->name,
+		    poll->unit->state.id, request_text(poll, text, sizeof(text)), exception,
+		    pdu_exception_text(exception), parted ? ", its points are asked for one by one" : "");
 }
 
 static bool
@@ -513,15 +522,16 @@ run_poll(struct bus_worker *worker)
 /* --- commands --- */
 
 static int
-ask_command(struct bus_worker *worker, const struct command *command, const struct pdu_request *request, uint16_t *cells,
-    struct link_report *report)
+ask_command(struct bus_worker *worker, const struct command *command, const struct pdu_request *request,
+    uint16_t *cells, struct link_report *report)
 {
 	return ask(worker, schedule_unit(&worker->schedule, command->point->unit), NULL, request,
 	    plan_timeout_ms(command->point), cells, report);
 }
 
 static int
-command_read(struct bus_worker *worker, const struct command *command, uint16_t *cells, struct link_report *report)
+command_read(
+    struct bus_worker *worker, const struct command *command, uint16_t *cells, struct link_report *report)
 {
 	const struct point *point = command->point;
 	struct pdu_request request = pdu_read(point->table, point->unit, point->addr, point->count);
@@ -530,7 +540,8 @@ command_read(struct bus_worker *worker, const struct command *command, uint16_t 
 }
 
 static int
-command_write(struct bus_worker *worker, const struct command *command, const uint16_t *cells, struct link_report *report)
+command_write(struct bus_worker *worker, const struct command *command, const uint16_t *cells,
+    struct link_report *report)
 {
 	const struct point *point = command->point;
 	struct pdu_request request = pdu_write(point->table, point->unit, point->addr, point->count, cells);
@@ -557,8 +568,9 @@ run_steps(struct bus_worker *worker, const struct command *command, uint16_t *ce
 	memcpy(cells, held, size);
 	if (error != 0 || command->kind == COMMAND_READ)
 		return error;
-	ret->fault = point_table_writable(command->point->table) ? (int)codec_encode(command->point, &command->value, cells)
-	                                                         : CODEC_NOT_WRITABLE;
+	ret->fault = point_table_writable(command->point->table)
+			 ? (int)codec_encode(command->point, &command->value, cells)
+			 : CODEC_NOT_WRITABLE;
 	if (ret->fault != CODEC_OK) {
 		ret->status = OUTCOME_REFUSED;
 		return 0;
@@ -581,12 +593,15 @@ explain_failure(struct outcome *outcome, int error, bool sent)
 		outcome->status = OUTCOME_REFUSED;
 		outcome->fault = CODEC_NO_FIT;
 	} else {
-		outcome->status = sent ? OUTCOME_TIMEOUT : error == -ECANCELED ? OUTCOME_STOPPED : OUTCOME_OFFLINE;
+		outcome->status = sent			? OUTCOME_TIMEOUT
+				  : error == -ECANCELED ? OUTCOME_STOPPED
+							: OUTCOME_OFFLINE;
 		outcome->error = -error;
 	}
 }
 
-/* Execute one command and answer it. If the peer had ended the connection it stays where it is, for the next one. */
+/* Execute one command and answer it. If the peer had ended the connection it stays where it is, for the next
+ * one. */
 static void
 execute(struct bus_worker *worker, size_t index)
 {
@@ -668,8 +683,9 @@ open_line(struct bus_worker *worker)
 		sleep_until(worker, -1, 0, worker->open_at_us);
 		return;
 	}
-	error = worker->link->ops->open(worker->link, worker->pending_count > 0 ? -1 : fifo_fd(worker->commands),
-	    worker->pending_count > 0 ? grace_us : CLOCK_NEVER);
+	error =
+	    worker->link->ops->open(worker->link, worker->pending_count > 0 ? -1 : fifo_fd(worker->commands),
+		worker->pending_count > 0 ? grace_us : CLOCK_NEVER);
 	if (error == 0) {
 		note_open(worker);
 	} else if (error != -EAGAIN && error != -ECANCELED) {
@@ -751,8 +767,8 @@ largest_request(const struct plan *plan)
 }
 
 struct bus_worker *
-bus_worker_new(const struct settings *settings, const struct bus *bus, struct link_maker maker, struct sample_sink samples,
-    struct outcome_sink outcomes)
+bus_worker_new(const struct settings *settings, const struct bus *bus, struct link_maker maker,
+    struct sample_sink samples, struct outcome_sink outcomes)
 {
 	struct bus_worker *worker = calloc(1, sizeof(*worker));
 	int error;
@@ -764,7 +780,9 @@ bus_worker_new(const struct settings *settings, const struct bus *bus, struct li
 	worker->outcomes = outcomes;
 	worker->stop = fifo_new(1, 1);
 	worker->commands = fifo_new(sizeof(struct command), BUS_COMMANDS_MAX);
-	error = worker->stop && worker->commands ? schedule_init(&worker->schedule, settings, bus, clock_mono_us()) : -errno;
+	error = worker->stop && worker->commands
+		    ? schedule_init(&worker->schedule, settings, bus, clock_mono_us())
+		    : -errno;
 	if (error == 0)
 		worker->batch = calloc(largest_request(&worker->schedule.plan), sizeof(*worker->batch));
 	if (error == 0 && worker->batch)

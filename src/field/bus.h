@@ -1,5 +1,6 @@
-/* One bus at work: a thread that owns a link, polls what is due and executes commands ahead of polls. Everything that it
- * tells others goes into two sinks; everything that it says to people it says here, once a change of state.
+/* One bus at work: a thread that owns a link, polls what is due and executes commands ahead of polls.
+ * Everything that it tells others goes into two sinks; everything that it says to people it says here, once a
+ * change of state.
  */
 #ifndef FIELD_BUS_H
 #define FIELD_BUS_H
@@ -9,19 +10,21 @@
 #include "model/sample.h"
 #include "model/settings.h"
 
-#define BUS_COMMANDS_MAX 64 /* that wait at the same time; as many again may wait for their unit to be ready */
+#define BUS_COMMANDS_MAX                                                                                     \
+	64 /* that wait at the same time; as many again may wait for their unit to be ready */
 
 struct bus_worker;
 
-/* Makes the link of a bus, which then belongs to the worker; its waits end when `stop_fd` becomes readable. NULL with errno. */
+/* Makes the link of a bus, which then belongs to the worker; its waits end when `stop_fd` becomes readable.
+ * NULL with errno. */
 struct link_maker {
 	struct link *(*make)(void *ctx, const struct bus *bus, int stop_fd);
 	void *ctx;
 };
 
 /* Plans the bus and makes its link. Returns NULL with errno set. */
-struct bus_worker *bus_worker_new(const struct settings *settings, const struct bus *bus, struct link_maker maker,
-    struct sample_sink samples, struct outcome_sink outcomes);
+struct bus_worker *bus_worker_new(const struct settings *settings, const struct bus *bus,
+    struct link_maker maker, struct sample_sink samples, struct outcome_sink outcomes);
 
 /* Frees a worker that does not run. Commands that still wait get OUTCOME_STOPPED. NULL is fine. */
 void bus_worker_free(struct bus_worker *worker);

@@ -21,8 +21,8 @@ make_link(void *ctx, const struct bus *bus, int stop_fd)
 }
 
 struct field *
-field_new(
-    const struct settings *settings, struct resolver *resolver, struct sample_sink samples, struct outcome_sink outcomes)
+field_new(const struct settings *settings, struct resolver *resolver, struct sample_sink samples,
+    struct outcome_sink outcomes)
 {
 	struct field *field = calloc(1, sizeof(*field));
 	struct link_maker maker = { .make = make_link, .ctx = field };

@@ -1,7 +1,7 @@
 #include "field/line.h"
 
 #define T35_FIXED_ABOVE_BAUD 19200
-#define T35_FIXED_US         1750
+#define T35_FIXED_US	     1750
 
 int
 line_char_bits(const struct bus *bus)

@@ -2,10 +2,10 @@
 #ifndef FIELD_LINE_H
 #define FIELD_LINE_H
 
-#include "model/settings.h"
-
 #include <stddef.h>
 #include <stdint.h>
+
+#include "model/settings.h"
 
 /* Start bit, data bits, parity, stop bits. */
 int line_char_bits(const struct bus *bus);
@@ -13,8 +13,9 @@ int line_char_bits(const struct bus *bus);
 /* How long `chars` characters take on the wire, in us, rounded up; 0 on a network. */
 int64_t line_chars_us(const struct bus *bus, size_t chars);
 
-/* The least quiet time before a request, in us: what the bus says, or t3.5 of the standard; 0 on a network unless the bus
- * says otherwise. Source: MODBUS over Serial Line V1.02, 2.5.1.1: 3.5 characters, fixed at 1.750 ms above 19200 baud. */
+/* The least quiet time before a request, in us: what the bus says, or t3.5 of the standard; 0 on a network
+ * unless the bus says otherwise. Source: MODBUS over Serial Line V1.02, 2.5.1.1: 3.5 characters, fixed
+ * at 1.750 ms above 19200 baud. */
 int64_t line_silence_us(const struct bus *bus);
 
 #endif

@@ -1,7 +1,5 @@
 #include <config.h>
 
-#include "field/link_modbus.h"
-
 #include <errno.h>
 #include <modbus.h>
 #include <poll.h>
@@ -13,24 +11,28 @@
 
 #include "base/clock.h"
 #include "field/line.h"
+#include "field/link_modbus.h"
 #include "field/port.h"
 
 #define RTU_OVERHEAD  3 /* unit, CRC. MODBUS over Serial Line V1.02, 2.5.1 */
 #define RTU_EXCEPTION 5
 #define MBAP_LENGTH   7 /* MODBUS Messaging on TCP/IP V1.0b, 3.1.3 */
 #define MBAP_COUNTED  6 /* bytes before those that its length field counts */
-#define ADU_MAX       MODBUS_MAX_ADU_LENGTH
+#define ADU_MAX	      MODBUS_MAX_ADU_LENGTH
 
-/* After a failure a serial line is settled when nothing came for this long: adapters hold bytes back for up to 16 ms. */
+/* After a failure a serial line is settled when nothing came for this long: adapters hold bytes back for up
+ * to 16 ms. */
 #define SETTLE_QUIET_US 20000
-/* Time for the library to take a frame that has arrived already: only a frame that lies about its length needs it. */
+/* Time for the library to take a frame that has arrived already: only a frame that lies about its length
+ * needs it. */
 #define FRAME_TAKE_US 50000
 /* Time for the library to finish a frame that may go on; nothing interrupts it. */
 #define FRAME_MORE_US 500000
 /* How long a request that writes is still waited for when the bus is to stop. */
 #define STOP_GRACE_US 1000000
 #define STALL_LOOK_US 5000
-/* Through a serial server: so many failures in a row of whatever units, and the connection itself is doubted. */
+/* Through a serial server: so many failures in a row of whatever units, and the connection itself is doubted.
+ */
 #define FRUITLESS_MAX 6
 #define DRAIN_MAX     4096
 
@@ -41,9 +43,9 @@ struct link_modbus {
 	int stop_fd;
 	modbus_t *modbus;
 	int64_t silence_us;
-	int64_t active_us;      /* when the line was last seen busy, in either direction */
+	int64_t active_us;	/* when the line was last seen busy, in either direction */
 	int64_t pause_until_us; /* the bus's request_pause_ms */
-	bool unsettled;         /* after opening and after a failure: something may still come */
+	bool unsettled;		/* after opening and after a failure: something may still come */
 	int fruitless;
 	uint16_t transaction;
 };
@@ -54,7 +56,7 @@ struct exchange {
 	struct link_report *report;
 	uint16_t *cells;
 	int64_t deadline_us;
-	int stop_fd; /* -1 once we know that we are to stop */
+	int stop_fd;	/* -1 once we know that we are to stop */
 	bool low_water; /* the socket sleeps until more than a byte is there */
 	uint8_t adu[ADU_MAX];
 	int length;
@@ -122,8 +124,8 @@ link_ready_us(const struct link *link)
 	return ready > self->pause_until_us ? ready : self->pause_until_us;
 }
 
-/* Bytes on an idle serial line wake nobody: noise is found before the next request, and a babbling unit shall not cost a
- * wake-up a byte. On Modbus TCP they mean that we are out of step. */
+/* Bytes on an idle serial line wake nobody: noise is found before the next request, and a babbling unit shall
+ * not cost a wake-up a byte. On Modbus TCP they mean that we are out of step. */
 static int
 link_idle_fd(const struct link *link, short *ret_events)
 {
@@ -152,7 +154,8 @@ note_stale_unit(struct link_report *report, int unit)
 
 /* --- before the request --- */
 
-/* Take what has come unasked. Returns how many bytes, or negative errno; -ENOTCONN when a peer has ended the connection. */
+/* Take what has come unasked. Returns how many bytes, or negative errno; -ENOTCONN when a peer has ended the
+ * connection. */
 static int
 drain(struct link_modbus *self, struct link_report *report)
 {
@@ -176,7 +179,8 @@ drain(struct link_modbus *self, struct link_report *report)
 	return total;
 }
 
-/* Modbus TCP: any byte that nobody asked for means that we are out of step, and a new connection is the cure. */
+/* Modbus TCP: any byte that nobody asked for means that we are out of step, and a new connection is the cure.
+ */
 static int
 look_mbap(struct link_modbus *self, struct link_report *report)
 {
@@ -190,8 +194,9 @@ look_mbap(struct link_modbus *self, struct link_report *report)
 	return -ENOTCONN;
 }
 
-/* Keep the silence that the standard wants between two frames (2.5.1.1), and let the line become quiet after a failure, so
- * that no late reply answers the next request. A line that never is quiet is given up after the timeout. */
+/* Keep the silence that the standard wants between two frames (2.5.1.1), and let the line become quiet after
+ * a failure, so that no late reply answers the next request. A line that never is quiet is given up after the
+ * timeout. */
 static int
 settle(struct link_modbus *self, int timeout_ms, struct link_report *report)
 {
@@ -220,7 +225,8 @@ settle(struct link_modbus *self, int timeout_ms, struct link_report *report)
 
 /* --- the request --- */
 
-/* A request that the line does not take at once will not be taken soon: nobody reads, or the adapter is stuck. */
+/* A request that the line does not take at once will not be taken soon: nobody reads, or the adapter is
+ * stuck. */
 static int
 send_error(const struct link_modbus *self)
 {
@@ -241,8 +247,8 @@ send_rtu(struct link_modbus *self, const struct pdu_request *request, const uint
 	return modbus_send_raw_request(self->modbus, raw, 1 + length) < 0 ? send_error(self) : 0;
 }
 
-/* Not through modbus_send_raw_request(): that of 3.1.6 sends every request with transaction 0, and a late reply would then
- * answer the next request. */
+/* Not through modbus_send_raw_request(): that of 3.1.6 sends every request with transaction 0, and a late
+ * reply would then answer the next request. */
 static int
 send_mbap(struct link_modbus *self, const struct pdu_request *request, const uint8_t *pdu, int length)
 {
@@ -259,7 +265,8 @@ send_mbap(struct link_modbus *self, const struct pdu_request *request, const uin
 	adu[6] = (uint8_t)request->unit;
 	memcpy(adu + MBAP_LENGTH, pdu, (size_t)length);
 	do
-		sent = send(port_fd(self->port), adu, (size_t)(MBAP_LENGTH + length), MSG_NOSIGNAL | MSG_DONTWAIT);
+		sent = send(
+		    port_fd(self->port), adu, (size_t)(MBAP_LENGTH + length), MSG_NOSIGNAL | MSG_DONTWAIT);
 	while (sent < 0 && errno == EINTR);
 	if (sent < 0)
 		return send_error(self);
@@ -283,8 +290,8 @@ arrived(const struct link_modbus *self)
 	return ioctl(port_fd(self->port), FIONREAD, &count) != 0 ? -errno : count;
 }
 
-/* Wait for `events` on the descriptor, or only for time if `fd` is -1. A write is waited for a little even if the bus is
- * to stop: whoever asked for it would never know. */
+/* Wait for `events` on the descriptor, or only for time if `fd` is -1. A write is waited for a little even if
+ * the bus is to stop: whoever asked for it would never know. */
 static int
 wait_reply(struct exchange *exchange, int fd, int64_t until_us)
 {
@@ -300,8 +307,8 @@ wait_reply(struct exchange *exchange, int fd, int64_t until_us)
 	return port_wait(fd, POLLIN, -1, -1, until_us < grace_us ? until_us : grace_us);
 }
 
-/* On a socket what has arrived can be looked at before it is taken: how long is the frame that stands there? Bytes that
- * cannot be the head of one count as a whole frame, for whoever takes it to refuse. */
+/* On a socket what has arrived can be looked at before it is taken: how long is the frame that stands there?
+ * Bytes that cannot be the head of one count as a whole frame, for whoever takes it to refuse. */
 static int
 peek_length(const struct link_modbus *self, const struct exchange *exchange)
 {
@@ -314,7 +321,8 @@ peek_length(const struct link_modbus *self, const struct exchange *exchange)
 	if (!is_mbap(self)) {
 		if (got < 2)
 			return 2;
-		return head[1] & PDU_EXCEPTION_BIT ? RTU_EXCEPTION : (int)reply_length(self, exchange->request);
+		return head[1] & PDU_EXCEPTION_BIT ? RTU_EXCEPTION
+						   : (int)reply_length(self, exchange->request);
 	}
 	if (got < (int)sizeof(head))
 		return (int)sizeof(head);
@@ -368,8 +376,9 @@ await_socket(struct link_modbus *self, struct exchange *exchange)
 	return error;
 }
 
-/* On a serial port bytes come one by one. Sleep while the rest is on the wire instead of waking for each, and then take all.
- * ret_more  the frame may go on: an exception is shorter than what we wait for, and nothing on the line says so. */
+/* On a serial port bytes come one by one. Sleep while the rest is on the wire instead of waking for each, and
+ * then take all. ret_more  the frame may go on: an exception is shorter than what we wait for, and nothing on
+ * the line says so. */
 static int
 await_serial(struct link_modbus *self, struct exchange *exchange, bool *ret_more)
 {
@@ -448,10 +457,11 @@ match_mbap(const struct link_modbus *self, const struct exchange *exchange)
 	const uint8_t *adu = exchange->adu;
 	int length = exchange->length;
 
-	if (length < MBAP_LENGTH + 1 || (adu[0] << 8 | adu[1]) != self->transaction || adu[2] != 0 || adu[3] != 0 ||
-	    (adu[4] << 8 | adu[5]) != length - MBAP_COUNTED)
+	if (length < MBAP_LENGTH + 1 || (adu[0] << 8 | adu[1]) != self->transaction || adu[2] != 0 ||
+	    adu[3] != 0 || (adu[4] << 8 | adu[5]) != length - MBAP_COUNTED)
 		return -EBADMSG;
-	return pdu_match(exchange->request, adu[6], adu + MBAP_LENGTH, (size_t)(length - MBAP_LENGTH), exchange->cells);
+	return pdu_match(
+	    exchange->request, adu[6], adu + MBAP_LENGTH, (size_t)(length - MBAP_LENGTH), exchange->cells);
 }
 
 /* The length is 0 when the library saw that another unit speaks. */
@@ -462,13 +472,14 @@ match_rtu(const struct exchange *exchange)
 
 	if (length < RTU_OVERHEAD + 1)
 		return -EBADMSG;
-	return pdu_match(
-	    exchange->request, exchange->adu[0], exchange->adu + 1, (size_t)(length - RTU_OVERHEAD), exchange->cells);
+	return pdu_match(exchange->request, exchange->adu[0], exchange->adu + 1,
+	    (size_t)(length - RTU_OVERHEAD), exchange->cells);
 }
 
-/* Wait for the answer to the request, and for nothing else. A sound frame that answers something else leaves the response
- * timeout running, as the standard has it for a reply from an unexpected unit (MODBUS over Serial Line V1.02, 2.4.1): it is a
- * late one, and ours is still to come. A broken one ends the wait. On Modbus TCP every mismatch does: we reconnect. */
+/* Wait for the answer to the request, and for nothing else. A sound frame that answers something else leaves
+ * the response timeout running, as the standard has it for a reply from an unexpected unit (MODBUS over
+ * Serial Line V1.02, 2.4.1): it is a late one, and ours is still to come. A broken one ends the wait. On
+ * Modbus TCP every mismatch does: we reconnect. */
 static int
 take_reply(struct link_modbus *self, struct exchange *exchange)
 {
@@ -483,15 +494,18 @@ take_reply(struct link_modbus *self, struct exchange *exchange)
 		if (error != -EBADMSG || is_mbap(self))
 			return error;
 		stale = true;
-		exchange->report->stale_bytes += (uint64_t)(exchange->length > 0 ? exchange->length : RTU_EXCEPTION);
+		exchange->report->stale_bytes +=
+		    (uint64_t)(exchange->length > 0 ? exchange->length : RTU_EXCEPTION);
 		note_stale_unit(exchange->report, exchange->adu[0]);
 	}
 }
 
-/* One bound on everything, from the end of sending to the end of the reply, plus what both take on the wire. The kernel
- * cannot be asked when the last byte has left without waiting for it, and adapters do not know either: it is worked out. */
+/* One bound on everything, from the end of sending to the end of the reply, plus what both take on the wire.
+ * The kernel cannot be asked when the last byte has left without waiting for it, and adapters do not know
+ * either: it is worked out. */
 static int64_t
-deadline_us(const struct link_modbus *self, const struct pdu_request *request, int request_length, int timeout_ms)
+deadline_us(
+    const struct link_modbus *self, const struct pdu_request *request, int request_length, int timeout_ms)
 {
 	size_t chars = (size_t)(request_length + RTU_OVERHEAD) + reply_length(self, request);
 
@@ -523,11 +537,13 @@ conclude(struct link_modbus *self, int error, struct link_report *report)
 }
 
 static int
-link_exchange(
-    struct link *link, const struct pdu_request *request, int timeout_ms, uint16_t *cells, struct link_report *report)
+link_exchange(struct link *link, const struct pdu_request *request, int timeout_ms, uint16_t *cells,
+    struct link_report *report)
 {
 	struct link_modbus *self = self_of(link);
-	struct exchange exchange = { .request = request, .report = report, .cells = cells, .stop_fd = self->stop_fd };
+	struct exchange exchange = {
+		.request = request, .report = report, .cells = cells, .stop_fd = self->stop_fd
+	};
 	uint8_t pdu[PDU_MAX];
 	int length = pdu_build(request, pdu);
 	int error;
@@ -573,7 +589,7 @@ static modbus_t *
 new_framing(const struct bus *bus)
 {
 	modbus_t *modbus = bus->type == BUS_TCP ? modbus_new_tcp("127.0.0.1", MODBUS_TCP_DEFAULT_PORT)
-	                                        : modbus_new_rtu("/dev/null", 9600, 'N', 8, 1);
+						: modbus_new_rtu("/dev/null", 9600, 'N', 8, 1);
 
 	if (!modbus)
 		return NULL;

@@ -1,6 +1,6 @@
-/* Modbus on a line that we own: RTU on a serial port, RTU over TCP, and Modbus TCP. libmodbus frames and checks CRCs on the
- * descriptor that port.c opened; when to send, how long to wait, what to drain and whether a reply answers its request is
- * decided here.
+/* Modbus on a line that we own: RTU on a serial port, RTU over TCP, and Modbus TCP. libmodbus frames and
+ * checks CRCs on the descriptor that port.c opened; when to send, how long to wait, what to drain and whether
+ * a reply answers its request is decided here.
  */
 #ifndef FIELD_LINK_MODBUS_H
 #define FIELD_LINK_MODBUS_H

@@ -3,7 +3,7 @@
 #include <errno.h>
 #include <string.h>
 
-#define COIL_ON     0xff00 /* [6.5] */
+#define COIL_ON	    0xff00 /* [6.5] */
 #define ADDRESS_END 65536
 
 /* A row of the functions that we speak. */
@@ -109,7 +109,8 @@ pdu_read(enum point_table table, int unit, int addr, int count)
 		[TABLE_HOLDING] = PDU_READ_HOLDING,
 	};
 
-	return (struct pdu_request){ .unit = unit, .function = of_table[table], .addr = addr, .count = count };
+	return (
+	    struct pdu_request){ .unit = unit, .function = of_table[table], .addr = addr, .count = count };
 }
 
 struct pdu_request
@@ -162,7 +163,8 @@ pdu_reply_length(const struct pdu_request *request)
 	return 2 + (size_t)data_bytes(row, request->count);
 }
 
-/* Bits behind the last cell are zero [6.1]. Where they are not, this is the reply to a request for more cells. */
+/* Bits behind the last cell are zero [6.1]. Where they are not, this is the reply to a request for more
+ * cells. */
 static bool
 padding_clean(const struct function *row, const struct pdu_request *request, const uint8_t *data)
 {

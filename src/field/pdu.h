@@ -1,14 +1,15 @@
-/* Modbus protocol data units: requests as bytes, and replies held against the request they should answer. Pure: any thread,
- * no I/O. Source: MODBUS Application Protocol V1.1b3, chapter 6; the numbers in brackets are its clauses.
+/* Modbus protocol data units: requests as bytes, and replies held against the request they should answer.
+ * Pure: any thread, no I/O. Source: MODBUS Application Protocol V1.1b3, chapter 6; the numbers in brackets
+ * are its clauses.
  */
 #ifndef FIELD_PDU_H
 #define FIELD_PDU_H
 
-#include "model/settings.h"
-
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+
+#include "model/settings.h"
 
 #define PDU_MAX 253 /* [4.1] */
 
@@ -38,30 +39,32 @@ struct pdu_request {
 	int unit;
 	enum pdu_function function;
 	int addr;
-	int count;             /* cells */
+	int count;	       /* cells */
 	const uint16_t *cells; /* writes: `count` of them, the caller's; coils as 0 or 1 */
 };
 
-/* The request that reads or writes `count` cells of `table`: a single cell is written with functions 5 and 6, which even
- * the plainest devices know. A table that cannot be written makes a request that pdu_build() refuses. */
+/* The request that reads or writes `count` cells of `table`: a single cell is written with functions 5 and 6,
+ * which even the plainest devices know. A table that cannot be written makes a request that pdu_build()
+ * refuses. */
 struct pdu_request pdu_read(enum point_table table, int unit, int addr, int count);
 struct pdu_request pdu_write(enum point_table table, int unit, int addr, int count, const uint16_t *cells);
 
 bool pdu_writes(const struct pdu_request *request);
 
-/* Write the request to `pdu`, which has room for PDU_MAX bytes. Returns its length; -EINVAL if the standard does not know
- * such a request (too many cells, past address 65535). */
+/* Write the request to `pdu`, which has room for PDU_MAX bytes. Returns its length; -EINVAL if the standard
+ * does not know such a request (too many cells, past address 65535). */
 int pdu_build(const struct pdu_request *request, uint8_t *pdu);
 
 /* Length of the PDU that answers the request when nothing is wrong. */
 size_t pdu_reply_length(const struct pdu_request *request);
 
-/* Is this the answer to `request`? Every field is compared: unit, function, length, byte count, number of cells, padding
- * bits, echoed address, value and quantity.
- * pdu    `length` bytes, as they came from a wire
+/* Is this the answer to `request`? Every field is compared: unit, function, length, byte count, number of
+ * cells, padding bits, echoed address, value and quantity. pdu    `length` bytes, as they came from a wire
  * cells  reads: request->count cells are written, and only on success; may be NULL for writes
- * Returns 0; the exception code 1..255 that the unit answered; -EBADMSG if this answers another request or none. */
-int pdu_match(const struct pdu_request *request, int unit, const uint8_t *pdu, size_t length, uint16_t *cells);
+ * Returns 0; the exception code 1..255 that the unit answered; -EBADMSG if this answers another request or
+ * none. */
+int pdu_match(
+    const struct pdu_request *request, int unit, const uint8_t *pdu, size_t length, uint16_t *cells);
 
 /* "illegal data address", or "unknown". */
 const char *pdu_exception_text(int exception);

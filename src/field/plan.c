@@ -7,12 +7,12 @@
 
 #include "field/line.h"
 
-/* What a request costs besides its characters: the time in which a unit makes up its answer. Measured on common meters and
- * PLCs it is 2 to 30 ms on a serial line; on a network one transaction costs about the same whatever it carries. */
+/* What a request costs besides its characters: the time in which a unit makes up its answer. Assumed, until it
+ * is measured for each unit: on a serial line some ms for most, on a network about the same whatever is asked. */
 #define COST_TURNAROUND_US 10000
-#define COST_NETWORK_US    2000
+#define COST_NETWORK_US	   2000
 #define RTU_REQUEST_CHARS  8 /* unit, function, address, quantity, CRC */
-#define RTU_REPLY_CHARS    5 /* unit, function, byte count, CRC */
+#define RTU_REPLY_CHARS	   5 /* unit, function, byte count, CRC */
 
 /* How long a request keeps the bus busy, in us. Whatever decides about merging asks here. */
 static double
@@ -22,8 +22,8 @@ request_cost_us(const struct bus *bus, enum point_table table, int count)
 	int64_t cost = (int64_t)bus->request_pause_ms * 1000;
 
 	if (bus->type == BUS_RTU)
-		cost += line_chars_us(bus, (size_t)(RTU_REQUEST_CHARS + RTU_REPLY_CHARS + bytes)) + line_silence_us(bus) +
-		        COST_TURNAROUND_US;
+		cost += line_chars_us(bus, (size_t)(RTU_REQUEST_CHARS + RTU_REPLY_CHARS + bytes)) +
+			line_silence_us(bus) + COST_TURNAROUND_US;
 	else
 		cost += COST_NETWORK_US;
 	return (double)cost;
@@ -47,7 +47,8 @@ compare_ints(int a, int b)
 	return (a > b) - (a < b);
 }
 
-/* Unit, table, period, address, longer first: equal periods stand together, so that a run is found in one pass. */
+/* Unit, table, period, address, longer first: equal periods stand together, so that a run is found in one
+ * pass. */
 static int
 compare_points(const void *a, const void *b)
 {
@@ -118,7 +119,8 @@ request_fits(const struct plan_request *request, int addr, int end)
 	int low = addr < request->addr ? addr : request->addr;
 	int high = end > request_end(request) ? end : request_end(request);
 
-	return addr <= request_end(request) && end >= request->addr && high - low <= request_limit(request->table);
+	return addr <= request_end(request) && end >= request->addr &&
+	       high - low <= request_limit(request->table);
 }
 
 static void
@@ -138,7 +140,8 @@ request_grow(struct plan_request *request, int addr, int end, int period_ms, int
 static bool
 request_takes(const struct plan_request *request, const struct point *point)
 {
-	return request->unit == point->unit && request->table == point->table && request->period_ms == point->period_ms &&
+	return request->unit == point->unit && request->table == point->table &&
+	       request->period_ms == point->period_ms &&
 	       request_fits(request, point->addr, point->addr + point->count);
 }
 
@@ -180,18 +183,20 @@ merging_pays(const struct bus *bus, const struct plan_request *a, const struct p
 	request_grow(&both, b->addr, request_end(b), b->period_ms, b->timeout_ms);
 	return request_cost_us(bus, both.table, both.count) / both.period_ms <=
 	       request_cost_us(bus, a->table, a->count) / a->period_ms +
-	           request_cost_us(bus, b->table, b->count) / b->period_ms;
+		   request_cost_us(bus, b->table, b->count) / b->period_ms;
 }
 
 /* Of two requests in order: does the later one touch the earlier? */
 static bool
 request_near(const struct plan_request *request, const struct plan_request *later)
 {
-	return later->unit == request->unit && later->table == request->table && later->addr <= request_end(request);
+	return later->unit == request->unit && later->table == request->table &&
+	       later->addr <= request_end(request);
 }
 
-/* Merge requests of different periods while that pays. Where items of a request end up is settled by place_items(); until
- * then `owner` tells for each run which request took it. Returns whether anything changed. */
+/* Merge requests of different periods while that pays. Where items of a request end up is settled by
+ * place_items(); until then `owner` tells for each run which request took it. Returns whether anything
+ * changed. */
 static bool
 merge_pass(const struct bus *bus, struct plan *plan, size_t *owner)
 {
@@ -207,7 +212,8 @@ merge_pass(const struct bus *bus, struct plan *plan, size_t *owner)
 
 			if (!request_near(a, b))
 				break;
-			if (owner[j] != j || !request_fits(a, b->addr, request_end(b)) || !merging_pays(bus, a, b))
+			if (owner[j] != j || !request_fits(a, b->addr, request_end(b)) ||
+			    !merging_pays(bus, a, b))
 				continue;
 			request_grow(a, b->addr, request_end(b), b->period_ms, b->timeout_ms);
 			owner[j] = i;
@@ -225,14 +231,16 @@ owner_of(const size_t *owner, size_t run)
 	return run;
 }
 
-/* Lay the items of each merged request side by side, by address, and close the gaps in the list of requests. */
+/* Lay the items of each merged request side by side, by address, and close the gaps in the list of requests.
+ */
 static void
 place_items(struct plan *plan, const size_t *owner, struct plan_item *room)
 {
 	struct plan_item *next = room;
 	size_t kept = 0;
 
-	/* A run only ever joins one that stands before it, and its items are copied before anything overwrites them. */
+	/* A run only ever joins one that stands before it, and its items are copied before anything
+	 * overwrites them. */
 	for (size_t i = 0; i < plan->request_count; i++) {
 		struct plan_request request = plan->requests[i];
 

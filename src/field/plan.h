@@ -1,14 +1,15 @@
 /* Points -> few read requests. Pure: no I/O, no clock.
  *
- * Points of one unit and table that touch or overlap share a request, up to the limits of the standard, whatever device,
- * type or name they have; a request is read at the shortest period of its points, and each point is delivered at its own.
+ * Points of one unit and table that touch or overlap share a request, up to the limits of the standard,
+ * whatever device, type or name they have; a request is read at the shortest period of its points, and each
+ * point is delivered at its own.
  */
 #ifndef FIELD_PLAN_H
 #define FIELD_PLAN_H
 
-#include "model/settings.h"
-
 #include <stddef.h>
+
+#include "model/settings.h"
 
 struct plan_item {
 	const struct point *point;
@@ -19,9 +20,9 @@ struct plan_request {
 	int unit;
 	enum point_table table;
 	int addr;
-	int count;      /* cells, 1..125 registers or 1..2000 bits */
+	int count; /* cells, 1..125 registers or 1..2000 bits */
 	int period_ms;
-	int timeout_ms; /* the longest that any of its points' devices allows */
+	int timeout_ms;		 /* the longest that any of its points' devices allows */
 	struct plan_item *items; /* by address */
 	size_t item_count;
 };

@@ -1,7 +1,5 @@
 #include <config.h>
 
-#include "field/port.h"
-
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/serial.h>
@@ -21,16 +19,18 @@
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "field/port.h"
 
 #define CONNECT_TIMEOUT_DEFAULT_MS 3000
-/* A peer that vanished without a word is noticed within 10 + 3 * 5 s when idle, and within 10 s when we sent something. */
+/* A peer that vanished without a word is noticed within 10 + 3 * 5 s when idle, and within 10 s when we sent
+ * something. */
 #define KEEPALIVE_IDLE_S     10
 #define KEEPALIVE_INTERVAL_S 5
-#define KEEPALIVE_COUNT      3
-#define USER_TIMEOUT_MS      10000
-#define ANSWERS_WAITING      8
-#define PTY_MAJOR_FIRST      136 /* Linux, Documentation/admin-guide/devices.txt: Unix98 PTY slaves */
-#define PTY_MAJOR_LAST       143
+#define KEEPALIVE_COUNT	     3
+#define USER_TIMEOUT_MS	     10000
+#define ANSWERS_WAITING	     8
+#define PTY_MAJOR_FIRST	     136 /* Linux, Documentation/admin-guide/devices.txt: Unix98 PTY slaves */
+#define PTY_MAJOR_LAST	     143
 
 enum port_state { PORT_CLOSED, PORT_RESOLVING, PORT_CONNECTING, PORT_OPEN };
 
@@ -85,7 +85,8 @@ port_wait(int fd, short events, int wake_fd, int stop_fd, int64_t until_us)
 		int ready;
 
 		if (left > 0)
-			timeout = (struct timespec){ .tv_sec = (time_t)(left / 1000000), .tv_nsec = (long)(left % 1000000) * 1000 };
+			timeout = (struct timespec){ .tv_sec = (time_t)(left / 1000000),
+				.tv_nsec = (long)(left % 1000000) * 1000 };
 		ready = ppoll(watched, 3, until_us == CLOCK_NEVER ? NULL : &timeout, NULL);
 		if (ready < 0 && errno == EINTR)
 			continue;
@@ -196,8 +197,8 @@ is_pty(int fd)
 {
 	struct stat status;
 
-	return fstat(fd, &status) == 0 && S_ISCHR(status.st_mode) && major(status.st_rdev) >= PTY_MAJOR_FIRST &&
-	       major(status.st_rdev) <= PTY_MAJOR_LAST;
+	return fstat(fd, &status) == 0 && S_ISCHR(status.st_mode) &&
+	       major(status.st_rdev) >= PTY_MAJOR_FIRST && major(status.st_rdev) <= PTY_MAJOR_LAST;
 }
 
 static int
@@ -227,7 +228,8 @@ character_flags(const struct bus *bus)
 
 #define CHARACTER_FLAGS ((tcflag_t)(CSIZE | CSTOPB | PARENB | PARODD))
 
-/* Bytes as they come, and the line as the bus wants it. A driver may take what it can and say nothing: read it back. */
+/* Bytes as they come, and the line as the bus wants it. A driver may take what it can and say nothing: read
+ * it back. */
 static int
 set_line(const struct bus *bus, int fd)
 {
@@ -248,8 +250,8 @@ set_line(const struct bus *bus, int fd)
 		line.c_iflag |= INPCK | IGNPAR;
 	line.c_cc[VMIN] = 1;
 	line.c_cc[VTIME] = 0;
-	if (cfsetispeed(&line, speed) != 0 || cfsetospeed(&line, speed) != 0 || tcsetattr(fd, TCSANOW, &line) != 0 ||
-	    tcgetattr(fd, &taken) != 0)
+	if (cfsetispeed(&line, speed) != 0 || cfsetospeed(&line, speed) != 0 ||
+	    tcsetattr(fd, TCSANOW, &line) != 0 || tcgetattr(fd, &taken) != 0)
 		return -errno;
 	if (cfgetospeed(&taken) != speed)
 		return -ENOTSUP;
@@ -259,7 +261,8 @@ set_line(const struct bus *bus, int fd)
 	return 0;
 }
 
-/* Nobody else may talk on our line. TIOCEXCL keeps out those who open it later, flock() those who open it as root. */
+/* Nobody else may talk on our line. TIOCEXCL keeps out those who open it later, flock() those who open it as
+ * root. */
 static int
 claim(int fd)
 {
@@ -344,7 +347,8 @@ begin_connect(struct port *port, const struct resolver_answer *answer)
 		return fail_network(port, errno);
 	port->connecting_fd = fd;
 	set_socket(fd);
-	if (connect(fd, (const struct sockaddr *)&answer->address, answer->address_length) != 0 && errno != EINPROGRESS)
+	if (connect(fd, (const struct sockaddr *)&answer->address, answer->address_length) != 0 &&
+	    errno != EINPROGRESS)
 		return fail_network(port, errno);
 	port->state = PORT_CONNECTING;
 	return 0;
@@ -353,7 +357,8 @@ begin_connect(struct port *port, const struct resolver_answer *answer)
 static int
 begin_network(struct port *port)
 {
-	int timeout_ms = port->bus->connect_timeout_ms > 0 ? port->bus->connect_timeout_ms : CONNECT_TIMEOUT_DEFAULT_MS;
+	int timeout_ms =
+	    port->bus->connect_timeout_ms > 0 ? port->bus->connect_timeout_ms : CONNECT_TIMEOUT_DEFAULT_MS;
 	struct resolver_answer answer;
 	int error;
 
@@ -362,7 +367,8 @@ begin_network(struct port *port)
 		return begin_connect(port, &answer);
 	if (!port->resolver)
 		return fail_network(port, EHOSTUNREACH);
-	error = resolver_ask(port->resolver, port->bus->host, (uint16_t)port->bus->tcp_port, ++port->question, port->answers);
+	error = resolver_ask(
+	    port->resolver, port->bus->host, (uint16_t)port->bus->tcp_port, ++port->question, port->answers);
 	if (error != 0)
 		return fail_network(port, -error);
 	port->state = PORT_RESOLVING;
@@ -381,7 +387,8 @@ take_answer(struct port *port)
 		if (answer.error == 0)
 			return begin_connect(port, &answer);
 		port_close(port);
-		snprintf(port->fault, sizeof(port->fault), "%.150s: %s", port->bus->host, gai_strerror(answer.error));
+		snprintf(port->fault, sizeof(port->fault), "%.150s: %s", port->bus->host,
+		    gai_strerror(answer.error));
 		return -EHOSTUNREACH;
 	}
 	return 0;
@@ -410,8 +417,8 @@ open_network(struct port *port, int wake_fd, int64_t until_us)
 	while (error == 0 && port->state != PORT_OPEN) {
 		bool resolving = port->state == PORT_RESOLVING;
 		int64_t until = until_us < port->give_up_us ? until_us : port->give_up_us;
-		int ready = port_wait(resolving ? fifo_fd(port->answers) : port->connecting_fd, resolving ? POLLIN : POLLOUT,
-		    wake_fd, port->stop_fd, until);
+		int ready = port_wait(resolving ? fifo_fd(port->answers) : port->connecting_fd,
+		    resolving ? POLLIN : POLLOUT, wake_fd, port->stop_fd, until);
 
 		if (ready < 0)
 			return ready;

@@ -1,23 +1,24 @@
-/* Opens what a bus stands on: a serial port or a TCP connection, and hands out its descriptor. Everything is exclusive, timed,
- * non-blocking and closed on exec; names are resolved in the helper thread (base/resolver.h).
+/* Opens what a bus stands on: a serial port or a TCP connection, and hands out its descriptor. Everything is
+ * exclusive, timed, non-blocking and closed on exec; names are resolved in the helper thread
+ * (base/resolver.h).
  *
- * A port keeps one descriptor number below FD_SETSIZE for life, onto which each fresh one is moved: libmodbus waits with
- * select(), which cannot take larger ones. One thread at a time.
+ * A port keeps one descriptor number below FD_SETSIZE for life, onto which each fresh one is moved: libmodbus
+ * waits with select(), which cannot take larger ones. One thread at a time.
  */
 #ifndef FIELD_PORT_H
 #define FIELD_PORT_H
 
-#include "base/resolver.h"
-#include "model/settings.h"
-
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "base/resolver.h"
+#include "model/settings.h"
+
 struct port;
 
-/* The settings and the resolver must outlive it; the resolver is stopped before port_free(), see resolver_start().
- * stop_fd  readable when all waiting is to end
- * Returns NULL with errno set, EMFILE when no descriptor below FD_SETSIZE is left. */
+/* The settings and the resolver must outlive it; the resolver is stopped before port_free(), see
+ * resolver_start(). stop_fd  readable when all waiting is to end Returns NULL with errno set, EMFILE when no
+ * descriptor below FD_SETSIZE is left. */
 struct port *port_new(const struct bus *bus, struct resolver *resolver, int stop_fd);
 void port_free(struct port *port);
 
@@ -32,7 +33,8 @@ bool port_is_open(const struct port *port);
 
 /* Wait until `fd` has one of `events` (0: only hang-up; fd -1: only time) or `until_us`.
  * wake_fd, stop_fd  -1 or also watched
- * Returns what poll() found on `fd` (> 0); 0 at `until_us`; -EAGAIN if `wake_fd` is readable, -ECANCELED if `stop_fd` is. */
+ * Returns what poll() found on `fd` (> 0); 0 at `until_us`; -EAGAIN if `wake_fd` is readable, -ECANCELED if
+ * `stop_fd` is. */
 int port_wait(int fd, short events, int wake_fd, int stop_fd, int64_t until_us);
 
 #endif

@@ -11,8 +11,8 @@ period_us(const struct poll_request *request)
 	return (int64_t)request->period_ms * 1000;
 }
 
-/* Put the unit where it belongs after one of its deadlines or its hold has moved. What failed is asked again soon, however
- * long its period is. */
+/* Put the unit where it belongs after one of its deadlines or its hold has moved. What failed is asked again
+ * soon, however long its period is. */
 static void
 settle(struct schedule *schedule, struct poll_unit *unit)
 {
@@ -42,7 +42,8 @@ count_units(const struct plan *plan)
 	return count;
 }
 
-/* The requests of one unit are neighbours in the plan: set up those from `first` on. Returns how many, or -ENOMEM. */
+/* The requests of one unit are neighbours in the plan: set up those from `first` on. Returns how many, or
+ * -ENOMEM. */
 static int
 init_unit(struct schedule *schedule, struct poll_unit *unit, size_t first, bool guarded)
 {
@@ -78,7 +79,8 @@ init_request(struct schedule *schedule, size_t index, struct poll_unit *unit, in
 		.parts = schedule->parts + first_item,
 	};
 	for (size_t i = 0; i < planned->item_count; i++)
-		request->items[i] = (struct schedule_item){ .point = planned->items[i].point, .due_us = now_us };
+		request->items[i] =
+		    (struct schedule_item){ .point = planned->items[i].point, .due_us = now_us };
 	heap_set(&unit->polls, &request->node, now_us);
 }
 
@@ -101,7 +103,8 @@ init_units(struct schedule *schedule, bool guarded, int64_t now_us)
 }
 
 int
-schedule_init(struct schedule *schedule, const struct settings *settings, const struct bus *bus, int64_t now_us)
+schedule_init(
+    struct schedule *schedule, const struct settings *settings, const struct bus *bus, int64_t now_us)
 {
 	int error;
 
@@ -200,7 +203,8 @@ schedule_advance(struct schedule *schedule, struct poll_request *request, int64_
 static bool
 is_refusal(int exception)
 {
-	return exception == PDU_ILLEGAL_FUNCTION || exception == PDU_ILLEGAL_ADDRESS || exception == PDU_ILLEGAL_VALUE;
+	return exception == PDU_ILLEGAL_FUNCTION || exception == PDU_ILLEGAL_ADDRESS ||
+	       exception == PDU_ILLEGAL_VALUE;
 }
 
 static int
@@ -239,8 +243,8 @@ make_part(struct poll_request *whole, size_t first, struct poll_request *ret)
 	return count;
 }
 
-/* Ask for the points of a refused request each on its own, all at once. Returns false if that leaves it as it is. A request
- * may also be refused for its length alone: then every part answers, and it stays split. */
+/* Ask for the points of a refused request each on its own, all at once. Returns false if that leaves it as it
+ * is. A request may also be refused for its length alone: then every part answers, and it stays split. */
 static bool
 split(struct schedule *schedule, struct poll_request *whole, int64_t now_us)
 {
@@ -301,7 +305,8 @@ schedule_refused(struct schedule *schedule, struct poll_request *request, int ex
 	if (exception != PDU_ILLEGAL_FUNCTION && request->item_count > 1 && split(schedule, request, now_us))
 		return true;
 	if (period_us(request) < (int64_t)SCHEDULE_REFUSED_RETRY_MS * 1000)
-		heap_set(&request->unit->polls, &request->node, now_us + (int64_t)SCHEDULE_REFUSED_RETRY_MS * 1000);
+		heap_set(&request->unit->polls, &request->node,
+		    now_us + (int64_t)SCHEDULE_REFUSED_RETRY_MS * 1000);
 	settle(schedule, request->unit);
 	return false;
 }
@@ -318,8 +323,8 @@ schedule_unit_answered(
 }
 
 enum unit_change
-schedule_unit_failed(struct schedule *schedule, struct poll_unit *unit, struct poll_request *request, int64_t asked_us,
-    int64_t now_us, bool pending)
+schedule_unit_failed(struct schedule *schedule, struct poll_unit *unit, struct poll_request *request,
+    int64_t asked_us, int64_t now_us, bool pending)
 {
 	enum unit_change change = unit_failed(&unit->state, asked_us, now_us, pending);
 

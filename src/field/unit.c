@@ -62,7 +62,9 @@ unit_answered(struct unit *unit, int64_t asked_us, int64_t now_us, int64_t *ret_
 	if (unit->held_until_us > now_us)
 		unit->held_until_us = now_us;
 	if (unit->failures > 0 && unit->guarded)
-		quieten(unit, now_us + (proving_us < UNIT_PROVING_MAX_MS * 1000 ? proving_us : UNIT_PROVING_MAX_MS * 1000));
+		quieten(unit,
+		    now_us +
+			(proving_us < UNIT_PROVING_MAX_MS * 1000 ? proving_us : UNIT_PROVING_MAX_MS * 1000));
 	if (change == UNIT_BACK)
 		*ret_away_us = now_us - unit->first_failed_us;
 	unit->state = UNIT_ONLINE;
@@ -75,9 +77,12 @@ enum unit_change
 unit_stale(struct unit *unit, int64_t now_us)
 {
 	unit->counters.stale++;
-	/* While the unit counts as failed, late replies are what we wait for. Right after it answered again they are not. */
-	if (!unit->guarded || unit->failures > 0 || now_us - unit->quiet_until_us > UNIT_PROVING_MAX_MS * 1000)
+	/* While the unit counts as failed, late replies are what we wait for. Right after it answered again
+	 * they are not. */
+	if (!unit->guarded || unit->failures > 0 ||
+	    now_us - unit->quiet_until_us > UNIT_PROVING_MAX_MS * 1000)
 		return UNIT_SAME;
-	/* As if a request of a second ago had just failed: the pause is long enough to see more of the same. */
+	/* As if a request of a second ago had just failed: the pause is long enough to see more of the same.
+	 */
 	return unit_failed(unit, now_us - UNIT_PAUSE_MIN_MS * 1000, now_us, true);
 }

@@ -1,18 +1,20 @@
-/* Is a unit there? The state of one Modbus address on one bus, walked by what came of its requests. It knows no clock and
- * does no I/O: time is passed in. One thread.
+/* Is a unit there? The state of one Modbus address on one bus, walked by what came of its requests. It knows
+ * no clock and does no I/O: time is passed in. One thread.
  *
  *     ONLINE --no answer--> SUSPECT --third no answer--> OFFLINE --any valid frame--> ONLINE
  *
- * OFFLINE units are asked once a pause, 1 s doubling to 30 s, so that they cost the others one timeout a pause.
+ * OFFLINE units are asked once a pause, 1 s doubling to 30 s, so that they cost the others one timeout a
+ * pause.
  *
- * On a line without transaction ids (RTU, also over TCP) a reply that comes after its timeout looks like the answer to the
- * next request of the same shape. Such a unit is `guarded`:
+ * On a line without transaction ids (RTU, also over TCP) a reply that comes after its timeout looks like the
+ * answer to the next request of the same shape. Such a unit is `guarded`:
  * - after a timeout it is not asked for one more timeout, in which a late reply is drained as noise;
- * - then it is asked the request that failed, so that a reply later still is at least one of the same registers;
- * - when that is answered, it is not asked for as long as the two requests lay apart: were the answer that of the earlier
- *   request, then its own would come in this time and give it away (unit_stale()).
- * So an answer is only ever taken for that of other registers if it comes later than twice the timeout and the pause, and
- * the unit sends nothing when the second answer is due.
+ * - then it is asked the request that failed, so that a reply later still is at least one of the same
+ * registers;
+ * - when that is answered, it is not asked for as long as the two requests lay apart: were the answer that of
+ * the earlier request, then its own would come in this time and give it away (unit_stale()). So an answer is
+ * only ever taken for that of other registers if it comes later than twice the timeout and the pause, and the
+ * unit sends nothing when the second answer is due.
  */
 #ifndef FIELD_UNIT_H
 #define FIELD_UNIT_H
@@ -23,7 +25,8 @@
 #define UNIT_FAILURES_OFFLINE 3
 #define UNIT_PAUSE_MIN_MS     1000
 #define UNIT_PAUSE_MAX_MS     30000
-#define UNIT_PROVING_MAX_MS   2000 /* longest that a unit which answers again is kept waiting to prove it is in step */
+#define UNIT_PROVING_MAX_MS                                                                                  \
+	2000 /* longest that a unit which answers again is kept waiting to prove it is in step */
 
 enum unit_state { UNIT_ONLINE, UNIT_SUSPECT, UNIT_OFFLINE };
 enum unit_change { UNIT_SAME, UNIT_LOST, UNIT_BACK };
@@ -35,7 +38,7 @@ struct unit_counters {
 	uint64_t exceptions;
 	uint64_t timeouts;
 	uint64_t bad_frames; /* CRC wrong, cut, or answering something else */
-	uint64_t stale;      /* frames of this unit that came when nobody waited for them */
+	uint64_t stale;	     /* frames of this unit that came when nobody waited for them */
 	uint64_t missed;     /* polls left out because the bus was too slow */
 };
 
@@ -45,9 +48,10 @@ struct unit {
 	enum unit_state state;
 	int failures; /* in a row */
 	int pause_ms;
-	int64_t held_until_us;  /* not polled before */
-	int64_t quiet_until_us; /* not asked anything before, commands neither: a late reply could be taken for the answer */
-	int64_t failed_us;     /* when the last failure began, that is when its request was sent */
+	int64_t held_until_us;	/* not polled before */
+	int64_t quiet_until_us; /* not asked anything before, commands neither: a late reply could be taken
+				   for the answer */
+	int64_t failed_us;	/* when the last failure began, that is when its request was sent */
 	int64_t first_failed_us;
 	struct unit_counters counters;
 };
@@ -62,7 +66,8 @@ enum unit_change unit_failed(struct unit *unit, int64_t asked_us, int64_t now_us
  * ret_away_us  on UNIT_BACK: how long the unit was away */
 enum unit_change unit_answered(struct unit *unit, int64_t asked_us, int64_t now_us, int64_t *ret_away_us);
 
-/* A frame of the unit came when nobody waited for it: it is out of step, and asked again only after a pause. */
+/* A frame of the unit came when nobody waited for it: it is out of step, and asked again only after a pause.
+ */
 enum unit_change unit_stale(struct unit *unit, int64_t now_us);
 
 #endif

@@ -46,9 +46,9 @@ bench_point(struct bench *bench, int unit, enum point_table table, int addr, int
 		.addr = addr,
 		.count = count,
 		.type = point_table_has_bits(table) ? TYPE_BOOL
-		    : count == 1                    ? TYPE_UINT16
-		    : count == 2                    ? TYPE_UINT32
-		                                    : TYPE_STRING,
+			: count == 1		    ? TYPE_UINT16
+			: count == 2		    ? TYPE_UINT32
+						    : TYPE_STRING,
 		.bit = POINT_NO_BIT,
 		.scale = 1,
 		.period_ms = period_ms,

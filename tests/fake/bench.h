@@ -17,8 +17,9 @@ struct bench {
 /* A bus of `type` without points. A serial one has 19200 baud, even parity. */
 void bench_init(struct bench *bench, enum bus_type type);
 
-/* One more point of `count` cells. A register is uint16, two are uint32, others a string; a coil or discrete input is a
- * bool. Writable where its table is. */
-struct point *bench_point(struct bench *bench, int unit, enum point_table table, int addr, int count, int period_ms);
+/* One more point of `count` cells. A register is uint16, two are uint32, others a string; a coil or discrete
+ * input is a bool. Writable where its table is. */
+struct point *bench_point(
+    struct bench *bench, int unit, enum point_table table, int addr, int count, int period_ms);
 
 #endif

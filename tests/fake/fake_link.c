@@ -76,8 +76,8 @@ answer(struct fake_link *self, const struct pdu_request *request, uint16_t *cell
 }
 
 static int
-fake_exchange(
-    struct link *link, const struct pdu_request *request, int timeout_ms, uint16_t *cells, struct link_report *report)
+fake_exchange(struct link *link, const struct pdu_request *request, int timeout_ms, uint16_t *cells,
+    struct link_report *report)
 {
 	struct fake_link *self = self_of(link);
 	int64_t asked_us = clock_mono_us();

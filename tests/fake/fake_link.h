@@ -2,9 +2,9 @@
 #ifndef FAKE_FAKE_LINK_H
 #define FAKE_FAKE_LINK_H
 
-#include "field/bus.h"
-
 #include <pthread.h>
+
+#include "field/bus.h"
 
 #define FAKE_ASKED_MAX 4096
 
@@ -20,16 +20,17 @@ struct fake_link {
 	struct link link;
 	int stop_fd;
 	bool open;
-	pthread_mutex_t lock; /* of what follows, which the test may look at and change while the worker runs */
-	int open_error;       /* what opening returns */
-	int opened;           /* how often it was opened */
+	pthread_mutex_t
+	    lock;	/* of what follows, which the test may look at and change while the worker runs */
+	int open_error; /* what opening returns */
+	int opened;	/* how often it was opened */
 	int asked_count;
 	struct fake_asked asked[FAKE_ASKED_MAX];
 	uint16_t cells[65536]; /* holding registers, the same for all units */
-	int dead_unit;         /* does not answer; -1: none */
-	int cost_ms;           /* of an exchange that is answered */
-	int next_error;        /* what the next exchange returns, once; 0: nothing special */
-	int bad_addr;          /* refused with exception 2; -1: none */
+	int dead_unit;	       /* does not answer; -1: none */
+	int cost_ms;	       /* of an exchange that is answered */
+	int next_error;	       /* what the next exchange returns, once; 0: nothing special */
+	int bad_addr;	       /* refused with exception 2; -1: none */
 };
 
 void fake_link_init(struct fake_link *fake);

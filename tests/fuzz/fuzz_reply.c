@@ -1,8 +1,9 @@
-/* A reply of any bytes, through the matcher and through the real link: no crash, no wait beyond its bound, and what is taken
- * for an answer is one.
+/* A reply of any bytes, through the matcher and through the real link: no crash, no wait beyond its bound,
+ * and what is taken for an answer is one.
  *
- * Input: a byte that chooses bus type and request, and the bytes that the peer sends. A "T" of the transaction id cannot be
- * known to it, so two bytes of an input for Modbus TCP are replaced by it if the next bit says so.
+ * Input: a byte that chooses bus type and request, and the bytes that the peer sends. A "T" of the
+ * transaction id cannot be known to it, so two bytes of an input for Modbus TCP are replaced by it if the
+ * next bit says so.
  */
 #include <config.h>
 
@@ -58,7 +59,8 @@ listen_for(int which)
 	socklen_t length = sizeof(address);
 
 	listen_fd[which] = socket(AF_INET, SOCK_STREAM, 0);
-	if (bind(listen_fd[which], (struct sockaddr *)&address, length) != 0 || listen(listen_fd[which], 8) != 0 ||
+	if (bind(listen_fd[which], (struct sockaddr *)&address, length) != 0 ||
+	    listen(listen_fd[which], 8) != 0 ||
 	    getsockname(listen_fd[which], (struct sockaddr *)&address, &length) != 0)
 		abort();
 	buses[which].tcp_port = ntohs(address.sin_port);

@@ -1,4 +1,5 @@
-/* The worker of a bus against a line made of a script: commands ahead of polls, one outcome each, nothing waits for the dead. */
+/* The worker of a bus against a line made of a script: commands ahead of polls, one outcome each, nothing
+ * waits for the dead. */
 #include <errno.h>
 #include <poll.h>
 #include <setjmp.h>
@@ -35,8 +36,8 @@ set_up(void **state)
 static void
 begin(void)
 {
-	worker =
-	    bus_worker_new(&bench.settings, &bench.bus, fake_link_maker(&fake), sinks_samples(&sinks), sinks_outcomes(&sinks));
+	worker = bus_worker_new(&bench.settings, &bench.bus, fake_link_maker(&fake), sinks_samples(&sinks),
+	    sinks_outcomes(&sinks));
 	assert_non_null(worker);
 	assert_int_equal(bus_worker_start(worker), 0);
 }
@@ -84,11 +85,11 @@ expect_outcome(uint64_t tag, enum outcome_status status)
 }
 
 /* Change the script while the worker runs. */
-#define SCRIPT(change) \
-	do { \
-		pthread_mutex_lock(&fake.lock); \
-		change; \
-		pthread_mutex_unlock(&fake.lock); \
+#define SCRIPT(change)                                                                                       \
+	do {                                                                                                 \
+		pthread_mutex_lock(&fake.lock);                                                              \
+		change;                                                                                      \
+		pthread_mutex_unlock(&fake.lock);                                                            \
 	} while (0)
 
 static void
@@ -210,7 +211,9 @@ test_every_kind_of_command_has_its_outcome(void **state)
 static void
 test_an_expired_command_is_never_executed(void **state)
 {
-	struct command late = { .kind = COMMAND_WRITE, .value = { .kind = VALUE_INT, .integer = 9 }, .tag = 3 };
+	struct command late = {
+		.kind = COMMAND_WRITE, .value = { .kind = VALUE_INT, .integer = 9 }, .tag = 3
+	};
 
 	(void)state;
 	late.point = bench_point(&bench, 1, TABLE_HOLDING, 10, 1, 3600000);

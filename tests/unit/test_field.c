@@ -1,5 +1,6 @@
-/* The whole room against simulated units on a paced line, through a serial server and over TCP: whatever goes wrong there,
- * no value is ever that of another register, and everything comes back by itself. Needs the simulator: modsim, or MODSIM. */
+/* The whole room against simulated units on a paced line, through a serial server and over TCP: whatever goes
+ * wrong there, no value is ever that of another register, and everything comes back by itself. Needs the
+ * simulator: modsim, or MODSIM. */
 #include <config.h>
 
 #include <errno.h>
@@ -24,8 +25,8 @@
 #include "fake/sinks.h"
 #include "field/field.h"
 
-#define UNITS        2
-#define POINTS       8
+#define UNITS	     2
+#define POINTS	     8
 #define LINE_BYTES   4096
 #define SAMPLES_KEPT 20000
 
@@ -53,7 +54,8 @@ run_simulator(int in, int out)
 
 	dup2(in, 0);
 	dup2(out, 1);
-	execl(path, path, "--tcp", "0", "--rtu", line_path, "--baud", "115200", "--rtu-tcp", "0", "--unit", "2", NULL);
+	execl(path, path, "--tcp", "0", "--rtu", line_path, "--baud", "115200", "--rtu-tcp", "0", "--unit",
+	    "2", NULL);
 	_exit(127);
 }
 
@@ -84,8 +86,7 @@ await_line(const char *wanted, char *text)
 	while (!strstr(text, wanted));
 }
 
-static void __attribute__((format(printf, 1, 2)))
-tell(const char *format, ...)
+static void __attribute__((format(printf, 1, 2))) tell(const char *format, ...)
 {
 	char text[LINE_BYTES];
 	va_list args;
@@ -126,8 +127,8 @@ fill_units(int bus)
 {
 	for (int unit = 1; unit <= UNITS; unit++)
 		for (int i = 0; i < POINTS; i++)
-			tell("{\"cmd\":\"set\",\"bus\":%d,\"unit\":%d,\"addr\":%d,\"values\":[%d]}", bus, unit, 3 * i,
-			    content_of(unit, 3 * i));
+			tell("{\"cmd\":\"set\",\"bus\":%d,\"unit\":%d,\"addr\":%d,\"values\":[%d]}", bus,
+			    unit, 3 * i, content_of(unit, 3 * i));
 }
 
 /* Eight requests of the same shape for each of two units, every 50 ms. */
@@ -216,7 +217,8 @@ test_late_replies_are_never_those_of_another_request(void **state)
 		begin(all_types[t], 40);
 		await_samples(3000);
 		for (size_t i = 0; i < sizeof(late_ms) / sizeof(late_ms[0]); i++) {
-			tell("{\"cmd\":\"fault\",\"bus\":%d,\"unit\":1,\"kind\":\"late\",\"ms\":%d,\"count\":%d}",
+			tell("{\"cmd\":\"fault\",\"bus\":%d,\"unit\":1,\"kind\":\"late\",\"ms\":%d,\"count\":"
+			     "%d}",
 			    number_of_bus(all_types[t]), late_ms[i], i % 2 == 0 ? 1 : 2);
 			check_samples(60, 2);
 			await_samples(8000);
@@ -228,8 +230,8 @@ test_late_replies_are_never_those_of_another_request(void **state)
 static void
 test_broken_replies_cost_one_unit_and_never_lie(void **state)
 {
-	static const char *const kinds[] = { "wrong_unit", "wrong_function", "wrong_count", "cut", "garbage_before",
-		"garbage_after", "glued", "dead" };
+	static const char *const kinds[] = { "wrong_unit", "wrong_function", "wrong_count", "cut",
+		"garbage_before", "garbage_after", "glued", "dead" };
 
 	(void)state;
 	for (size_t t = 0; t < 3; t++) {
@@ -240,7 +242,8 @@ test_broken_replies_cost_one_unit_and_never_lie(void **state)
 			    number_of_bus(all_types[t]), kinds[i]);
 			check_samples(250, 2);
 		}
-		tell("{\"cmd\":\"fault\",\"bus\":%d,\"unit\":1,\"kind\":\"dead\"}", number_of_bus(all_types[t]));
+		tell("{\"cmd\":\"fault\",\"bus\":%d,\"unit\":1,\"kind\":\"dead\"}",
+		    number_of_bus(all_types[t]));
 		check_samples(700, 2);
 		/* offline: 16 requests in 50 ms are more than the line takes, one unit's 8 are not */
 		assert_in_range(check_samples(1000, 2), 90, 170);

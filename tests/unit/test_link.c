@@ -1,4 +1,5 @@
-/* The real link against a scripted peer: whatever comes, an answer is taken only for the request that it answers. */
+/* The real link against a scripted peer: whatever comes, an answer is taken only for the request that it
+ * answers. */
 #include <config.h>
 
 #include <errno.h>
@@ -30,10 +31,11 @@
 #define TIMEOUT_MS 80
 #define STEPS_MAX  4
 
-/* What the peer does with one request. Bytes are hexadecimal; "C" is the CRC of what was sent since the last "C" or the
- * start, "T" the transaction id of the request, "t" another one, "|" a pause of 20 ms, "L" one longer than the timeout. */
+/* What the peer does with one request. Bytes are hexadecimal; "C" is the CRC of what was sent since the last
+ * "C" or the start, "T" the transaction id of the request, "t" another one, "|" a pause of 20 ms, "L" one
+ * longer than the timeout. */
 struct peer {
-	int fd;        /* the other end; -1 while nobody is connected */
+	int fd;	       /* the other end; -1 while nobody is connected */
 	int listen_fd; /* TCP */
 	const char *steps[STEPS_MAX];
 	int request_length;

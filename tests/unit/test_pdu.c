@@ -78,7 +78,7 @@ test_impossible_requests_are_refused(void **state)
 		assert_in_range(pdu_build(&largest[i], pdu), 5, PDU_MAX);
 }
 
-#define MATCH(request, unit, text, cells) \
+#define MATCH(request, unit, text, cells)                                                                    \
 	pdu_match(request, unit, (const uint8_t *)(text), sizeof(text) - 1, cells)
 
 static void

@@ -167,7 +167,9 @@ test_any_points_are_covered_once_and_nothing_else_is(void **state)
 		bench_init(&bench, (enum bus_type)(rand() % 3));
 		for (int i = 0; i < points; i++) {
 			enum point_table table = (enum point_table)(rand() % 4);
-			int count = point_table_has_bits(table) ? 1 : rand() % 10 == 0 ? 1 + rand() % 125 : 1 + rand() % 4;
+			int count = point_table_has_bits(table) ? 1
+				    : rand() % 10 == 0		? 1 + rand() % 125
+								: 1 + rand() % 4;
 
 			bench_point(&bench, 1 + rand() % 2, table, rand() % 400, count, periods[rand() % 5]);
 		}

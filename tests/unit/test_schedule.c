@@ -1,4 +1,5 @@
-/* Hours of polling on a clock of our own: deadlines, fairness, units that are away, requests that are refused. */
+/* Hours of polling on a clock of our own: deadlines, fairness, units that are away, requests that are
+ * refused. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
