@@ -1,0 +1,104 @@
+#include "flow/filter.h"
+
+#include <errno.h>
+#include <float.h>
+#include <math.h>
+#include <stdlib.h>
+
+struct slot {
+	struct value last;
+	int64_t reported_mono_ms;
+	bool reported;
+};
+
+struct filter {
+	size_t count;
+	struct slot slots[];
+};
+
+struct filter *
+filter_new(size_t point_count)
+{
+	struct filter *filter = calloc(1, sizeof(*filter) + point_count * sizeof(filter->slots[0]));
+
+	if (filter)
+		filter->count = point_count;
+	return filter;
+}
+
+void
+filter_free(struct filter *filter)
+{
+	if (!filter)
+		return;
+	for (size_t i = 0; i < filter->count; i++)
+		value_done(&filter->slots[i].last);
+	free(filter);
+}
+
+/* Neither 21.4 nor 21.1 exists in binary: a step of exactly one deadband may come out a few units in the last place short.
+ * How wide such a unit is depends on what the registers hold. */
+static bool
+reaches(double difference, double deadband, double magnitude, enum point_type type)
+{
+	double unit = type == TYPE_FLOAT32 ? (double)FLT_EPSILON : DBL_EPSILON;
+
+	return difference >= deadband - 4 * unit * fmax(magnitude, deadband);
+}
+
+static bool
+is_number(const struct value *value)
+{
+	return value->kind == VALUE_INT || value->kind == VALUE_UINT || value->kind == VALUE_REAL;
+}
+
+static bool
+differs(const struct point *point, const struct value *last, const struct value *value)
+{
+	double from, to;
+
+	if (point->deadband > 0 && is_number(last) && is_number(value) && value_number(last, &from) && value_number(value, &to))
+		return reaches(fabs(to - from), point->deadband, fmax(fabs(from), fabs(to)), point->type);
+	return !value_equal(last, value);
+}
+
+/* Texts are copied only when they differ, so that a serial number read every minute allocates once. */
+static void
+remember(struct slot *slot, const struct sample *sample)
+{
+	struct value copy;
+
+	slot->reported_mono_ms = sample->taken_mono_ms;
+	if (slot->reported && value_equal(&slot->last, &sample->value))
+		return;
+	value_done(&slot->last);
+	/* Without memory for the copy the next sample passes as well: once too often is better than not at all. */
+	slot->reported = value_copy(&sample->value, &copy) == 0;
+	if (slot->reported)
+		slot->last = copy;
+}
+
+bool
+filter_pass(struct filter *filter, const struct sample *sample)
+{
+	const struct point *point = sample->point;
+	struct slot *slot = &filter->slots[point->index];
+	bool overdue;
+
+	if (point->report == REPORT_ALWAYS)
+		return true;
+	overdue = point->max_interval_ms > 0 && sample->taken_mono_ms - slot->reported_mono_ms >= point->max_interval_ms;
+	if (slot->reported && !overdue && !differs(point, &slot->last, &sample->value))
+		return false;
+	remember(slot, sample);
+	return true;
+}
+
+void
+filter_forget(struct filter *filter, const struct point *point)
+{
+	struct slot *slot = &filter->slots[point->index];
+
+	value_done(&slot->last);
+	slot->reported = false;
+}
