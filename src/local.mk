@@ -42,6 +42,7 @@ libcloud_a_CFLAGS = $(AM_CFLAGS) $(MOSQUITTO_CFLAGS) $(JSON_CFLAGS) $(SYSTEMD_CF
 libcloud_a_SOURCES = \
 	src/cloud/downlink.c src/cloud/downlink.h \
 	src/cloud/mqtt.c src/cloud/mqtt.h \
+	src/cloud/reason.c src/cloud/reason.h \
 	src/cloud/tb_json.c src/cloud/tb_json.h \
 	src/cloud/uplink.c src/cloud/uplink.h
 

@@ -46,13 +46,21 @@ int mqtt_publish(struct mqtt_session *session, const char *topic, const void *pa
 /* QoS 1. Returns the id (> 0) that will be granted or not, or negative errno. */
 int mqtt_subscribe(struct mqtt_session *session, const char *const *filters, size_t count);
 
-/* Send DISCONNECT on every session and connect no more; mqtt_active() tells how many are not closed yet. */
+/* The owner found the connection dead, e.g. because no PUBACK came: end it and connect again after the back-off.
+ * `why` is for the log and static. down() follows from the loop. */
+void mqtt_session_restart(struct mqtt_session *session, const char *why);
+
+/* Send DISCONNECT on every session and connect no more; no down() follows. mqtt_active() tells how many are not closed yet. */
 void mqtt_close_all(struct mqtt *mqtt);
 size_t mqtt_active(const struct mqtt *mqtt);
 
 struct mqtt_counts {
-	uint64_t connects, refusals, losses;
-	size_t up; /* sessions connected now */
+	uint64_t connects; /* sessions that came up, since the start */
+	uint64_t refusals; /* CONNACKs that refused */
+	uint64_t failures; /* attempts that ended without a CONNACK */
+	uint64_t losses;   /* sessions that were up and ended */
+	size_t up;         /* sessions connected now */
+	int version;       /* of MQTT that is spoken or tried: 5, or 4 for 3.1.1 */
 };
 struct mqtt_counts mqtt_counts(const struct mqtt *mqtt);
 
