@@ -14,6 +14,7 @@ libbase_a_SOURCES = \
 libmodel_a_SOURCES = \
 	src/model/codec.c src/model/codec.h \
 	src/model/command.h \
+	src/model/exception.c src/model/exception.h \
 	src/model/sample.h \
 	src/model/settings.c src/model/settings.h \
 	src/model/value.c src/model/value.h
@@ -43,6 +44,9 @@ libcloud_a_SOURCES = \
 	src/cloud/downlink.c src/cloud/downlink.h \
 	src/cloud/mqtt.c src/cloud/mqtt.h \
 	src/cloud/reason.c src/cloud/reason.h \
+	src/cloud/rpc.c src/cloud/rpc.h \
+	src/cloud/batch.c src/cloud/batch.h \
+	src/cloud/attributes.c src/cloud/attributes.h \
 	src/cloud/tb_json.c src/cloud/tb_json.h \
 	src/cloud/uplink.c src/cloud/uplink.h
 

@@ -654,3 +654,15 @@ tb_json_members(const struct tb_json *json,
 		each(ctx, json_object_iter_peek_name(&at), json_of(json_object_iter_peek_value(&at)));
 	return 0;
 }
+
+int
+tb_json_elements(const struct tb_json *json, void (*each)(void *ctx, const struct tb_json *element), void *ctx)
+{
+	struct json_object *object = object_of(json);
+
+	if (!json_object_is_type(object, json_type_array))
+		return -EINVAL;
+	for (size_t i = 0; i < json_object_array_length(object); i++)
+		each(ctx, json_of(json_object_array_get_idx(object, i)));
+	return 0;
+}

@@ -67,4 +67,7 @@ int tb_json_scalar(const struct tb_json *json, struct value *ret);
 /* Call `each` for every member of an object, in order; of a null `member` is NULL. Returns 0, or -EINVAL when it is no object. */
 int tb_json_members(const struct tb_json *json, void (*each)(void *ctx, const char *key, const struct tb_json *member), void *ctx);
 
+/* Call `each` for every element of an array, in order; a null `element` is NULL. Returns 0, or -EINVAL when it is no array. */
+int tb_json_elements(const struct tb_json *json, void (*each)(void *ctx, const struct tb_json *element), void *ctx);
+
 #endif

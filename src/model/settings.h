@@ -156,6 +156,7 @@ struct server_settings {
 	int reconnect_min_ms;
 	int reconnect_max_ms;
 	int rpc_timeout_ms; /* a command that has not started by then is answered with an error and dropped */
+	int ack_timeout_ms; /* no PUBACK for so long: the connection is taken as dead; 0 = 30000 */
 	int in_flight;      /* telemetry messages of one session that wait for their PUBACK at the same time */
 	int batch_bytes;    /* largest telemetry payload */
 };
