@@ -1,0 +1,184 @@
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "flow/filter.h"
+
+static struct point
+point_of(enum point_report report, double deadband, int max_interval_ms)
+{
+	return (struct point){ .index = 1, .key = "t", .type = TYPE_FLOAT64, .report = report, .deadband = deadband, .max_interval_ms = max_interval_ms };
+}
+
+static bool
+pass(struct filter *filter, const struct point *point, int64_t at, struct value value)
+{
+	struct sample sample = { .point = point, .taken_mono_ms = at, .value = value };
+
+	return filter_pass(filter, &sample);
+}
+
+static struct value
+real(double number)
+{
+	return (struct value){ .kind = VALUE_REAL, .decimals = DECIMALS_DOUBLE, .real = number };
+}
+
+static struct value
+integer(int64_t number)
+{
+	return (struct value){ .kind = VALUE_INT, .integer = number };
+}
+
+static struct value
+text(const char *letters)
+{
+	return (struct value){ .kind = VALUE_LABEL, .label = letters };
+}
+
+static void
+always_passes_everything(void **state)
+{
+	struct filter *filter = filter_new(2);
+	struct point point = point_of(REPORT_ALWAYS, 5, 0);
+
+	(void)state;
+	assert_true(pass(filter, &point, 0, integer(1)));
+	assert_true(pass(filter, &point, 1, integer(1)));
+	filter_free(filter);
+}
+
+static void
+first_sample_passes_and_equal_ones_do_not(void **state)
+{
+	struct filter *filter = filter_new(2);
+	struct point point = point_of(REPORT_CHANGE, 0, 0);
+
+	(void)state;
+	assert_true(pass(filter, &point, 0, integer(0)));
+	assert_false(pass(filter, &point, 1, integer(0)));
+	assert_true(pass(filter, &point, 2, integer(1)));
+	assert_false(pass(filter, &point, 3, integer(1)));
+	filter_forget(filter, &point);
+	assert_true(pass(filter, &point, 4, integer(1)));
+	filter_free(filter);
+}
+
+/* Every step of one deadband passes, whatever the binary representation makes of it; every smaller one does not. */
+static void
+deadband_is_exact_in_decimal(void **state)
+{
+	struct point point = point_of(REPORT_CHANGE, 0.3, 0);
+
+	(void)state;
+	for (int tenths = -500; tenths < 500; tenths++) {
+		struct filter *filter = filter_new(2);
+
+		assert_true(pass(filter, &point, 0, real(tenths / 10.0)));
+		assert_false(pass(filter, &point, 1, real((tenths + 2) / 10.0)));
+		assert_true(pass(filter, &point, 2, real((tenths + 3) / 10.0)));
+		filter_free(filter);
+	}
+}
+
+static void
+deadband_of_a_float32_allows_for_its_noise(void **state)
+{
+	struct point point = point_of(REPORT_CHANGE, 0.3, 0);
+
+	(void)state;
+	point.type = TYPE_FLOAT32;
+	for (int tenths = -500; tenths < 500; tenths++) {
+		struct filter *filter = filter_new(2);
+
+		assert_true(pass(filter, &point, 0, real((double)((float)tenths / 10.0f))));
+		assert_false(pass(filter, &point, 1, real((double)((float)(tenths + 2) / 10.0f))));
+		assert_true(pass(filter, &point, 2, real((double)((float)(tenths + 3) / 10.0f))));
+		filter_free(filter);
+	}
+}
+
+/* A slow drift is seen: the deadband counts from what was reported, not from the last sample. */
+static void
+drift_is_reported(void **state)
+{
+	struct filter *filter = filter_new(2);
+	struct point point = point_of(REPORT_CHANGE, 10, 0);
+	int reported = 0;
+
+	(void)state;
+	for (int i = 0; i <= 100; i++)
+		reported += pass(filter, &point, i, integer(i));
+	assert_int_equal(reported, 11);
+	filter_free(filter);
+}
+
+static void
+change_of_kind_passes(void **state)
+{
+	struct filter *filter = filter_new(2);
+	struct point point = point_of(REPORT_CHANGE, 5, 0);
+
+	(void)state;
+	assert_true(pass(filter, &point, 0, integer(1)));
+	assert_true(pass(filter, &point, 1, text("off")));
+	assert_false(pass(filter, &point, 2, text("off")));
+	assert_true(pass(filter, &point, 3, text("heat")));
+	assert_true(pass(filter, &point, 4, (struct value){ .kind = VALUE_BOOL, .boolean = true }));
+	assert_true(pass(filter, &point, 5, (struct value){ .kind = VALUE_BOOL, .boolean = false }));
+	assert_true(pass(filter, &point, 6, integer(1)));
+	filter_free(filter);
+}
+
+static void
+heartbeat_counts_from_the_last_report(void **state)
+{
+	struct filter *filter = filter_new(2);
+	struct point point = point_of(REPORT_CHANGE, 0, 1000);
+
+	(void)state;
+	assert_true(pass(filter, &point, 0, integer(7)));
+	assert_false(pass(filter, &point, 999, integer(7)));
+	assert_true(pass(filter, &point, 1000, integer(7)));
+	assert_true(pass(filter, &point, 1500, integer(8)));
+	assert_false(pass(filter, &point, 2499, integer(8)));
+	assert_true(pass(filter, &point, 2500, integer(8)));
+	filter_free(filter);
+}
+
+static void
+texts_are_copied(void **state)
+{
+	struct filter *filter = filter_new(2);
+	struct point point = point_of(REPORT_CHANGE, 0, 0);
+	struct value value = { .kind = VALUE_TEXT, .text = strdup("SN-1") };
+
+	(void)state;
+	assert_true(pass(filter, &point, 0, value));
+	value_done(&value);
+	assert_false(pass(filter, &point, 1, text("SN-1")));
+	filter_free(filter);
+	filter_free(NULL);
+}
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(always_passes_everything),
+		cmocka_unit_test(first_sample_passes_and_equal_ones_do_not),
+		cmocka_unit_test(deadband_is_exact_in_decimal),
+		cmocka_unit_test(deadband_of_a_float32_allows_for_its_noise),
+		cmocka_unit_test(drift_is_reported),
+		cmocka_unit_test(change_of_kind_passes),
+		cmocka_unit_test(heartbeat_counts_from_the_last_report),
+		cmocka_unit_test(texts_are_copied),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
