@@ -1036,12 +1036,14 @@ int
 mqtt_publish(struct mqtt_session *session, const char *topic, const void *payload, size_t length)
 {
 	int id = 0;
+	int rc;
 
 	if (!mqtt_session_is_up(session))
 		return -ENOTCONN;
 	if (length > MQTT_MAX_PAYLOAD)
 		return -EMSGSIZE;
-	return owner_result(session, mosquitto_publish(session->mosq, &id, topic, (int)length, payload, 1, false), id);
+	rc = mosquitto_publish(session->mosq, &id, topic, (int)length, payload, 1, false);
+	return owner_result(session, rc, id);
 }
 
 int
