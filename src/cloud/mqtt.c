@@ -79,6 +79,18 @@ struct mqtt_session {
 	struct report now, said;
 };
 
+/* What a callback of the library told. It is passed on when the library is done: owners publish in answer, and the library
+ * holds locks of its own while it calls back. */
+struct notice {
+	enum { NOTICE_PUBACK, NOTICE_SUBACK, NOTICE_MESSAGE } kind;
+	int id;
+	int code;     /* PUBACK */
+	bool granted; /* SUBACK */
+	char *topic;  /* MESSAGE */
+	char *payload;
+	size_t length;
+};
+
 enum address_state { ADDRESS_UNKNOWN, ADDRESS_ASKED, ADDRESS_KNOWN, ADDRESS_FAILED };
 
 struct mqtt {
@@ -116,6 +128,10 @@ struct mqtt {
 	const char *unreachable;      /* why, while the server as a whole is */
 	int64_t unreachable_since_mono_ms;
 	int64_t back_after_ms; /* the server is back after so long, and the log has not said so; 0 = no */
+
+	struct notice *notices; /* of the session that the library was called for */
+	size_t notice_count;
+	size_t notice_room;
 
 	bool closing;
 	sd_event_source *closer;
@@ -484,8 +500,45 @@ session_closed(struct mqtt_session *session)
 	session->state = STATE_CLOSED;
 }
 
+static void
+pass_on(struct mqtt_session *session, const struct notice *notice)
+{
+	const struct mqtt_events *events = &session->mqtt->events;
+
+	switch (notice->kind) {
+	case NOTICE_PUBACK:
+		if (notice->code >= 128) {
+			events->refused(session->owner, notice->id, notice->code);
+			break;
+		}
+		session->acked = true;
+		events->acked(session->owner, notice->id);
+		break;
+	case NOTICE_SUBACK:
+		events->subscribed(session->owner, notice->id, notice->granted);
+		break;
+	case NOTICE_MESSAGE:
+		events->message(session->owner, notice->topic, notice->payload, notice->length);
+		break;
+	}
+}
+
+static void
+pass_on_notices(struct mqtt_session *session)
+{
+	struct mqtt *mqtt = session->mqtt;
+
+	for (size_t i = 0; i < mqtt->notice_count; i++) {
+		if (session->state == STATE_UP)
+			pass_on(session, &mqtt->notices[i]);
+		free(mqtt->notices[i].topic);
+		free(mqtt->notices[i].payload);
+	}
+	mqtt->notice_count = 0;
+}
+
 /* Act on what the callbacks found out during a call, and on how the call ended. The library may close the socket without
- * any callback. Called from the loop only, never inside a callback of the library. */
+ * any callback. Called from the loop only. */
 static void
 settle(struct mqtt_session *session, int rc)
 {
@@ -497,6 +550,9 @@ settle(struct mqtt_session *session, int rc)
 	watch(session);
 	if (connack >= 0)
 		server_answered(session->mqtt);
+	if (connack == 0 && !closed && session->state == STATE_CONNECTING)
+		session_up(session);
+	pass_on_notices(session);
 	if (session->state == STATE_CLOSING) {
 		if (closed)
 			session_closed(session);
@@ -510,8 +566,6 @@ settle(struct mqtt_session *session, int rc)
 			session_lost(session, why);
 		else
 			session_failed(session, why);
-	} else if (connack == 0) {
-		session_up(session);
 	}
 }
 
@@ -533,20 +587,32 @@ on_disconnect(struct mosquitto *mosq, void *userdata, int code, const mosquitto_
 	session->disconnect = code;
 }
 
+/* Room for one more notice. Without memory a PUBACK counts as not arrived, and a message is lost. */
+static void
+add_notice(struct mqtt *mqtt, struct notice notice)
+{
+	if (mqtt->notice_count == mqtt->notice_room) {
+		size_t room = mqtt->notice_room ? 2 * mqtt->notice_room : 16;
+		struct notice *notices = realloc(mqtt->notices, room * sizeof(notices[0]));
+
+		if (!notices) {
+			free(notice.topic);
+			free(notice.payload);
+			return;
+		}
+		mqtt->notices = notices;
+		mqtt->notice_room = room;
+	}
+	mqtt->notices[mqtt->notice_count++] = notice;
+}
+
 static void
 on_puback(struct mosquitto *mosq, void *userdata, int id, int code, const mosquitto_property *properties)
 {
 	struct mqtt_session *session = userdata;
 
 	(void)mosq, (void)properties;
-	if (session->state != STATE_UP)
-		return;
-	if (code >= 128) {
-		session->mqtt->events.refused(session->owner, id, code);
-	} else {
-		session->acked = true;
-		session->mqtt->events.acked(session->owner, id);
-	}
+	add_notice(session->mqtt, (struct notice){ .kind = NOTICE_PUBACK, .id = id, .code = code });
 }
 
 static void
@@ -558,19 +624,26 @@ on_suback(struct mosquitto *mosq, void *userdata, int id, int count, const int *
 	(void)mosq, (void)properties;
 	for (int i = 0; i < count; i++)
 		all = all && granted[i] < 128;
-	if (session->state == STATE_UP)
-		session->mqtt->events.subscribed(session->owner, id, all);
+	add_notice(session->mqtt, (struct notice){ .kind = NOTICE_SUBACK, .id = id, .granted = all });
 }
 
 static void
 on_message(struct mosquitto *mosq, void *userdata, const struct mosquitto_message *message, const mosquitto_property *properties)
 {
 	struct mqtt_session *session = userdata;
+	struct notice notice = { .kind = NOTICE_MESSAGE, .length = message->payloadlen > 0 ? (size_t)message->payloadlen : 0 };
 
 	(void)mosq, (void)properties;
-	if (session->state == STATE_UP)
-		session->mqtt->events.message(session->owner, message->topic, message->payload ? message->payload : "",
-		    message->payloadlen > 0 ? (size_t)message->payloadlen : 0);
+	notice.topic = strdup(message->topic);
+	notice.payload = malloc(notice.length + 1);
+	if (!notice.topic || !notice.payload) {
+		free(notice.topic);
+		free(notice.payload);
+		return;
+	}
+	memcpy(notice.payload, message->payload ? message->payload : "", notice.length);
+	notice.payload[notice.length] = '\0';
+	add_notice(session->mqtt, notice);
 }
 
 /* Before CONNACK the library can miss the end of a connection: only a whole packet that is waiting is worth a call. */
@@ -963,6 +1036,7 @@ mqtt_free(struct mqtt *mqtt)
 	sd_event_source_disable_unref(mqtt->report);
 	sd_event_source_disable_unref(mqtt->closer);
 	sd_event_source_disable_unref(mqtt->keepalive);
+	free(mqtt->notices);
 	fifo_free(mqtt->answers);
 	sd_event_unref(mqtt->loop);
 	mosquitto_lib_cleanup();
@@ -1072,7 +1146,7 @@ mqtt_close_all(struct mqtt *mqtt)
 {
 	if (mqtt->closing)
 		return;
-	/* The owner may be inside a callback of the library, where no client can be ended. */
+	/* From the loop, for the owner may be inside an event of a session that would be gone when it returns. */
 	mqtt->closing = true;
 	timer_set(mqtt->closer, 0);
 }

@@ -127,7 +127,7 @@ thingsboard_stop(struct thingsboard *tb)
 	free(tb->buffer);
 }
 
-static struct json_object *
+static struct json_object *__attribute__((format(printf, 2, 0)))
 run(struct thingsboard *tb, const char *format, va_list args)
 {
 	char text[4096], line[4200];
