@@ -1,24 +1,23 @@
 #include <config.h>
 
-#include "fake/thingsboard.h"
-
+#include <fcntl.h>
+#include <poll.h>
 #include <setjmp.h>
+#include <signal.h>
+#include <spawn.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
-
-#include <cmocka.h>
-#include <poll.h>
-#include <signal.h>
-#include <spawn.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/wait.h>
-#include <fcntl.h>
 #include <unistd.h>
 
+#include <cmocka.h>
+
 #include "base/clock.h"
+#include "fake/thingsboard.h"
 
 #define AWAIT_MS    20000
 #define BUFFER_SIZE (4 << 20)

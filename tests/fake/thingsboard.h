@@ -1,5 +1,5 @@
-/* A tbbench of a test's own: started, steered and listened to. Every wait is for an event; one that does not come within
- * 20 seconds fails the test. One thread.
+/* A tbbench of a test's own: started, steered and listened to. Every wait is for an event; one that does not
+ * come within 20 seconds fails the test. One thread.
  */
 #ifndef FAKE_THINGSBOARD_H
 #define FAKE_THINGSBOARD_H
@@ -23,13 +23,16 @@ struct thingsboard {
 void thingsboard_start(struct thingsboard *tb);
 void thingsboard_stop(struct thingsboard *tb);
 
-/* Run a command, given without "id": {"cmd":"kick"}. Returns the answer, which is ok; json_object_put() frees it. */
-struct json_object *thingsboard_run(struct thingsboard *tb, const char *format, ...) __attribute__((format(printf, 2, 3)));
+/* Run a command, given without "id": {"cmd":"kick"}. Returns the answer, which is ok; json_object_put() frees
+ * it. */
+struct json_object *thingsboard_run(struct thingsboard *tb, const char *format, ...)
+    __attribute__((format(printf, 2, 3)));
 
 /* The same when the answer does not matter. */
 void thingsboard_do(struct thingsboard *tb, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
-/* The next event of this name that was not taken yet, of this token or any (NULL). json_object_put() frees it. */
+/* The next event of this name that was not taken yet, of this token or any (NULL). json_object_put() frees
+ * it. */
 struct json_object *thingsboard_await(struct thingsboard *tb, const char *event, const char *token);
 
 /* Take what has arrived and count the events of this name that were not taken yet. */

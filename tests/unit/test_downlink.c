@@ -1,13 +1,13 @@
+#include <errno.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
-
-#include <cmocka.h>
-#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+
+#include <cmocka.h>
 
 #include "base/clock.h"
 #include "base/log.h"
@@ -50,7 +50,8 @@ fake_publish(void *ctx, size_t device, const char *topic, const void *payload, s
 	if (down)
 		return -ENOTCONN;
 	if (sizeof(sent) - used > strlen(topic) + length + 3)
-		snprintf(sent + used, sizeof(sent) - used, "%s %.*s\n", topic, (int)length, (const char *)payload);
+		snprintf(
+		    sent + used, sizeof(sent) - used, "%s %.*s\n", topic, (int)length, (const char *)payload);
 	return ++last_id;
 }
 
@@ -77,13 +78,19 @@ static const struct command_sink sink = { .push = fake_push };
 
 /* ---- a device ---- */
 
-static const struct enum_label labels[] = { { .label = "off", .number = 0 }, { .label = "heat", .number = 1 } };
+static const struct enum_label labels[] = { { .label = "off", .number = 0 },
+	{ .label = "heat", .number = 1 } };
 static struct bus bus = { .name = "plc" };
 static struct point points[3];
 static struct rpc_method rpc[2];
-static struct device device = { .name = "Boiler", .points = points, .point_count = 3, .rpc = rpc, .rpc_count = 2 };
+static struct device device = {
+	.name = "Boiler", .points = points, .point_count = 3, .rpc = rpc, .rpc_count = 2
+};
 static struct settings settings = {
-	.server = { .rpc_timeout_ms = 5000 }, .devices = &device, .device_count = 1, .point_count = 3,
+	.server = { .rpc_timeout_ms = 5000 },
+	.devices = &device,
+	.device_count = 1,
+	.point_count = 3,
 };
 static struct downlink *downlink;
 
@@ -93,8 +100,15 @@ set_up(void **state)
 	(void)state;
 	log_init(LOG_LEVEL_ERROR, true);
 	points[0] = (struct point){ .key = "temperature", .table = TABLE_INPUT };
-	points[1] = (struct point){ .key = "setpoint", .table = TABLE_HOLDING, .writable = true, .shared = true, .has_max = true, .max = 30 };
-	points[2] = (struct point){ .key = "mode", .table = TABLE_HOLDING, .writable = true, .labels = labels, .label_count = 2 };
+	points[1] = (struct point){ .key = "setpoint",
+		.table = TABLE_HOLDING,
+		.writable = true,
+		.shared = true,
+		.has_max = true,
+		.max = 30 };
+	points[2] = (struct point){
+		.key = "mode", .table = TABLE_HOLDING, .writable = true, .labels = labels, .label_count = 2
+	};
 	for (size_t i = 0; i < 3; i++) {
 		points[i].device = &device;
 		points[i].bus = &bus;
@@ -166,7 +180,11 @@ expect_reply(int id, const char *payload)
 static void
 finish(size_t at, enum outcome_status status, int number)
 {
-	struct outcome outcome = { .status = status, .point = commands[at].point, .tag = commands[at].tag, .exception = number, .error = number };
+	struct outcome outcome = { .status = status,
+		.point = commands[at].point,
+		.tag = commands[at].tag,
+		.exception = number,
+		.error = number };
 
 	if (status == OUTCOME_DONE || status == OUTCOME_UNCHANGED)
 		outcome.value = (struct value){ .kind = VALUE_INT, .integer = number };
@@ -199,16 +217,20 @@ every_mistake_is_answered_in_words(void **state)
 		const char *payload, *reply;
 	} rows[] = {
 		{ "{\"method\":", "{\"error\":\"the request is not valid JSON\"}" },
-		{ "[]", "{\"error\":\"the request must be an object with the member \\\"method\\\", a text\"}" },
-		{ "{\"method\":\"fly\"}", "{\"error\":\"unknown method 'fly' (known: get, set, setMode, getMode)\"}" },
+		{ "[]",
+		    "{\"error\":\"the request must be an object with the member \\\"method\\\", a text\"}" },
+		{ "{\"method\":\"fly\"}",
+		    "{\"error\":\"unknown method 'fly' (known: get, set, setMode, getMode)\"}" },
 		{ "{\"method\":\"get\"}", "{\"error\":\"params must have the member \\\"key\\\", a text\"}" },
 		{ "{\"method\":\"get\",\"params\":{\"key\":\"x\"}}", "{\"error\":\"no point 'x'\"}" },
-		{ "{\"method\":\"set\",\"params\":{\"key\":\"setpoint\"}}", "{\"error\":\"the value is missing\"}" },
+		{ "{\"method\":\"set\",\"params\":{\"key\":\"setpoint\"}}",
+		    "{\"error\":\"the value is missing\"}" },
 		{ "{\"method\":\"set\",\"params\":{\"key\":\"setpoint\",\"value\":{}}}",
 		    "{\"error\":\"the value is neither a number nor a text nor true or false\"}" },
 		{ "{\"method\":\"set\",\"params\":{\"key\":\"temperature\",\"value\":1}}",
 		    "{\"error\":\"point 'temperature' is not writable\"}" },
-		{ "{\"method\":\"set\",\"params\":{\"key\":\"setpoint\",\"value\":31}}", "{\"error\":\"31 is above the maximum 30\"}" },
+		{ "{\"method\":\"set\",\"params\":{\"key\":\"setpoint\",\"value\":31}}",
+		    "{\"error\":\"31 is above the maximum 30\"}" },
 	};
 
 	(void)state;
@@ -228,11 +250,15 @@ every_outcome_is_answered_in_words(void **state)
 		const char *reply;
 	} rows[] = {
 		{ OUTCOME_DONE, 21, "{\"value\":21}" },
-		{ OUTCOME_EXCEPTION, 2, "{\"error\":\"unit 3 refused: exception 2 (illegal data address)\"}" },
-		{ OUTCOME_TIMEOUT, ETIMEDOUT, "{\"error\":\"bus plc unit 3: no answer; it may or may not have been written\"}" },
+		{ OUTCOME_EXCEPTION, 2,
+		    "{\"error\":\"unit 3 refused: exception 2 (illegal data address)\"}" },
+		{ OUTCOME_TIMEOUT, ETIMEDOUT,
+		    "{\"error\":\"bus plc unit 3: no answer; it may or may not have been written\"}" },
 		{ OUTCOME_OFFLINE, ECONNREFUSED, "{\"error\":\"bus plc: offline (Connection refused)\"}" },
-		{ OUTCOME_EXPIRED, 0, "{\"error\":\"bus plc: busy for too long, the request expired and nothing was sent\"}" },
-		{ OUTCOME_STOPPED, 0, "{\"error\":\"the gateway is stopping or its queue is full, nothing was sent\"}" },
+		{ OUTCOME_EXPIRED, 0,
+		    "{\"error\":\"bus plc: busy for too long, the request expired and nothing was sent\"}" },
+		{ OUTCOME_STOPPED, 0,
+		    "{\"error\":\"the gateway is stopping or its queue is full, nothing was sent\"}" },
 	};
 
 	(void)state;

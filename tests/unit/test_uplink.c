@@ -3,12 +3,12 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
-
-#include <cmocka.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
+
+#include <cmocka.h>
 
 #include "base/clock.h"
 #include "base/log.h"
@@ -60,9 +60,16 @@ make_settings(struct bench *bench, size_t device_count)
 
 	bench->bus = (struct bus){ .name = "plc" };
 	*settings = (struct settings){
-		.server = { .host = "127.0.0.1", .port = bench->tb.port, .keepalive_s = 60, .connect_timeout_ms = 500,
-		    .reconnect_min_ms = 20, .reconnect_max_ms = 200, .rpc_timeout_ms = 5000, .ack_timeout_ms = 10000,
-		    .in_flight = 4, .batch_bytes = 2000 },
+		.server = { .host = "127.0.0.1",
+		    .port = bench->tb.port,
+		    .keepalive_s = 60,
+		    .connect_timeout_ms = 500,
+		    .reconnect_min_ms = 20,
+		    .reconnect_max_ms = 200,
+		    .rpc_timeout_ms = 5000,
+		    .ack_timeout_ms = 10000,
+		    .in_flight = 4,
+		    .batch_bytes = 2000 },
 		.store = { .memory_mb = 16 },
 		.device_count = device_count,
 		.point_count = device_count * POINT_COUNT,
@@ -73,7 +80,9 @@ make_settings(struct bench *bench, size_t device_count)
 		char name[32];
 
 		snprintf(name, sizeof(name), "token-%zu", i);
-		*device = (struct device){ .name = strdup(name), .token = strdup(name), .index = i, .point_count = POINT_COUNT };
+		*device = (struct device){
+			.name = strdup(name), .token = strdup(name), .index = i, .point_count = POINT_COUNT
+		};
 		device->points = calloc(POINT_COUNT, sizeof(device->points[0]));
 		for (size_t j = 0; j < POINT_COUNT; j++)
 			device->points[j] = make_point(bench, device, j);
@@ -174,8 +183,8 @@ await_reply(struct bench *bench, const char *expected)
 	struct json_object *event = thingsboard_await(&bench->tb, "rpc_reply", NULL);
 	struct json_object *payload = json_object_object_get(event, "payload");
 	const char *text = json_object_is_type(payload, json_type_string)
-	    ? json_object_get_string(payload)
-	    : json_object_to_json_string_ext(payload, JSON_C_TO_STRING_PLAIN);
+			       ? json_object_get_string(payload)
+			       : json_object_to_json_string_ext(payload, JSON_C_TO_STRING_PLAIN);
 
 	assert_string_equal(text, expected);
 	json_object_put(event);
@@ -193,7 +202,8 @@ telemetry_arrives_once_with_its_time(void **state)
 	assert_int_equal(await_level(bench, &ts), 11);
 	assert_int_equal(ts, 1700000000001);
 	/* Acknowledged is forgotten: a new connection brings nothing again. */
-	thingsboard_do(&bench->tb, "{\"cmd\":\"rpc\",\"token\":\"token-0\",\"method\":\"get\",\"params\":{\"key\":\"level\"}}");
+	thingsboard_do(&bench->tb,
+	    "{\"cmd\":\"rpc\",\"token\":\"token-0\",\"method\":\"get\",\"params\":{\"key\":\"level\"}}");
 	await_reply(bench, "{\"value\":0}");
 	thingsboard_do(&bench->tb, "{\"cmd\":\"kick\"}");
 	sample(bench, 0, POINT_LEVEL, 1700000000002, 12);
@@ -375,11 +385,13 @@ static void
 shared_attributes_are_written(void **state)
 {
 	struct bench *bench = open_bench(1);
-	static const char get[] = "{\"cmd\":\"rpc\",\"token\":\"token-0\",\"method\":\"get\",\"params\":{\"key\":\"setpoint\"}}";
+	static const char get[] =
+	    "{\"cmd\":\"rpc\",\"token\":\"token-0\",\"method\":\"get\",\"params\":{\"key\":\"setpoint\"}}";
 
 	(void)state;
 	thingsboard_do(&bench->tb, "{\"cmd\":\"device\",\"token\":\"token-0\"}");
-	thingsboard_do(&bench->tb, "{\"cmd\":\"shared\",\"token\":\"token-0\",\"values\":{\"setpoint\":17,\"other\":1}}");
+	thingsboard_do(&bench->tb,
+	    "{\"cmd\":\"shared\",\"token\":\"token-0\",\"values\":{\"setpoint\":17,\"other\":1}}");
 	start_gateway(bench);
 	await(bench, "attribute_request");
 	/* The answer is on its way before the RPC's request, and commands keep their order. */
