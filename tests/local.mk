@@ -4,6 +4,8 @@ libcommon_a_CPPFLAGS = $(AM_CPPFLAGS) -I$(top_srcdir)/tests
 libcommon_a_CFLAGS = $(AM_CFLAGS) $(JSON_CFLAGS)
 libcommon_a_SOURCES = tests/common/control.c tests/common/control.h
 
+EXTRA_DIST += tests/tsan.supp
+
 include tests/unit/base.mk
 include tests/unit/model.mk
 include tests/unit/conf.mk

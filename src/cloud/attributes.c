@@ -24,7 +24,8 @@ struct attributes {
 struct attributes *
 attributes_new(const struct device *device)
 {
-	struct attributes *attributes = calloc(1, sizeof(*attributes) + device->point_count * sizeof(attributes->slots[0]));
+	struct attributes *attributes =
+	    calloc(1, sizeof(*attributes) + device->point_count * sizeof(attributes->slots[0]));
 
 	if (attributes)
 		attributes->device = device;

@@ -1,14 +1,15 @@
-/* The client attributes of one device: state, not events. The last value of each is known here as it is printed, and goes up
- * on each new connection and whenever it changes, until a PUBACK says that the server has it. The cloud's thread.
+/* The client attributes of one device: state, not events. The last value of each is known here as it is
+ * printed, and goes up on each new connection and whenever it changes, until a PUBACK says that the server
+ * has it. The cloud's thread.
  */
 #ifndef CLOUD_ATTRIBUTES_H
 #define CLOUD_ATTRIBUTES_H
 
-#include "model/settings.h"
-#include "model/value.h"
-
 #include <stdbool.h>
 #include <stddef.h>
+
+#include "model/settings.h"
+#include "model/value.h"
 
 struct attributes;
 
@@ -22,12 +23,12 @@ int attributes_set(struct attributes *attributes, const struct point *point, con
 /* Does the server lack something? */
 bool attributes_due(const struct attributes *attributes);
 
-/* Write the object with what the server lacks, as far as it fits, and take it as sent. Returns its length, or 0 when there is
- * nothing to send. */
+/* Write the object with what the server lacks, as far as it fits, and take it as sent. Returns its length, or
+ * 0 when there is nothing to send. */
 size_t attributes_build(struct attributes *attributes, char *payload, size_t size);
 
 void attributes_confirm(struct attributes *attributes); /* what was sent has arrived */
-void attributes_unsend(struct attributes *attributes);  /* it has not: send it again */
-void attributes_rewind(struct attributes *attributes);  /* a new connection: send all that is known */
+void attributes_unsend(struct attributes *attributes);	/* it has not: send it again */
+void attributes_rewind(struct attributes *attributes);	/* a new connection: send all that is known */
 
 #endif

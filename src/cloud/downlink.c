@@ -13,13 +13,13 @@
 #include "cloud/rpc.h"
 #include "cloud/tb_json.h"
 
-#define RPC_PENDING_MAX   32    /* of one device: beyond, a request is answered "busy" */
-#define ANSWERS_KEPT      16    /* replies to writes, for requests that the server repeats */
-#define ANSWER_KEPT_MS    60000
-#define ASK_AGAIN_MS      10000 /* an attribute request that fails is not answered at all */
-#define ASK_TRIES         5
-#define WANTED_RETRY_MS   5000
-#define SHARED_KEYS_MAX   60000 /* bytes of an attribute request */
+#define RPC_PENDING_MAX 32 /* of one device: beyond, a request is answered "busy" */
+#define ANSWERS_KEPT	16 /* replies to writes, for requests that the server repeats */
+#define ANSWER_KEPT_MS	60000
+#define ASK_AGAIN_MS	10000 /* an attribute request that fails is not answered at all */
+#define ASK_TRIES	5
+#define WANTED_RETRY_MS 5000
+#define SHARED_KEYS_MAX 60000 /* bytes of an attribute request */
 
 /* A reply that was given. */
 struct answer {
@@ -36,10 +36,10 @@ struct wanted {
 	struct value value;
 	int64_t since_mono_ms;
 	int64_t retry_mono_ms; /* not before */
-	bool running;          /* a command is on its way */
-	bool replaced;         /* `value` is newer than that command's */
-	bool updated;          /* by an update, since the attribute request that is not answered yet was sent */
-	bool waits;            /* in the list of those that found no place */
+	bool running;	       /* a command is on its way */
+	bool replaced;	       /* `value` is newer than that command's */
+	bool updated; /* by an update, since the attribute request that is not answered yet was sent */
+	bool waits;   /* in the list of those that found no place */
 	struct wanted *next_waiting;
 	uint64_t said; /* hash of what was logged last about it, so that it is said once */
 };
@@ -144,8 +144,8 @@ downlink_new(const struct settings *settings, struct downlink_port port, struct 
 	downlink->channels = calloc(settings->device_count + 1, sizeof(downlink->channels[0]));
 	downlink->wanted = calloc(shared + 1, sizeof(downlink->wanted[0]));
 	downlink->wanted_by_point = calloc(settings->point_count + 1, sizeof(downlink->wanted_by_point[0]));
-	if (heap_init(&downlink->due, settings->device_count) < 0 || !downlink->channels || !downlink->wanted ||
-	    !downlink->wanted_by_point) {
+	if (heap_init(&downlink->due, settings->device_count) < 0 || !downlink->channels ||
+	    !downlink->wanted || !downlink->wanted_by_point) {
 		downlink_free(downlink);
 		errno = ENOMEM;
 		return NULL;
@@ -201,7 +201,9 @@ pending_take(struct downlink *downlink, struct channel *channel)
 		return NULL;
 	downlink->free = pending->next;
 	downlink->counts.pending++;
-	*pending = (struct pending){ .generation = pending->generation + 1, .used = true, .device = index_of(downlink, channel) };
+	*pending = (struct pending){
+		.generation = pending->generation + 1, .used = true, .device = index_of(downlink, channel)
+	};
 	return pending;
 }
 
@@ -316,7 +318,8 @@ wanted_say(struct wanted *wanted, const char *shown, const char *what, const cha
 	if (length < 0 || hash == wanted->said)
 		return;
 	wanted->said = hash;
-	log_warning("device %s: shared attribute %s: %s", wanted->point->device->name, wanted->point->key, line);
+	log_warning(
+	    "device %s: shared attribute %s: %s", wanted->point->device->name, wanted->point->key, line);
 }
 
 static void
@@ -358,7 +361,8 @@ wanted_set(struct downlink *downlink, struct wanted *wanted, const struct tb_jso
 	struct value value;
 
 	if (tb_json_scalar(json, &value) < 0) {
-		wanted_say(wanted, "the value", " is neither a number nor a text nor true or false", "not written");
+		wanted_say(
+		    wanted, "the value", " is neither a number nor a text nor true or false", "not written");
 		return;
 	}
 	if (rpc_check_value(wanted->point, &value, error) < 0) {
@@ -396,7 +400,8 @@ on_attribute(void *ctx, const char *key, const struct tb_json *member)
 	struct wanted *wanted = wanted_find(walk->channel, key);
 
 	if (!wanted || !member) {
-		log_debug("device %s: shared attribute %.64s is of no point", walk->channel->device->name, key);
+		log_debug(
+		    "device %s: shared attribute %.64s is of no point", walk->channel->device->name, key);
 		return;
 	}
 	/* An update that came after the request is newer than the answer may be. */
@@ -483,7 +488,8 @@ ask_attributes(struct downlink *downlink, struct channel *channel)
 /* ---- RPC ---- */
 
 static void
-publish_reply(struct downlink *downlink, struct channel *channel, int64_t id, const char *reply, size_t length)
+publish_reply(
+    struct downlink *downlink, struct channel *channel, int64_t id, const char *reply, size_t length)
 {
 	char topic[sizeof(TB_TOPIC_RPC_RESPONSE) + 24];
 
@@ -536,7 +542,8 @@ is_repeated(struct downlink *downlink, struct channel *channel, int64_t id, uint
 	for (size_t i = 0; i < ANSWERS_KEPT; i++) {
 		const struct answer *answer = &channel->answers[i];
 
-		if (!answer->reply || answer->id != id || answer->hash != hash || clock_mono_ms() >= answer->until_mono_ms)
+		if (!answer->reply || answer->id != id || answer->hash != hash ||
+		    clock_mono_ms() >= answer->until_mono_ms)
 			continue;
 		publish_reply(downlink, channel, id, answer->reply, answer->length);
 		return true;
@@ -545,9 +552,11 @@ is_repeated(struct downlink *downlink, struct channel *channel, int64_t id, uint
 }
 
 static void
-start_call(struct downlink *downlink, struct channel *channel, int64_t id, uint64_t hash, struct rpc_call *call)
+start_call(
+    struct downlink *downlink, struct channel *channel, int64_t id, uint64_t hash, struct rpc_call *call)
 {
-	struct pending *pending = channel->pending_count < RPC_PENDING_MAX ? pending_take(downlink, channel) : NULL;
+	struct pending *pending =
+	    channel->pending_count < RPC_PENDING_MAX ? pending_take(downlink, channel) : NULL;
 
 	if (pending) {
 		pending->kind = call->kind;
@@ -568,7 +577,8 @@ start_call(struct downlink *downlink, struct channel *channel, int64_t id, uint6
 }
 
 static void
-take_request(struct downlink *downlink, struct channel *channel, int64_t id, const void *payload, size_t length)
+take_request(
+    struct downlink *downlink, struct channel *channel, int64_t id, const void *payload, size_t length)
 {
 	uint64_t hash = hash_bytes(payload, length);
 	char error[RPC_TEXT_MAX];
@@ -652,7 +662,8 @@ downlink_outcome(struct downlink *downlink, struct outcome *outcome)
 static void
 subscribe(struct downlink *downlink, struct channel *channel)
 {
-	static const char *const filters[] = { TB_TOPIC_RPC_REQUEST "+", TB_TOPIC_ATTRIBUTES, TB_TOPIC_ATTRIBUTE_RESPONSE "+" };
+	static const char *const filters[] = { TB_TOPIC_RPC_REQUEST "+", TB_TOPIC_ATTRIBUTES,
+		TB_TOPIC_ATTRIBUTE_RESPONSE "+" };
 
 	channel->stage = STAGE_SUBSCRIBING;
 	channel->subscribe_id = downlink->port.subscribe(
@@ -687,7 +698,8 @@ downlink_subscribed(struct downlink *downlink, size_t device, int id, bool grant
 	if (channel->stage != STAGE_SUBSCRIBING || id != channel->subscribe_id)
 		return;
 	if (!granted && !channel->refusal_said)
-		log_warning("device %s: the server refused its subscriptions: commands will not arrive", channel->device->name);
+		log_warning("device %s: the server refused its subscriptions: commands will not arrive",
+		    channel->device->name);
 	channel->refusal_said = !granted;
 	channel->tries = 0;
 	if (channel->wanted_count > 0) {
@@ -699,7 +711,8 @@ downlink_subscribed(struct downlink *downlink, size_t device, int id, bool grant
 }
 
 void
-downlink_message(struct downlink *downlink, size_t device, const char *topic, const void *payload, size_t length)
+downlink_message(
+    struct downlink *downlink, size_t device, const char *topic, const void *payload, size_t length)
 {
 	struct channel *channel = channel_of(downlink, device);
 	enum tb_topic kind;
@@ -726,7 +739,8 @@ downlink_sample(struct downlink *downlink, const struct sample *sample)
 {
 	struct wanted *wanted = downlink->wanted_by_point[sample->point->index];
 
-	if (!wanted || wanted->value.kind == VALUE_NONE || wanted->running || clock_mono_ms() < wanted->retry_mono_ms)
+	if (!wanted || wanted->value.kind == VALUE_NONE || wanted->running ||
+	    clock_mono_ms() < wanted->retry_mono_ms)
 		return;
 	wanted_send(downlink, wanted);
 }
@@ -750,7 +764,8 @@ downlink_tick(struct downlink *downlink)
 
 		if (++channel->tries >= ASK_TRIES) {
 			log_warning("device %s: the server does not answer its %s", channel->device->name,
-			    channel->stage == STAGE_ASKING ? "request for shared attributes" : "subscriptions");
+			    channel->stage == STAGE_ASKING ? "request for shared attributes"
+							   : "subscriptions");
 			heap_remove(&downlink->due, &channel->due);
 		} else if (channel->stage == STAGE_SUBSCRIBING) {
 			subscribe(downlink, channel);

@@ -1,21 +1,23 @@
 /* What comes down: RPC requests and shared attributes become commands, their outcomes become replies.
  *
- * An RPC is answered whatever happens, once, and on the connection that asked; ThingsBoard asks again on a new connection,
- * and gets the same answer without a second write. A shared attribute is kept wanted until the unit has taken or refused it.
- * Owned by the cloud's thread; knows the sessions through `struct downlink_port` only, the field through a command sink.
+ * An RPC is answered whatever happens, once, and on the connection that asked; ThingsBoard asks again on a
+ * new connection, and gets the same answer without a second write. A shared attribute is kept wanted until
+ * the unit has taken or refused it. Owned by the cloud's thread; knows the sessions through `struct
+ * downlink_port` only, the field through a command sink.
  */
 #ifndef CLOUD_DOWNLINK_H
 #define CLOUD_DOWNLINK_H
-
-#include "model/command.h"
-#include "model/sample.h"
-#include "model/settings.h"
 
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
-/* Commands without an outcome, all devices together: a queue of outcomes with this capacity never overflows. */
+#include "model/command.h"
+#include "model/sample.h"
+#include "model/settings.h"
+
+/* Commands without an outcome, all devices together: a queue of outcomes with this capacity never overflows.
+ */
 #define DOWNLINK_PENDING_MAX 1024
 
 struct downlink;
@@ -28,14 +30,16 @@ struct downlink_port {
 };
 
 /* The settings and both contexts must outlive it. Returns NULL when there is no memory. */
-struct downlink *downlink_new(const struct settings *settings, struct downlink_port port, struct command_sink commands);
+struct downlink *downlink_new(
+    const struct settings *settings, struct downlink_port port, struct command_sink commands);
 void downlink_free(struct downlink *downlink);
 
 /* The session of a device is up: subscribe, then ask for the shared attributes. */
 void downlink_up(struct downlink *downlink, size_t device);
 void downlink_down(struct downlink *downlink, size_t device);
 void downlink_subscribed(struct downlink *downlink, size_t device, int id, bool granted);
-void downlink_message(struct downlink *downlink, size_t device, const char *topic, const void *payload, size_t length);
+void downlink_message(
+    struct downlink *downlink, size_t device, const char *topic, const void *payload, size_t length);
 
 /* The outcome of a command that was pushed; takes its value. */
 void downlink_outcome(struct downlink *downlink, struct outcome *outcome);
@@ -48,11 +52,11 @@ int64_t downlink_due_mono_ms(const struct downlink *downlink);
 void downlink_tick(struct downlink *downlink);
 
 struct downlink_counts {
-	uint64_t rpc_requests;    /* that came, repeated ones included */
-	uint64_t rpc_repeated;    /* answered from memory or while running */
+	uint64_t rpc_requests;	  /* that came, repeated ones included */
+	uint64_t rpc_repeated;	  /* answered from memory or while running */
 	uint64_t replies_dropped; /* the connection that asked was gone */
 	uint64_t shared_written;
-	size_t pending;           /* commands without an outcome now */
+	size_t pending; /* commands without an outcome now */
 };
 struct downlink_counts downlink_counts(const struct downlink *downlink);
 

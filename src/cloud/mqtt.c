@@ -1,7 +1,5 @@
 #include <config.h>
 
-#include "cloud/mqtt.h"
-
 #include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -17,30 +15,31 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "cloud/mqtt.h"
 #include "cloud/reason.h"
 
-/* A thousand sessions that come up together would look like an attack to the server: so many attempts may be under way,
- * and so many may start in each period (200 a second). */
-#define ATTEMPTS_MAX       50
-#define PACE_MS            50
-#define PACE_ATTEMPTS      10
-#define ADDRESS_FRESH_MS   5000  /* one lookup serves all sessions that connect within this time */
-#define STABLE_MS          60000 /* a session that lived so long was a good one, */
-#define ACKED_STABLE_MS    10000 /* or this long if the server also took something */
-#define REPORT_MS          1000  /* changes of state are gathered this long before they are logged, */
-#define REPORT_MAX_MS      10000 /* and up to this long while many sessions are still connecting */
-#define REPORT_EACH_MAX    3     /* up to so many sessions get a line each */
-#define VERSION_DOUBT      2     /* closes without CONNACK in a row that make us try the other version, */
-#define VERSION_DOUBT_LONG 20    /* or so many if the version has been seen to work */
-#define IN_FLIGHT_MAX      100   /* more unacknowledged messages than ThingsBoard keeps for one session */
-#define KEEPALIVE_MIN_S    5     /* the least that libmosquitto takes */
+/* A thousand sessions that come up together would look like an attack to the server: so many attempts may be
+ * under way, and so many may start in each period (200 a second). */
+#define ATTEMPTS_MAX	   50
+#define PACE_MS		   50
+#define PACE_ATTEMPTS	   10
+#define ADDRESS_FRESH_MS   5000	 /* one lookup serves all sessions that connect within this time */
+#define STABLE_MS	   60000 /* a session that lived so long was a good one, */
+#define ACKED_STABLE_MS	   10000 /* or this long if the server also took something */
+#define REPORT_MS	   1000	 /* changes of state are gathered this long before they are logged, */
+#define REPORT_MAX_MS	   10000 /* and up to this long while many sessions are still connecting */
+#define REPORT_EACH_MAX	   3	 /* up to so many sessions get a line each */
+#define VERSION_DOUBT	   2	 /* closes without CONNACK in a row that make us try the other version, */
+#define VERSION_DOUBT_LONG 20	 /* or so many if the version has been seen to work */
+#define IN_FLIGHT_MAX	   100	 /* more unacknowledged messages than ThingsBoard keeps for one session */
+#define KEEPALIVE_MIN_S	   5	 /* the least that libmosquitto takes */
 
 enum state {
-	STATE_QUEUED,     /* waits for its turn to connect */
-	STATE_WAITING,    /* backs off; `timer` ends it */
+	STATE_QUEUED,	  /* waits for its turn to connect */
+	STATE_WAITING,	  /* backs off; `timer` ends it */
 	STATE_CONNECTING, /* TCP or CONNACK awaited; `timer` ends it */
 	STATE_UP,
-	STATE_CLOSING,    /* DISCONNECT is being written */
+	STATE_CLOSING, /* DISCONNECT is being written */
 	STATE_CLOSED,
 };
 
@@ -50,7 +49,7 @@ enum condition { CONDITION_NEW, CONDITION_UP, CONDITION_LOST, CONDITION_REFUSED,
 struct report {
 	enum condition condition;
 	const char *why; /* static text, or NULL */
-	bool token;      /* refused for its token, so that only a person can mend it */
+	bool token;	 /* refused for its token, so that only a person can mend it */
 };
 
 struct mqtt_session {
@@ -62,12 +61,13 @@ struct mqtt_session {
 	void *owner;
 
 	enum state state;
-	struct mosquitto *mosq; /* of this attempt and connection only: the library must not keep messages for the next one */
+	struct mosquitto *mosq; /* of this attempt and connection only: the library must not keep messages for
+				   the next one */
 	sd_event_source *io;
 	sd_event_source *timer;
-	int version;      /* of MQTT, of this attempt */
+	int version;	  /* of MQTT, of this attempt */
 	bool established; /* TCP is, or was before it ended */
-	bool acked;       /* a PUBACK came since the session is up */
+	bool acked;	  /* a PUBACK came since the session is up */
 	int64_t up_mono_ms;
 	unsigned failures; /* in a row */
 
@@ -77,6 +77,18 @@ struct mqtt_session {
 	const char *restart; /* why, or NULL */
 
 	struct report now, said;
+};
+
+/* What a callback of the library told. It is passed on when the library is done: owners publish in answer,
+ * and the library holds locks of its own while it calls back. */
+struct notice {
+	enum { NOTICE_PUBACK, NOTICE_SUBACK, NOTICE_MESSAGE } kind;
+	int id;
+	int code;     /* PUBACK */
+	bool granted; /* SUBACK */
+	char *topic;  /* MESSAGE */
+	char *payload;
+	size_t length;
 };
 
 enum address_state { ADDRESS_UNKNOWN, ADDRESS_ASKED, ADDRESS_KNOWN, ADDRESS_FAILED };
@@ -116,6 +128,10 @@ struct mqtt {
 	const char *unreachable;      /* why, while the server as a whole is */
 	int64_t unreachable_since_mono_ms;
 	int64_t back_after_ms; /* the server is back after so long, and the log has not said so; 0 = no */
+
+	struct notice *notices; /* of the session that the library was called for */
+	size_t notice_count;
+	size_t notice_room;
 
 	bool closing;
 	sd_event_source *closer;
@@ -198,13 +214,15 @@ static const char *const condition_words[] = {
 static bool
 report_covered(const struct mqtt *mqtt, enum condition condition)
 {
-	return (condition == CONDITION_FAILED && mqtt->unreachable) || (condition == CONDITION_UP && mqtt->back_after_ms > 0);
+	return (condition == CONDITION_FAILED && mqtt->unreachable) ||
+	       (condition == CONDITION_UP && mqtt->back_after_ms > 0);
 }
 
 static bool
 report_is(const struct mqtt_session *session, const struct report *news)
 {
-	return report_due(session) && session->now.condition == news->condition && session->now.why == news->why;
+	return report_due(session) && session->now.condition == news->condition &&
+	       session->now.why == news->why;
 }
 
 /* Say it once for all sessions whose news is the same as that of `first`. */
@@ -225,7 +243,8 @@ report_alike(struct mqtt *mqtt, struct mqtt_session *first)
 	if (count > REPORT_EACH_MAX && !report_covered(mqtt, news.condition))
 		log_line(news.condition == CONDITION_UP ? LOG_LEVEL_NOTICE : LOG_LEVEL_WARNING,
 		    "server %s:%d: %zu of %zu sessions %s%s%s", mqtt->server->host, mqtt->server->port, count,
-		    mqtt->session_count, condition_words[news.condition], news.why ? ": " : "", news.why ? news.why : "");
+		    mqtt->session_count, condition_words[news.condition], news.why ? ": " : "",
+		    news.why ? news.why : "");
 }
 
 static void
@@ -235,8 +254,9 @@ report_now(struct mqtt *mqtt)
 		if (report_due(session))
 			report_alike(mqtt, session);
 	if (mqtt->back_after_ms > 0)
-		log_notice("server %s:%d: back after %lld s, %zu of %zu sessions connected", mqtt->server->host,
-		    mqtt->server->port, (long long)(mqtt->back_after_ms + 500) / 1000, mqtt->counts.up, mqtt->session_count);
+		log_notice("server %s:%d: back after %lld s, %zu of %zu sessions connected",
+		    mqtt->server->host, mqtt->server->port, (long long)(mqtt->back_after_ms + 500) / 1000,
+		    mqtt->counts.up, mqtt->session_count);
 	mqtt->back_after_ms = 0;
 	mqtt->report_since_mono_ms = 0;
 }
@@ -309,11 +329,12 @@ version_change(struct mqtt *mqtt)
 	mqtt->version = mqtt->version == MQTT_PROTOCOL_V5 ? MQTT_PROTOCOL_V311 : MQTT_PROTOCOL_V5;
 	mqtt->version_proven = false;
 	mqtt->mute_closes = 0;
-	log_info("server %s:%d: trying MQTT %s", mqtt->server->host, mqtt->server->port, version_name(mqtt->version));
+	log_info("server %s:%d: trying MQTT %s", mqtt->server->host, mqtt->server->port,
+	    version_name(mqtt->version));
 }
 
-/* Some servers close the connection instead of saying that they do not know the version; so does a proxy before a server
- * that is down, which is why a version that has worked is given up much later. */
+/* Some servers close the connection instead of saying that they do not know the version; so does a proxy
+ * before a server that is down, which is why a version that has worked is given up much later. */
 static void
 version_doubt(struct mqtt *mqtt)
 {
@@ -323,7 +344,8 @@ version_doubt(struct mqtt *mqtt)
 
 /* ---- one connection ---- */
 
-/* Watch what the library has open now, for what it wants now. To be called after each call into the library. */
+/* Watch what the library has open now, for what it wants now. To be called after each call into the library.
+ */
 static void
 watch(struct mqtt_session *session)
 {
@@ -394,8 +416,8 @@ session_failed(struct mqtt_session *session, const char *why)
 	end_connection(session, CONDITION_FAILED, why, back_off_ms(session));
 }
 
-/* Back-off starts anew only after a connection that was of use: a server that accepts and closes at once, or that chokes on
- * what we send, must not be asked again and again at the shortest interval. */
+/* Back-off starts anew only after a connection that was of use: a server that accepts and closes at once, or
+ * that chokes on what we send, must not be asked again and again at the shortest interval. */
 static void
 session_lost(struct mqtt_session *session, const char *why)
 {
@@ -406,8 +428,10 @@ session_lost(struct mqtt_session *session, const char *why)
 	mqtt->counts.losses++;
 	if (lived_ms >= STABLE_MS || (session->acked && lived_ms >= ACKED_STABLE_MS))
 		session->failures = 0;
-	/* The other client gets its session back when we come, and would take ours again: do not play that game fast. */
-	delay_ms = session->disconnect == REASON_SESSION_TAKEN_OVER ? jitter(mqtt->server->reconnect_max_ms) : back_off_ms(session);
+	/* The other client gets its session back when we come, and would take ours again: do not play that
+	 * game fast. */
+	delay_ms = session->disconnect == REASON_SESSION_TAKEN_OVER ? jitter(mqtt->server->reconnect_max_ms)
+								    : back_off_ms(session);
 	end_connection(session, CONDITION_LOST, why, delay_ms);
 }
 
@@ -419,13 +443,15 @@ session_refused(struct mqtt_session *session, int code)
 	int64_t delay_ms = back_off_ms(session);
 
 	mqtt->counts.refusals++;
-	if (refusal == REFUSED_VERSION && session->version == MQTT_PROTOCOL_V5 && mqtt->version == MQTT_PROTOCOL_V5) {
+	if (refusal == REFUSED_VERSION && session->version == MQTT_PROTOCOL_V5 &&
+	    mqtt->version == MQTT_PROTOCOL_V5) {
 		mqtt->version = MQTT_PROTOCOL_V311;
 		mqtt->version_proven = true;
 		log_info("server %s:%d: speaks MQTT 3.1.1", mqtt->server->host, mqtt->server->port);
 	}
 	if (refusal == REFUSED_VERSION && session->version != mqtt->version) {
-		/* No failure of this session: others have learned by now what the server speaks, or this one just did. */
+		/* No failure of this session: others have learned by now what the server speaks, or this one
+		 * just did. */
 		end_connection(session, session->now.condition, session->now.why, 0);
 		return;
 	}
@@ -455,7 +481,8 @@ session_up(struct mqtt_session *session)
 	mqtt->events.up(session->owner);
 }
 
-/* Why the library gave up. `code` is from on_disconnect: one of its own below 128, or the reason of a DISCONNECT (MQTT 5). */
+/* Why the library gave up. `code` is from on_disconnect: one of its own below 128, or the reason of a
+ * DISCONNECT (MQTT 5). */
 static const char *
 loss_text(int code, int error)
 {
@@ -484,8 +511,45 @@ session_closed(struct mqtt_session *session)
 	session->state = STATE_CLOSED;
 }
 
-/* Act on what the callbacks found out during a call, and on how the call ended. The library may close the socket without
- * any callback. Called from the loop only, never inside a callback of the library. */
+static void
+pass_on(struct mqtt_session *session, const struct notice *notice)
+{
+	const struct mqtt_events *events = &session->mqtt->events;
+
+	switch (notice->kind) {
+	case NOTICE_PUBACK:
+		if (notice->code >= 128) {
+			events->refused(session->owner, notice->id, notice->code);
+			break;
+		}
+		session->acked = true;
+		events->acked(session->owner, notice->id);
+		break;
+	case NOTICE_SUBACK:
+		events->subscribed(session->owner, notice->id, notice->granted);
+		break;
+	case NOTICE_MESSAGE:
+		events->message(session->owner, notice->topic, notice->payload, notice->length);
+		break;
+	}
+}
+
+static void
+pass_on_notices(struct mqtt_session *session)
+{
+	struct mqtt *mqtt = session->mqtt;
+
+	for (size_t i = 0; i < mqtt->notice_count; i++) {
+		if (session->state == STATE_UP)
+			pass_on(session, &mqtt->notices[i]);
+		free(mqtt->notices[i].topic);
+		free(mqtt->notices[i].payload);
+	}
+	mqtt->notice_count = 0;
+}
+
+/* Act on what the callbacks found out during a call, and on how the call ended. The library may close the
+ * socket without any callback. Called from the loop only. */
 static void
 settle(struct mqtt_session *session, int rc)
 {
@@ -497,21 +561,26 @@ settle(struct mqtt_session *session, int rc)
 	watch(session);
 	if (connack >= 0)
 		server_answered(session->mqtt);
+	if (connack == 0 && !closed && session->state == STATE_CONNECTING)
+		session_up(session);
+	pass_on_notices(session);
 	if (session->state == STATE_CLOSING) {
 		if (closed)
 			session_closed(session);
 	} else if (connack > 0) {
 		session_refused(session, connack);
 	} else if (closed || session->restart) {
-		const char *why = session->restart ? session->restart :
-		    loss_text(session->disconnect >= 128 ? session->disconnect : rc ? rc : session->disconnect, error);
+		const char *why = session->restart
+				      ? session->restart
+				      : loss_text(session->disconnect >= 128 ? session->disconnect
+						  : rc			     ? rc
+									     : session->disconnect,
+					    error);
 
 		if (session->state == STATE_UP)
 			session_lost(session, why);
 		else
 			session_failed(session, why);
-	} else if (connack == 0) {
-		session_up(session);
 	}
 }
 
@@ -533,24 +602,37 @@ on_disconnect(struct mosquitto *mosq, void *userdata, int code, const mosquitto_
 	session->disconnect = code;
 }
 
+/* Room for one more notice. Without memory a PUBACK counts as not arrived, and a message is lost. */
+static void
+add_notice(struct mqtt *mqtt, struct notice notice)
+{
+	if (mqtt->notice_count == mqtt->notice_room) {
+		size_t room = mqtt->notice_room ? 2 * mqtt->notice_room : 16;
+		struct notice *notices = realloc(mqtt->notices, room * sizeof(notices[0]));
+
+		if (!notices) {
+			free(notice.topic);
+			free(notice.payload);
+			return;
+		}
+		mqtt->notices = notices;
+		mqtt->notice_room = room;
+	}
+	mqtt->notices[mqtt->notice_count++] = notice;
+}
+
 static void
 on_puback(struct mosquitto *mosq, void *userdata, int id, int code, const mosquitto_property *properties)
 {
 	struct mqtt_session *session = userdata;
 
 	(void)mosq, (void)properties;
-	if (session->state != STATE_UP)
-		return;
-	if (code >= 128) {
-		session->mqtt->events.refused(session->owner, id, code);
-	} else {
-		session->acked = true;
-		session->mqtt->events.acked(session->owner, id);
-	}
+	add_notice(session->mqtt, (struct notice){ .kind = NOTICE_PUBACK, .id = id, .code = code });
 }
 
 static void
-on_suback(struct mosquitto *mosq, void *userdata, int id, int count, const int *granted, const mosquitto_property *properties)
+on_suback(struct mosquitto *mosq, void *userdata, int id, int count, const int *granted,
+    const mosquitto_property *properties)
 {
 	struct mqtt_session *session = userdata;
 	bool all = true;
@@ -558,22 +640,32 @@ on_suback(struct mosquitto *mosq, void *userdata, int id, int count, const int *
 	(void)mosq, (void)properties;
 	for (int i = 0; i < count; i++)
 		all = all && granted[i] < 128;
-	if (session->state == STATE_UP)
-		session->mqtt->events.subscribed(session->owner, id, all);
+	add_notice(session->mqtt, (struct notice){ .kind = NOTICE_SUBACK, .id = id, .granted = all });
 }
 
 static void
-on_message(struct mosquitto *mosq, void *userdata, const struct mosquitto_message *message, const mosquitto_property *properties)
+on_message(struct mosquitto *mosq, void *userdata, const struct mosquitto_message *message,
+    const mosquitto_property *properties)
 {
 	struct mqtt_session *session = userdata;
+	struct notice notice = { .kind = NOTICE_MESSAGE,
+		.length = message->payloadlen > 0 ? (size_t)message->payloadlen : 0 };
 
 	(void)mosq, (void)properties;
-	if (session->state == STATE_UP)
-		session->mqtt->events.message(session->owner, message->topic, message->payload ? message->payload : "",
-		    message->payloadlen > 0 ? (size_t)message->payloadlen : 0);
+	notice.topic = strdup(message->topic);
+	notice.payload = malloc(notice.length + 1);
+	if (!notice.topic || !notice.payload) {
+		free(notice.topic);
+		free(notice.payload);
+		return;
+	}
+	memcpy(notice.payload, message->payload ? message->payload : "", notice.length);
+	notice.payload[notice.length] = '\0';
+	add_notice(session->mqtt, notice);
 }
 
-/* Before CONNACK the library can miss the end of a connection: only a whole packet that is waiting is worth a call. */
+/* Before CONNACK the library can miss the end of a connection: only a whole packet that is waiting is worth a
+ * call. */
 static void
 hung_up(struct mqtt_session *session, int fd)
 {
@@ -609,16 +701,17 @@ on_io(sd_event_source *source, int fd, uint32_t events, void *userdata)
 	errno = 0;
 	if ((events & (EPOLLIN | EPOLLERR | EPOLLHUP)) != 0)
 		rc = mosquitto_loop_read(session->mosq, 1);
-	if (rc == MOSQ_ERR_SUCCESS && mosquitto_socket(session->mosq) >= 0 && mosquitto_want_write(session->mosq))
+	if (rc == MOSQ_ERR_SUCCESS && mosquitto_socket(session->mosq) >= 0 &&
+	    mosquitto_want_write(session->mosq))
 		rc = mosquitto_loop_write(session->mosq, 1);
 	settle(session, rc);
 	return 0;
 }
 
-/* For each packet that libmosquitto sends it writes a byte into a socket pair of its own, meant for its own threads. With an
- * external loop nobody reads them, and a full pair holds 220 kB of the kernel's memory for every session (measured, 2.0.11).
- * The pair gets the two lowest free descriptors; if another thread was faster, the least buffer on some other local stream
- * just made does no harm. */
+/* For each packet that libmosquitto sends it writes a byte into a socket pair of its own, meant for its own
+ * threads. With an external loop nobody reads them, and a full pair holds 220 kB of the kernel's memory for
+ * every session (measured, 2.0.11). The pair gets the two lowest free descriptors; if another thread was
+ * faster, the least buffer on some other local stream just made does no harm. */
 static void
 lowest_free_fds(sd_event *loop, int ret_fds[2])
 {
@@ -636,7 +729,8 @@ shrink_pair(const int fds[2])
 		int domain = 0, least = 1;
 		socklen_t length = sizeof(domain);
 
-		if (fds[i] >= 0 && getsockopt(fds[i], SOL_SOCKET, SO_DOMAIN, &domain, &length) == 0 && domain == AF_UNIX)
+		if (fds[i] >= 0 && getsockopt(fds[i], SOL_SOCKET, SO_DOMAIN, &domain, &length) == 0 &&
+		    domain == AF_UNIX)
 			setsockopt(fds[i], SOL_SOCKET, SO_SNDBUF, &least, sizeof(least));
 	}
 }
@@ -647,7 +741,8 @@ set_up_client(struct mqtt_session *session)
 	struct mosquitto *mosq;
 	char id[32];
 
-	/* ThingsBoard knows a device by its token alone; other brokers end the older of two sessions with one id. */
+	/* ThingsBoard knows a device by its token alone; other brokers end the older of two sessions with one
+	 * id. */
 	snprintf(id, sizeof(id), "fieldgate-%08x%04x", random_number(), random_number() & 0xffff);
 	mosq = session->mosq = mosquitto_new(id, true, session);
 	if (!mosq)
@@ -668,17 +763,19 @@ start_connecting(struct mqtt_session *session)
 {
 	struct mqtt *mqtt = session->mqtt;
 	int pair[2];
-	int rc = set_up_client(session);
+	int rc;
 
+	lowest_free_fds(mqtt->loop, pair);
+	rc = set_up_client(session);
 	if (rc != MOSQ_ERR_SUCCESS)
 		return rc;
-	lowest_free_fds(mqtt->loop, pair);
 	errno = 0;
 	rc = mosquitto_connect_async(session->mosq, mqtt->address, mqtt->server->port, keepalive_s(mqtt));
 	if (rc != MOSQ_ERR_SUCCESS)
 		return rc;
 	shrink_pair(pair);
-	if (sd_event_add_io(mqtt->loop, &session->io, mosquitto_socket(session->mosq), EPOLLIN, on_io, session) < 0)
+	if (sd_event_add_io(
+		mqtt->loop, &session->io, mosquitto_socket(session->mosq), EPOLLIN, on_io, session) < 0)
 		return MOSQ_ERR_NOMEM;
 	watch(session);
 	return MOSQ_ERR_SUCCESS;
@@ -699,7 +796,8 @@ session_connect(struct mqtt_session *session)
 	timer_set(session->timer, mqtt->server->connect_timeout_ms);
 	rc = start_connecting(session);
 	if (rc != MOSQ_ERR_SUCCESS)
-		session_failed(session, rc == MOSQ_ERR_ERRNO && errno ? strerrordesc_np(errno) : "out of memory");
+		session_failed(
+		    session, rc == MOSQ_ERR_ERRNO && errno ? strerrordesc_np(errno) : "out of memory");
 }
 
 /* ---- whose turn it is ---- */
@@ -737,8 +835,8 @@ address_failed(struct mqtt *mqtt, const char *why)
 static void
 address_known(struct mqtt *mqtt, const struct resolver_answer *answer)
 {
-	int error = getnameinfo((const struct sockaddr *)(const void *)&answer->address, answer->address_length, mqtt->address,
-	    sizeof(mqtt->address), NULL, 0, NI_NUMERICHOST);
+	int error = getnameinfo((const struct sockaddr *)(const void *)&answer->address,
+	    answer->address_length, mqtt->address, sizeof(mqtt->address), NULL, 0, NI_NUMERICHOST);
 
 	if (error != 0) {
 		address_failed(mqtt, gai_strerror(error));
@@ -777,7 +875,8 @@ address_ready(struct mqtt *mqtt)
 		return false;
 	if (mqtt->address_state != ADDRESS_UNKNOWN && clock_mono_ms() < mqtt->address_until_mono_ms)
 		return true;
-	if (resolver_ask(mqtt->resolver, mqtt->server->host, (uint16_t)mqtt->server->port, ++mqtt->address_tag, mqtt->answers) < 0) {
+	if (resolver_ask(mqtt->resolver, mqtt->server->host, (uint16_t)mqtt->server->port,
+		++mqtt->address_tag, mqtt->answers) < 0) {
 		address_failed(mqtt, "the resolver is busy");
 		return true;
 	}
@@ -789,7 +888,8 @@ address_ready(struct mqtt *mqtt)
 static void
 admit(struct mqtt *mqtt)
 {
-	while (mqtt->queue && !mqtt->closing && mqtt->attempts < ATTEMPTS_MAX && mqtt->allowance > 0 && address_ready(mqtt)) {
+	while (mqtt->queue && !mqtt->closing && mqtt->attempts < ATTEMPTS_MAX && mqtt->allowance > 0 &&
+	       address_ready(mqtt)) {
 		struct mqtt_session *session = dequeue(mqtt);
 
 		mqtt->allowance--;
@@ -819,6 +919,16 @@ on_pace(sd_event_source *source, uint64_t usec, void *userdata)
 	return 0;
 }
 
+static void
+connect_timed_out(struct mqtt_session *session)
+{
+	const char *why = session->established ? "no CONNACK in time" : "connection timed out";
+
+	/* Silence says nothing about versions, unlike a connection that is closed. */
+	session->established = false;
+	session_failed(session, why);
+}
+
 static int
 on_session_timer(sd_event_source *source, uint64_t usec, void *userdata)
 {
@@ -831,7 +941,7 @@ on_session_timer(sd_event_source *source, uint64_t usec, void *userdata)
 		admit(session->mqtt);
 		break;
 	case STATE_CONNECTING:
-		session_failed(session, session->established ? "no CONNACK in time" : "connection timed out");
+		connect_timed_out(session);
 		break;
 	case STATE_UP: /* mqtt_session_restart(), or a call of the owner that found the connection broken */
 		settle(session, MOSQ_ERR_SUCCESS);
@@ -842,7 +952,8 @@ on_session_timer(sd_event_source *source, uint64_t usec, void *userdata)
 	return 0;
 }
 
-/* One tick for all sessions: the library compares its clocks, sends a ping or ends a connection that did not answer one. */
+/* One tick for all sessions: the library compares its clocks, sends a ping or ends a connection that did not
+ * answer one. */
 static int
 on_keepalive(sd_event_source *source, uint64_t usec, void *userdata)
 {
@@ -862,7 +973,8 @@ on_keepalive(sd_event_source *source, uint64_t usec, void *userdata)
 /* ---- the module ---- */
 
 static int
-add_timer(sd_event *loop, sd_event_source **ret, sd_event_time_handler_t handler, void *userdata, uint64_t accuracy_us)
+add_timer(sd_event *loop, sd_event_source **ret, sd_event_time_handler_t handler, void *userdata,
+    uint64_t accuracy_us)
 {
 	int error = sd_event_add_time(loop, ret, CLOCK_MONOTONIC, 0, accuracy_us, handler, userdata);
 
@@ -899,13 +1011,16 @@ add_sources(struct mqtt *mqtt)
 	if ((error = add_timer(mqtt->loop, &mqtt->pace, on_pace, mqtt, 5000)) < 0 ||
 	    (error = add_timer(mqtt->loop, &mqtt->report, on_report, mqtt, 200000)) < 0 ||
 	    (error = add_timer(mqtt->loop, &mqtt->closer, on_closer, mqtt, 1)) < 0 ||
-	    (error = add_timer(mqtt->loop, &mqtt->keepalive, on_keepalive, mqtt, (uint64_t)keepalive_s(mqtt) * 50000)) < 0)
+	    (error = add_timer(
+		 mqtt->loop, &mqtt->keepalive, on_keepalive, mqtt, (uint64_t)keepalive_s(mqtt) * 50000)) < 0)
 		return error;
-	return sd_event_add_io(mqtt->loop, &mqtt->answers_io, fifo_fd(mqtt->answers), EPOLLIN, on_answers, mqtt);
+	return sd_event_add_io(
+	    mqtt->loop, &mqtt->answers_io, fifo_fd(mqtt->answers), EPOLLIN, on_answers, mqtt);
 }
 
 struct mqtt *
-mqtt_new(const struct server_settings *server, sd_event *loop, struct resolver *resolver, const struct mqtt_events *events)
+mqtt_new(const struct server_settings *server, sd_event *loop, struct resolver *resolver,
+    const struct mqtt_events *events)
 {
 	struct mqtt *mqtt = calloc(1, sizeof(*mqtt));
 	struct resolver_answer numeric;
@@ -963,6 +1078,7 @@ mqtt_free(struct mqtt *mqtt)
 	sd_event_source_disable_unref(mqtt->report);
 	sd_event_source_disable_unref(mqtt->closer);
 	sd_event_source_disable_unref(mqtt->keepalive);
+	free(mqtt->notices);
 	fifo_free(mqtt->answers);
 	sd_event_unref(mqtt->loop);
 	mosquitto_lib_cleanup();
@@ -981,7 +1097,8 @@ mqtt_session_new(struct mqtt *mqtt, const char *name, const char *token, void *o
 	session->state = STATE_WAITING;
 	session->name = strdup(name);
 	session->token = strdup(token);
-	if (!session->name || !session->token || add_timer(mqtt->loop, &session->timer, on_session_timer, session, 20000) < 0) {
+	if (!session->name || !session->token ||
+	    add_timer(mqtt->loop, &session->timer, on_session_timer, session, 20000) < 0) {
 		session_free(session);
 		errno = ENOMEM;
 		return NULL;
@@ -1072,7 +1189,8 @@ mqtt_close_all(struct mqtt *mqtt)
 {
 	if (mqtt->closing)
 		return;
-	/* The owner may be inside a callback of the library, where no client can be ended. */
+	/* From the loop, for the owner may be inside an event of a session that would be gone when it
+	 * returns. */
 	mqtt->closing = true;
 	timer_set(mqtt->closer, 0);
 }

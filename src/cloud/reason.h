@@ -5,7 +5,7 @@
 #include <stdbool.h>
 
 enum refusal {
-	REFUSED_TOKEN,   /* only a person can mend it: wait long */
+	REFUSED_TOKEN,	 /* only a person can mend it: wait long */
 	REFUSED_VERSION, /* the server does not speak our version of MQTT */
 	REFUSED_FOR_NOW, /* busy, rate limited, down: wait as for any failure */
 };
@@ -13,11 +13,12 @@ enum refusal {
 /* What a CONNACK with `code` refuses: MQTT 3.1.1 return codes 1..5, MQTT 5 reason codes from 128. */
 enum refusal reason_refusal(int code);
 
-/* "not authorized", "session taken over": for return codes 1..5 of a 3.1.1 CONNACK and MQTT 5 codes from 128. Static. */
+/* "not authorized", "session taken over": for return codes 1..5 of a 3.1.1 CONNACK and MQTT 5 codes from 128.
+ * Static. */
 const char *reason_text(int code);
 
 /* MQTT 5 codes that the owners act upon. */
 #define REASON_SESSION_TAKEN_OVER 0x8E
-#define REASON_QUOTA_EXCEEDED     0x97
+#define REASON_QUOTA_EXCEEDED	  0x97
 
 #endif

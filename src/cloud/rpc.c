@@ -28,8 +28,7 @@ quote(const char *text, char *cut, size_t size)
 	return cut;
 }
 
-static int __attribute__((format(printf, 2, 3)))
-wrong(char *error, const char *format, ...)
+static int __attribute__((format(printf, 2, 3))) wrong(char *error, const char *format, ...)
 {
 	va_list args;
 
@@ -134,7 +133,8 @@ parse_set(const struct device *device, const struct tb_json *params, struct rpc_
 
 static const struct {
 	const char *method;
-	int (*parse)(const struct device *device, const struct tb_json *params, struct rpc_call *ret, char *error);
+	int (*parse)(
+	    const struct device *device, const struct tb_json *params, struct rpc_call *ret, char *error);
 } built_in[] = {
 	{ .method = "get", .parse = parse_get },
 	{ .method = "set", .parse = parse_set },
@@ -166,7 +166,8 @@ unknown_method(const struct device *device, const char *method, char *error)
 }
 
 static int
-parse_method(const struct device *device, const char *method, const struct tb_json *params, struct rpc_call *ret, char *error)
+parse_method(const struct device *device, const char *method, const struct tb_json *params,
+    struct rpc_call *ret, char *error)
 {
 	for (size_t i = 0; i < device->rpc_count; i++)
 		if (strcmp(device->rpc[i].method, method) == 0)
@@ -205,7 +206,8 @@ rpc_outcome_text(const struct outcome *outcome, enum command_kind kind, char *te
 
 	switch (outcome->status) {
 	case OUTCOME_EXCEPTION:
-		wrong(text, "unit %d refused: exception %d (%s)", point->unit, outcome->exception, exception_name(outcome->exception));
+		wrong(text, "unit %d refused: exception %d (%s)", point->unit, outcome->exception,
+		    exception_name(outcome->exception));
 		break;
 	case OUTCOME_REFUSED:
 		codec_fault_text(point, (enum codec_fault)outcome->fault, why, sizeof(why));
@@ -215,7 +217,8 @@ rpc_outcome_text(const struct outcome *outcome, enum command_kind kind, char *te
 		if (outcome->error == 0 || outcome->error == ETIMEDOUT)
 			wrong(text, "bus %s unit %d: no answer%s", bus, point->unit, doubt);
 		else
-			wrong(text, "bus %s unit %d: no valid answer (%s)%s", bus, point->unit, strerror(outcome->error), doubt);
+			wrong(text, "bus %s unit %d: no valid answer (%s)%s", bus, point->unit,
+			    strerror(outcome->error), doubt);
 		break;
 	case OUTCOME_OFFLINE:
 		if (outcome->error == 0)

@@ -1,11 +1,12 @@
-/* RPC requests: what one asks for, checked against the device's points, and replies in words. Pure: no I/O, no state. */
+/* RPC requests: what one asks for, checked against the device's points, and replies in words. Pure: no I/O,
+ * no state. */
 #ifndef CLOUD_RPC_H
 #define CLOUD_RPC_H
 
+#include <stddef.h>
+
 #include "model/command.h"
 #include "model/settings.h"
-
-#include <stddef.h>
 
 #define RPC_TEXT_MAX  512  /* an error in words */
 #define RPC_REPLY_MAX 4096 /* a reply; the longest text that registers hold fits, escaped */
@@ -20,9 +21,11 @@ struct rpc_call {
 /* Understand a request to `device`: the built-in methods get and set, and those of the configuration.
  * error  at least RPC_TEXT_MAX bytes; says what is wrong when it is not understood
  * Returns 0 or -EINVAL. */
-int rpc_parse(const struct device *device, const void *payload, size_t length, struct rpc_call *ret, char *error);
+int rpc_parse(
+    const struct device *device, const void *payload, size_t length, struct rpc_call *ret, char *error);
 
-/* May `value` be written to `point`? Returns 0, or -EINVAL with "99 is above the maximum 30" in `error`, RPC_TEXT_MAX bytes. */
+/* May `value` be written to `point`? Returns 0, or -EINVAL with "99 is above the maximum 30" in `error`,
+ * RPC_TEXT_MAX bytes. */
 int rpc_check_value(const struct point *point, const struct value *value, char *error);
 
 /* What an outcome other than DONE and UNCHANGED means, in words. `text` has RPC_TEXT_MAX bytes. */

@@ -22,12 +22,12 @@
 #include "flow/filter.h"
 #include "flow/store.h"
 
-#define SAMPLES_WAITING  16384
-#define BURST            256   /* samples taken in one turn of the loop */
-#define ACK_TIMEOUT_MS   30000 /* a PUBACK that takes longer will not come */
-#define QUOTA_PAUSE_MS   5000  /* after "quota exceeded" */
-#define CLOSE_MS         1000  /* for DISCONNECT to leave, at the end */
-#define OVERFLOW_OVER_MS 60000 /* nothing lost for so long: it is over */
+#define SAMPLES_WAITING	  16384
+#define BURST		  256	/* samples taken in one turn of the loop */
+#define ACK_TIMEOUT_MS	  30000 /* a PUBACK that takes longer will not come */
+#define QUOTA_PAUSE_MS	  5000	/* after "quota exceeded" */
+#define CLOSE_MS	  1000	/* for DISCONNECT to leave, at the end */
+#define OVERFLOW_OVER_MS  60000 /* nothing lost for so long: it is over */
 #define TIMER_ACCURACY_MS 250
 
 /* A telemetry message that waits for its PUBACK. */
@@ -47,9 +47,9 @@ struct uplink_device {
 	int64_t attributes_sent_mono_ms;
 	struct flight *flights; /* oldest first */
 	int flight_count;
-	struct heap_node due;     /* mono ms: a PUBACK is overdue, or a pause ends */
-	int64_t pause_mono_ms;    /* "quota exceeded": nothing is sent before; 0 = no pause */
-	bool again;               /* rows were refused for now: due again once nothing is in flight */
+	struct heap_node due;  /* mono ms: a PUBACK is overdue, or a pause ends */
+	int64_t pause_mono_ms; /* "quota exceeded": nothing is sent before; 0 = no pause */
+	bool again;	       /* rows were refused for now: due again once nothing is in flight */
 	bool payload_refusal_said;
 	bool touched;
 	struct uplink_device *next_touched;
@@ -58,7 +58,7 @@ struct uplink_device {
 /* A queue that loses what it cannot hold, and what the log has said about it. */
 struct overflow {
 	const char *what;
-	uint64_t lost;         /* since the start */
+	uint64_t lost;	       /* since the start */
 	uint64_t lost_before;  /* when this time of losing began */
 	int64_t since_mono_ms; /* 0 = nothing is being lost */
 	int64_t last_mono_ms;
@@ -129,7 +129,8 @@ overflow_end(struct overflow *overflow, const char *thing)
 {
 	if (overflow->since_mono_ms == 0)
 		return;
-	log_warning("%s: %" PRIu64 " were lost in %" PRId64 " s", thing, overflow->lost - overflow->lost_before,
+	log_warning("%s: %" PRIu64 " were lost in %" PRId64 " s", thing,
+	    overflow->lost - overflow->lost_before,
 	    (overflow->last_mono_ms - overflow->since_mono_ms) / 1000 + 1);
 	overflow->since_mono_ms = 0;
 }
@@ -148,7 +149,8 @@ overflow_tick(struct uplink *uplink, int64_t now)
 static int
 ack_timeout_ms(const struct uplink *uplink)
 {
-	return uplink->settings->server.ack_timeout_ms > 0 ? uplink->settings->server.ack_timeout_ms : ACK_TIMEOUT_MS;
+	return uplink->settings->server.ack_timeout_ms > 0 ? uplink->settings->server.ack_timeout_ms
+							   : ACK_TIMEOUT_MS;
 }
 
 /* The node is moved only when it fires: a deadline that is met costs nothing. */
@@ -156,7 +158,8 @@ static void
 expect_ack(struct uplink_device *device)
 {
 	if (device->due.position == 0)
-		heap_set(&device->uplink->due, &device->due, clock_mono_ms() + ack_timeout_ms(device->uplink));
+		heap_set(
+		    &device->uplink->due, &device->due, clock_mono_ms() + ack_timeout_ms(device->uplink));
 }
 
 static void
@@ -165,7 +168,9 @@ refuse_rows(struct uplink_device *device, uint64_t first_seq, uint64_t last_seq,
 	device->uplink->refused_rows += last_seq - first_seq + 1;
 	store_confirm(device->uplink->store, device->device->index, first_seq, last_seq);
 	if (!device->payload_refusal_said)
-		log_error("device %s: the server refuses telemetry (%s): it is dropped, which is said only once", device->device->name, why);
+		log_error(
+		    "device %s: the server refuses telemetry (%s): it is dropped, which is said only once",
+		    device->device->name, why);
 	device->payload_refusal_said = true;
 }
 
@@ -195,8 +200,8 @@ send_batch(struct uplink_device *device)
 	struct uplink *uplink = device->uplink;
 	size_t index = device->device->index;
 	struct batch batch;
-	int result = batch_build(
-	    uplink->store, index, uplink->payload, sizeof(uplink->payload), (size_t)uplink->settings->server.batch_bytes, &batch);
+	int result = batch_build(uplink->store, index, uplink->payload, sizeof(uplink->payload),
+	    (size_t)uplink->settings->server.batch_bytes, &batch);
 
 	if (result == 0)
 		result = mqtt_publish(device->session, TB_TOPIC_TELEMETRY, uplink->payload, batch.length);
@@ -244,7 +249,8 @@ pump(struct uplink_device *device)
 	if (!mqtt_session_is_up(device->session) || is_pausing(device))
 		return;
 	send_attributes(device);
-	while (device->flight_count < device->uplink->settings->server.in_flight && mqtt_session_is_up(device->session))
+	while (device->flight_count < device->uplink->settings->server.in_flight &&
+	       mqtt_session_is_up(device->session))
 		if (send_batch(device) < 0)
 			return;
 }
@@ -297,7 +303,8 @@ on_acked(void *owner, int id)
 	struct flight flight;
 
 	if (land(device, id, &flight)) {
-		store_confirm(device->uplink->store, device->device->index, flight.first_seq, flight.last_seq);
+		store_confirm(
+		    device->uplink->store, device->device->index, flight.first_seq, flight.last_seq);
 	} else if (id == device->attributes_id) {
 		device->attributes_id = 0;
 		attributes_confirm(device->attributes);
@@ -326,7 +333,8 @@ on_refused(void *owner, int id, int reason)
 		if (for_now)
 			attributes_unsend(device->attributes);
 		else
-			log_error("device %s: the server refuses its attributes (%s)", device->device->name, reason_text(reason));
+			log_error("device %s: the server refuses its attributes (%s)", device->device->name,
+			    reason_text(reason));
 	}
 	pump(device);
 }
@@ -393,8 +401,8 @@ finish_row(struct uplink *uplink)
 	uplink->row_device = NULL;
 	if (!device || uplink->row_values == 0)
 		return;
-	error = store_append(
-	    uplink->store, device->device->index, uplink->row_unix_ms, uplink->row_values, uplink->row, uplink->row_length);
+	error = store_append(uplink->store, device->device->index, uplink->row_unix_ms, uplink->row_values,
+	    uplink->row, uplink->row_length);
 	if (error < 0)
 		uplink->unheld_rows++;
 	touch(device);
@@ -410,14 +418,16 @@ start_row(struct uplink *uplink, struct uplink_device *device, int64_t unix_ms)
 	uplink->row_length = 0;
 }
 
-/* A row that would not fit into a payload goes on in another with the same time: the server keeps values by key. */
+/* A row that would not fit into a payload goes on in another with the same time: the server keeps values by
+ * key. */
 static size_t
 row_limit(const struct uplink *uplink)
 {
 	size_t limit = (size_t)uplink->settings->server.batch_bytes;
 
-	return limit > BATCH_ROW_OVERHEAD && limit < sizeof(uplink->row) ? limit - BATCH_ROW_OVERHEAD
-									: sizeof(uplink->row) - BATCH_ROW_OVERHEAD;
+	return limit > BATCH_ROW_OVERHEAD && limit < sizeof(uplink->row)
+		   ? limit - BATCH_ROW_OVERHEAD
+		   : sizeof(uplink->row) - BATCH_ROW_OVERHEAD;
 }
 
 static void
@@ -429,12 +439,13 @@ add_telemetry(struct uplink *uplink, struct uplink_device *device, const struct 
 
 	if (uplink->row_device != device || uplink->row_unix_ms != sample->taken_unix_ms)
 		start_row(uplink, device, sample->taken_unix_ms);
-	length = tb_json_member(key, &sample->value, uplink->row_values == 0, uplink->row + uplink->row_length,
-	    limit > uplink->row_length ? limit - uplink->row_length : 0);
+	length = tb_json_member(key, &sample->value, uplink->row_values == 0,
+	    uplink->row + uplink->row_length, limit > uplink->row_length ? limit - uplink->row_length : 0);
 	if (length == -EMSGSIZE) {
 		start_row(uplink, device, sample->taken_unix_ms);
 		/* Alone it may be larger than a usual batch. */
-		length = tb_json_member(key, &sample->value, true, uplink->row, sizeof(uplink->row) - BATCH_ROW_OVERHEAD);
+		length = tb_json_member(
+		    key, &sample->value, true, uplink->row, sizeof(uplink->row) - BATCH_ROW_OVERHEAD);
 	}
 	if (length < 0) {
 		log_debug("device %s: %s cannot be printed", device->device->name, key);
@@ -579,7 +590,8 @@ is_flushed(const struct uplink *uplink)
 		const struct uplink_device *device = &uplink->devices[i];
 
 		if (mqtt_session_is_up(device->session) &&
-		    (store_depth(uplink->store, i) > 0 || device->attributes_id != 0 || attributes_due(device->attributes)))
+		    (store_depth(uplink->store, i) > 0 || device->attributes_id != 0 ||
+			attributes_due(device->attributes)))
 			return false;
 	}
 	return true;
@@ -593,7 +605,9 @@ finish(struct uplink *uplink)
 	overflow_end(&uplink->store_overflow, "store: rows");
 	overflow_end(&uplink->samples_overflow, "uplink: samples");
 	if (counts.rows > 0)
-		log_warning("store: %" PRIu64 " rows were not delivered and are lost: the store is in memory only", counts.rows);
+		log_warning("store: %" PRIu64
+			    " rows were not delivered and are lost: the store is in memory only",
+		    counts.rows);
 	sd_event_exit(uplink->loop, 0);
 }
 
@@ -670,7 +684,8 @@ add_devices(struct uplink *uplink)
 		device->flights = calloc((size_t)settings->server.in_flight, sizeof(device->flights[0]));
 		if (!device->attributes || !device->flights)
 			return -ENOMEM;
-		device->session = mqtt_session_new(uplink->mqtt, device->device->name, device->device->token, device);
+		device->session =
+		    mqtt_session_new(uplink->mqtt, device->device->name, device->device->token, device);
 		if (!device->session)
 			return -errno;
 	}
@@ -682,10 +697,14 @@ add_sources(struct uplink *uplink)
 {
 	int error;
 
-	if ((error = sd_event_add_io(uplink->loop, &uplink->samples_io, fifo_fd(uplink->samples), EPOLLIN, on_samples, uplink)) < 0 ||
-	    (error = sd_event_add_io(uplink->loop, &uplink->outcomes_io, fifo_fd(uplink->outcomes), EPOLLIN, on_outcomes, uplink)) < 0 ||
-	    (error = sd_event_add_io(uplink->loop, &uplink->stop_io, fifo_fd(uplink->stop), EPOLLIN, on_stop, uplink)) < 0 ||
-	    (error = sd_event_add_time(uplink->loop, &uplink->timer, CLOCK_MONOTONIC, 0, TIMER_ACCURACY_MS * 1000, on_timer, uplink)) < 0 ||
+	if ((error = sd_event_add_io(uplink->loop, &uplink->samples_io, fifo_fd(uplink->samples), EPOLLIN,
+		 on_samples, uplink)) < 0 ||
+	    (error = sd_event_add_io(uplink->loop, &uplink->outcomes_io, fifo_fd(uplink->outcomes), EPOLLIN,
+		 on_outcomes, uplink)) < 0 ||
+	    (error = sd_event_add_io(
+		 uplink->loop, &uplink->stop_io, fifo_fd(uplink->stop), EPOLLIN, on_stop, uplink)) < 0 ||
+	    (error = sd_event_add_time(uplink->loop, &uplink->timer, CLOCK_MONOTONIC, 0,
+		 TIMER_ACCURACY_MS * 1000, on_timer, uplink)) < 0 ||
 	    (error = sd_event_source_set_enabled(uplink->timer, SD_EVENT_OFF)) < 0)
 		return error;
 	uplink->armed_mono_ms = CLOCK_NEVER;
@@ -704,10 +723,11 @@ make_parts(struct uplink *uplink, struct resolver *resolver)
 	uplink->outcomes = fifo_new(sizeof(struct outcome), DOWNLINK_PENDING_MAX);
 	uplink->stop = fifo_new(sizeof(int), 1);
 	uplink->devices = calloc(settings->device_count + 1, sizeof(uplink->devices[0]));
-	if (!uplink->filter || !uplink->store || !uplink->samples || !uplink->outcomes || !uplink->stop || !uplink->devices)
+	if (!uplink->filter || !uplink->store || !uplink->samples || !uplink->outcomes || !uplink->stop ||
+	    !uplink->devices)
 		return errno ? -errno : -ENOMEM;
-	if ((error = heap_init(&uplink->due, settings->device_count)) < 0 || (error = sd_event_new(&uplink->loop)) < 0 ||
-	    (error = add_sources(uplink)) < 0)
+	if ((error = heap_init(&uplink->due, settings->device_count)) < 0 ||
+	    (error = sd_event_new(&uplink->loop)) < 0 || (error = add_sources(uplink)) < 0)
 		return error;
 	uplink->mqtt = mqtt_new(&settings->server, uplink->loop, resolver, &events);
 	return uplink->mqtt ? add_devices(uplink) : -errno;

@@ -36,8 +36,8 @@ filter_free(struct filter *filter)
 	free(filter);
 }
 
-/* Neither 21.4 nor 21.1 exists in binary: a step of exactly one deadband may come out a few units in the last place short.
- * How wide such a unit is depends on what the registers hold. */
+/* Neither 21.4 nor 21.1 exists in binary: a step of exactly one deadband may come out a few units in the last
+ * place short. How wide such a unit is depends on what the registers hold. */
 static bool
 reaches(double difference, double deadband, double magnitude, enum point_type type)
 {
@@ -57,7 +57,8 @@ differs(const struct point *point, const struct value *last, const struct value 
 {
 	double from, to;
 
-	if (point->deadband > 0 && is_number(last) && is_number(value) && value_number(last, &from) && value_number(value, &to))
+	if (point->deadband > 0 && is_number(last) && is_number(value) && value_number(last, &from) &&
+	    value_number(value, &to))
 		return reaches(fabs(to - from), point->deadband, fmax(fabs(from), fabs(to)), point->type);
 	return !value_equal(last, value);
 }
@@ -72,7 +73,8 @@ remember(struct slot *slot, const struct sample *sample)
 	if (slot->reported && value_equal(&slot->last, &sample->value))
 		return;
 	value_done(&slot->last);
-	/* Without memory for the copy the next sample passes as well: once too often is better than not at all. */
+	/* Without memory for the copy the next sample passes as well: once too often is better than not at
+	 * all. */
 	slot->reported = value_copy(&sample->value, &copy) == 0;
 	if (slot->reported)
 		slot->last = copy;
@@ -87,7 +89,8 @@ filter_pass(struct filter *filter, const struct sample *sample)
 
 	if (point->report == REPORT_ALWAYS)
 		return true;
-	overdue = point->max_interval_ms > 0 && sample->taken_mono_ms - slot->reported_mono_ms >= point->max_interval_ms;
+	overdue = point->max_interval_ms > 0 &&
+		  sample->taken_mono_ms - slot->reported_mono_ms >= point->max_interval_ms;
 	if (slot->reported && !overdue && !differs(point, &slot->last, &sample->value))
 		return false;
 	remember(slot, sample);

@@ -6,10 +6,11 @@
 #include <string.h>
 
 /* Rows live in blocks, and memory is taken and given back by the block: no allocation a row, no fragments. */
-#define BLOCK_BYTES_MAX   4096
-#define BLOCK_BYTES_MIN   512
-#define SPARE_BLOCKS      64 /* kept for the next rows; what an outage took beyond that goes back to the system */
-#define ROW_VALUES_MAX    ((1u << 30) - 1)
+#define BLOCK_BYTES_MAX 4096
+#define BLOCK_BYTES_MIN 512
+#define SPARE_BLOCKS	64 /* kept for the next rows; what an outage took beyond that goes back to the system \
+			    */
+#define ROW_VALUES_MAX ((1u << 30) - 1)
 
 enum row_state { ROW_DUE, ROW_SENT, ROW_DONE };
 
@@ -63,8 +64,11 @@ store_new(size_t device_count, size_t max_bytes)
 		return NULL;
 	store->device_count = device_count;
 	store->max_bytes = max_bytes;
-	/* With many devices in little memory each needs room for several blocks, or one row would cost a block. */
-	store->block_bytes = share > BLOCK_BYTES_MAX ? BLOCK_BYTES_MAX : share < BLOCK_BYTES_MIN ? BLOCK_BYTES_MIN : (uint32_t)share;
+	/* With many devices in little memory each needs room for several blocks, or one row would cost a
+	 * block. */
+	store->block_bytes = share > BLOCK_BYTES_MAX   ? BLOCK_BYTES_MAX
+			     : share < BLOCK_BYTES_MIN ? BLOCK_BYTES_MIN
+						       : (uint32_t)share;
 	for (size_t i = 0; i < device_count; i++)
 		store->queues[i].next_seq = 1;
 	return store;
@@ -216,7 +220,8 @@ add_block(struct store *store, struct queue *queue, uint32_t row_size)
 }
 
 int
-store_append(struct store *store, size_t device, int64_t ts_unix_ms, unsigned values, const char *members, size_t length)
+store_append(struct store *store, size_t device, int64_t ts_unix_ms, unsigned values, const char *members,
+    size_t length)
 {
 	struct queue *queue = &store->queues[device];
 	struct block *block = queue->tail;
@@ -224,7 +229,8 @@ store_append(struct store *store, size_t device, int64_t ts_unix_ms, unsigned va
 	struct row *row;
 
 	/* One row must not cost a quarter of what everybody has to share, nor an absurd amount of memory. */
-	if (length > UINT32_MAX / 4 || sizeof(struct block) + row_bytes(length) > store->max_bytes / 4 || values > ROW_VALUES_MAX)
+	if (length > UINT32_MAX / 4 || sizeof(struct block) + row_bytes(length) > store->max_bytes / 4 ||
+	    values > ROW_VALUES_MAX)
 		return -EMSGSIZE;
 	size = row_bytes(length);
 	if (!block || block->size - sizeof(*block) - block->used < size) {
@@ -251,7 +257,8 @@ store_append(struct store *store, size_t device, int64_t ts_unix_ms, unsigned va
 
 /* Find the first due row after `after_seq` from the given place on. */
 static struct block *
-find_due(struct block *block, uint32_t offset, uint64_t seq, uint64_t after_seq, uint32_t *ret_offset, uint64_t *ret_seq)
+find_due(struct block *block, uint32_t offset, uint64_t seq, uint64_t after_seq, uint32_t *ret_offset,
+    uint64_t *ret_seq)
 {
 	while (block) {
 		if (block->due > 0 && block_last_seq(block) > after_seq) {
@@ -306,7 +313,8 @@ store_next(struct store *store, size_t device, uint64_t after_seq, struct store_
 
 /* Put the rows first_seq..last_seq of one block into another state; what is done stays done. */
 static void
-mark_rows(struct store *store, struct queue *queue, struct block *block, uint64_t first_seq, uint64_t last_seq, enum row_state to)
+mark_rows(struct store *store, struct queue *queue, struct block *block, uint64_t first_seq,
+    uint64_t last_seq, enum row_state to)
 {
 	uint64_t seq = block->first_seq;
 

@@ -7,4 +7,29 @@ tests_unit_test_tb_json_SOURCES = tests/unit/test_tb_json.c
 tests_unit_test_tb_json_CFLAGS = $(AM_CFLAGS) $(CMOCKA_CFLAGS)
 tests_unit_test_tb_json_LDFLAGS = $(AM_LDFLAGS) -Wl,--wrap=strdup
 tests_unit_test_tb_json_LDADD = libcloud.a libmodel.a libbase.a $(CMOCKA_LIBS) $(JSON_LIBS) -lm
+
+# What talks to a server runs against tbbench.
+check_LIBRARIES += libfake.a
+libfake_a_CPPFLAGS = $(AM_CPPFLAGS) -I$(top_srcdir)/tests
+libfake_a_CFLAGS = $(AM_CFLAGS) $(CMOCKA_CFLAGS) $(JSON_CFLAGS)
+libfake_a_SOURCES = tests/fake/thingsboard.c tests/fake/thingsboard.h
+
+CLOUD_TEST_LIBS = libcloud.a libflow.a libmodel.a libbase.a $(CMOCKA_LIBS) $(MOSQUITTO_LIBS) $(JSON_LIBS) $(SYSTEMD_LIBS) -lm
+
+check_PROGRAMS += tests/unit/test_downlink tests/unit/test_mqtt tests/unit/test_uplink
+TESTS += tests/unit/test_downlink tests/unit/test_mqtt tests/unit/test_uplink
+
+tests_unit_test_downlink_SOURCES = tests/unit/test_downlink.c
+tests_unit_test_downlink_CFLAGS = $(AM_CFLAGS) $(CMOCKA_CFLAGS)
+tests_unit_test_downlink_LDADD = $(CLOUD_TEST_LIBS)
+
+tests_unit_test_mqtt_SOURCES = tests/unit/test_mqtt.c
+tests_unit_test_mqtt_CPPFLAGS = $(AM_CPPFLAGS) -I$(top_srcdir)/tests
+tests_unit_test_mqtt_CFLAGS = $(AM_CFLAGS) $(CMOCKA_CFLAGS) $(JSON_CFLAGS) $(SYSTEMD_CFLAGS)
+tests_unit_test_mqtt_LDADD = libfake.a $(CLOUD_TEST_LIBS)
+
+tests_unit_test_uplink_SOURCES = tests/unit/test_uplink.c
+tests_unit_test_uplink_CPPFLAGS = $(AM_CPPFLAGS) -I$(top_srcdir)/tests
+tests_unit_test_uplink_CFLAGS = $(AM_CFLAGS) $(CMOCKA_CFLAGS) $(JSON_CFLAGS)
+tests_unit_test_uplink_LDADD = libfake.a $(CLOUD_TEST_LIBS)
 endif

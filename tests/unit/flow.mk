@@ -1,4 +1,5 @@
 # Unit tests of src/flow.
+if HAVE_CMOCKA
 check_PROGRAMS += tests/unit/test_filter tests/unit/test_store
 TESTS += tests/unit/test_filter tests/unit/test_store
 
@@ -9,3 +10,4 @@ tests_unit_test_filter_LDADD = libflow.a libmodel.a libbase.a $(CMOCKA_LIBS) -lm
 tests_unit_test_store_CFLAGS = $(AM_CFLAGS) $(CMOCKA_CFLAGS)
 tests_unit_test_store_SOURCES = tests/unit/test_store.c
 tests_unit_test_store_LDADD = libflow.a libbase.a $(CMOCKA_LIBS)
+endif

@@ -2,17 +2,22 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
-
-#include <cmocka.h>
 #include <stdlib.h>
 #include <string.h>
+
+#include <cmocka.h>
 
 #include "flow/filter.h"
 
 static struct point
 point_of(enum point_report report, double deadband, int max_interval_ms)
 {
-	return (struct point){ .index = 1, .key = "t", .type = TYPE_FLOAT64, .report = report, .deadband = deadband, .max_interval_ms = max_interval_ms };
+	return (struct point){ .index = 1,
+		.key = "t",
+		.type = TYPE_FLOAT64,
+		.report = report,
+		.deadband = deadband,
+		.max_interval_ms = max_interval_ms };
 }
 
 static bool
@@ -69,7 +74,8 @@ first_sample_passes_and_equal_ones_do_not(void **state)
 	filter_free(filter);
 }
 
-/* Every step of one deadband passes, whatever the binary representation makes of it; every smaller one does not. */
+/* Every step of one deadband passes, whatever the binary representation makes of it; every smaller one does
+ * not. */
 static void
 deadband_is_exact_in_decimal(void **state)
 {

@@ -1,14 +1,14 @@
+#include <errno.h>
 #include <setjmp.h>
 #include <stdarg.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
-
-#include <cmocka.h>
-#include <errno.h>
-#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+
+#include <cmocka.h>
 
 #include "flow/store.h"
 
@@ -17,7 +17,8 @@ append(struct store *store, size_t device, int number)
 {
 	char text[32];
 
-	assert_int_equal(store_append(store, device, number, 1, text, (size_t)sprintf(text, "\"a\":%d", number)), 0);
+	assert_int_equal(
+	    store_append(store, device, number, 1, text, (size_t)sprintf(text, "\"a\":%d", number)), 0);
 }
 
 /* The next row after `after`, which is number `number`. Returns its seq. */

@@ -1,0 +1,555 @@
+#include <errno.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "cloud/downlink.h"
+#include "cloud/tb_json.h"
+
+/* ---- fakes: a clock, a session that records, a field that keeps commands ---- */
+
+static int64_t now_ms;
+
+static int64_t
+fake_mono_us(void)
+{
+	return now_ms * 1000;
+}
+
+static int64_t
+fake_unix_ms(void)
+{
+	return 1700000000000 + now_ms;
+}
+
+static const struct clock_source fake_clock = { .mono_us = fake_mono_us, .unix_ms = fake_unix_ms };
+
+#define COMMANDS 2048
+
+static char sent[8192]; /* "topic payload\n"... since the last look */
+static int last_id;
+static bool down;
+static struct command commands[COMMANDS];
+static size_t command_count;
+static size_t command_room;
+
+static int
+fake_publish(void *ctx, size_t device, const char *topic, const void *payload, size_t length)
+{
+	size_t used = strlen(sent);
+
+	(void)ctx, (void)device;
+	if (down)
+		return -ENOTCONN;
+	if (sizeof(sent) - used > strlen(topic) + length + 3)
+		snprintf(
+		    sent + used, sizeof(sent) - used, "%s %.*s\n", topic, (int)length, (const char *)payload);
+	return ++last_id;
+}
+
+static int
+fake_subscribe(void *ctx, size_t device, const char *const *filters, size_t count)
+{
+	(void)ctx, (void)device, (void)filters;
+	snprintf(sent + strlen(sent), sizeof(sent) - strlen(sent), "subscribe %zu\n", count);
+	return ++last_id;
+}
+
+static int
+fake_push(void *ctx, const struct command *command)
+{
+	(void)ctx;
+	if (command_count == command_room)
+		return -EBUSY;
+	commands[command_count++] = *command;
+	return 0;
+}
+
+static const struct downlink_port port = { .publish = fake_publish, .subscribe = fake_subscribe };
+static const struct command_sink sink = { .push = fake_push };
+
+/* ---- a device ---- */
+
+static const struct enum_label labels[] = { { .label = "off", .number = 0 },
+	{ .label = "heat", .number = 1 } };
+static struct bus bus = { .name = "plc" };
+static struct point points[3];
+static struct rpc_method rpc[2];
+static struct device device = {
+	.name = "Boiler", .points = points, .point_count = 3, .rpc = rpc, .rpc_count = 2
+};
+static struct settings settings = {
+	.server = { .rpc_timeout_ms = 5000 },
+	.devices = &device,
+	.device_count = 1,
+	.point_count = 3,
+};
+static struct downlink *downlink;
+
+static int
+set_up(void **state)
+{
+	(void)state;
+	log_init(LOG_LEVEL_ERROR, true);
+	points[0] = (struct point){ .key = "temperature", .table = TABLE_INPUT };
+	points[1] = (struct point){ .key = "setpoint",
+		.table = TABLE_HOLDING,
+		.writable = true,
+		.shared = true,
+		.has_max = true,
+		.max = 30 };
+	points[2] = (struct point){
+		.key = "mode", .table = TABLE_HOLDING, .writable = true, .labels = labels, .label_count = 2
+	};
+	for (size_t i = 0; i < 3; i++) {
+		points[i].device = &device;
+		points[i].bus = &bus;
+		points[i].index = i;
+		points[i].unit = 3;
+		points[i].count = 1;
+		points[i].type = TYPE_INT16;
+		points[i].bit = POINT_NO_BIT;
+		points[i].scale = 1;
+	}
+	rpc[0] = (struct rpc_method){ .method = "setMode", .point = &points[2], .action = RPC_SET };
+	rpc[1] = (struct rpc_method){ .method = "getMode", .point = &points[2], .action = RPC_GET };
+	clock_replace(&fake_clock);
+	now_ms = 1000000;
+	sent[0] = '\0';
+	command_count = 0;
+	command_room = COMMANDS;
+	down = false;
+	downlink = downlink_new(&settings, port, sink);
+	assert_non_null(downlink);
+	downlink_up(downlink, 0);
+	downlink_subscribed(downlink, 0, last_id, true);
+	sent[0] = '\0';
+	return 0;
+}
+
+static int
+tear_down(void **state)
+{
+	(void)state;
+	for (size_t i = 0; i < command_count; i++)
+		value_done(&commands[i].value);
+	downlink_free(downlink);
+	clock_replace(NULL);
+	return 0;
+}
+
+static void
+message(const char *topic, const char *payload)
+{
+	downlink_message(downlink, 0, topic, payload, strlen(payload));
+}
+
+static void
+request(int id, const char *payload)
+{
+	char topic[64];
+
+	snprintf(topic, sizeof(topic), TB_TOPIC_RPC_REQUEST "%d", id);
+	message(topic, payload);
+}
+
+static void
+expect_sent(const char *expected)
+{
+	assert_string_equal(sent, expected);
+	sent[0] = '\0';
+}
+
+static void
+expect_reply(int id, const char *payload)
+{
+	char expected[1024];
+
+	snprintf(expected, sizeof(expected), TB_TOPIC_RPC_RESPONSE "%d %s\n", id, payload);
+	expect_sent(expected);
+}
+
+static void
+finish(size_t at, enum outcome_status status, int number)
+{
+	struct outcome outcome = { .status = status,
+		.point = commands[at].point,
+		.tag = commands[at].tag,
+		.exception = number,
+		.error = number };
+
+	if (status == OUTCOME_DONE || status == OUTCOME_UNCHANGED)
+		outcome.value = (struct value){ .kind = VALUE_INT, .integer = number };
+	downlink_outcome(downlink, &outcome);
+}
+
+static void
+fresh_sample(size_t point)
+{
+	struct sample sample = { .point = &points[point], .taken_mono_ms = now_ms };
+
+	downlink_sample(downlink, &sample);
+}
+
+static void
+reconnect(void)
+{
+	downlink_down(downlink, 0);
+	downlink_up(downlink, 0);
+	downlink_subscribed(downlink, 0, last_id, true);
+	sent[0] = '\0';
+}
+
+/* ---- RPC ---- */
+
+static void
+every_mistake_is_answered_in_words(void **state)
+{
+	static const struct {
+		const char *payload, *reply;
+	} rows[] = {
+		{ "{\"method\":", "{\"error\":\"the request is not valid JSON\"}" },
+		{ "[]",
+		    "{\"error\":\"the request must be an object with the member \\\"method\\\", a text\"}" },
+		{ "{\"method\":\"fly\"}",
+		    "{\"error\":\"unknown method 'fly' (known: get, set, setMode, getMode)\"}" },
+		{ "{\"method\":\"get\"}", "{\"error\":\"params must have the member \\\"key\\\", a text\"}" },
+		{ "{\"method\":\"get\",\"params\":{\"key\":\"x\"}}", "{\"error\":\"no point 'x'\"}" },
+		{ "{\"method\":\"set\",\"params\":{\"key\":\"setpoint\"}}",
+		    "{\"error\":\"the value is missing\"}" },
+		{ "{\"method\":\"set\",\"params\":{\"key\":\"setpoint\",\"value\":{}}}",
+		    "{\"error\":\"the value is neither a number nor a text nor true or false\"}" },
+		{ "{\"method\":\"set\",\"params\":{\"key\":\"temperature\",\"value\":1}}",
+		    "{\"error\":\"point 'temperature' is not writable\"}" },
+		{ "{\"method\":\"set\",\"params\":{\"key\":\"setpoint\",\"value\":31}}",
+		    "{\"error\":\"31 is above the maximum 30\"}" },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		request((int)i, rows[i].payload);
+		expect_reply((int)i, rows[i].reply);
+	}
+	assert_int_equal(command_count, 0);
+}
+
+static void
+every_outcome_is_answered_in_words(void **state)
+{
+	static const struct {
+		enum outcome_status status;
+		int number;
+		const char *reply;
+	} rows[] = {
+		{ OUTCOME_DONE, 21, "{\"value\":21}" },
+		{ OUTCOME_EXCEPTION, 2,
+		    "{\"error\":\"unit 3 refused: exception 2 (illegal data address)\"}" },
+		{ OUTCOME_TIMEOUT, ETIMEDOUT,
+		    "{\"error\":\"bus plc unit 3: no answer; it may or may not have been written\"}" },
+		{ OUTCOME_OFFLINE, ECONNREFUSED, "{\"error\":\"bus plc: offline (Connection refused)\"}" },
+		{ OUTCOME_EXPIRED, 0,
+		    "{\"error\":\"bus plc: busy for too long, the request expired and nothing was sent\"}" },
+		{ OUTCOME_STOPPED, 0,
+		    "{\"error\":\"the gateway is stopping or its queue is full, nothing was sent\"}" },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		request((int)i, "{\"method\":\"set\",\"params\":{\"key\":\"setpoint\",\"value\":21}}");
+		assert_int_equal(command_count, i + 1);
+		assert_int_equal(commands[i].kind, COMMAND_WRITE);
+		assert_int_equal(commands[i].value.integer, 21);
+		assert_int_equal(commands[i].expires_mono_ms, now_ms + 5000);
+		expect_sent("");
+		finish(i, rows[i].status, rows[i].number);
+		expect_reply((int)i, rows[i].reply);
+	}
+	assert_int_equal(downlink_counts(downlink).pending, 0);
+}
+
+static void
+named_methods_take_the_value_bare_or_wrapped(void **state)
+{
+	(void)state;
+	request(1, "{\"method\":\"setMode\",\"params\":\"heat\"}");
+	request(2, "{\"method\":\"setMode\",\"params\":{\"value\":1}}");
+	request(3, "{\"method\":\"getMode\",\"params\":null}");
+	assert_int_equal(command_count, 3);
+	assert_ptr_equal(commands[0].point, &points[2]);
+	assert_int_equal(commands[1].value.integer, 1);
+	assert_int_equal(commands[2].kind, COMMAND_READ);
+	finish(2, OUTCOME_DONE, 1);
+	expect_reply(3, "{\"value\":1}");
+}
+
+static void
+a_repeated_write_is_not_done_twice(void **state)
+{
+	static const char set[] = "{\"method\":\"set\",\"params\":{\"key\":\"setpoint\",\"value\":21}}";
+
+	(void)state;
+	request(7, set);
+	reconnect();
+	request(7, set);
+	assert_int_equal(command_count, 1);
+	finish(0, OUTCOME_DONE, 21);
+	expect_reply(7, "{\"value\":21}");
+	reconnect();
+	request(7, set);
+	expect_reply(7, "{\"value\":21}");
+	assert_int_equal(command_count, 1);
+	assert_int_equal(downlink_counts(downlink).rpc_repeated, 2);
+	/* After its time, or with another payload, the same id is another request. */
+	request(7, "{\"method\":\"set\",\"params\":{\"key\":\"setpoint\",\"value\":22}}");
+	assert_int_equal(command_count, 2);
+	now_ms += 60000;
+	request(7, set);
+	assert_int_equal(command_count, 3);
+}
+
+static void
+a_repeated_read_is_done_again(void **state)
+{
+	static const char get[] = "{\"method\":\"get\",\"params\":{\"key\":\"setpoint\"}}";
+
+	(void)state;
+	request(7, get);
+	finish(0, OUTCOME_DONE, 21);
+	expect_reply(7, "{\"value\":21}");
+	reconnect();
+	request(7, get);
+	assert_int_equal(command_count, 2);
+}
+
+/* Ids start again when the server does: a reply must not answer what somebody else asked. */
+static void
+a_reply_stays_with_its_connection(void **state)
+{
+	(void)state;
+	request(0, "{\"method\":\"get\",\"params\":{\"key\":\"setpoint\"}}");
+	reconnect();
+	finish(0, OUTCOME_DONE, 21);
+	expect_sent("");
+	assert_int_equal(downlink_counts(downlink).replies_dropped, 1);
+}
+
+static void
+a_flood_is_answered_busy(void **state)
+{
+	(void)state;
+	for (int i = 0; i < 32; i++)
+		request(i, "{\"method\":\"get\",\"params\":{\"key\":\"setpoint\"}}");
+	expect_sent("");
+	request(32, "{\"method\":\"get\",\"params\":{\"key\":\"setpoint\"}}");
+	expect_reply(32, "{\"error\":\"busy: too many requests are waiting, nothing was sent\"}");
+	finish(5, OUTCOME_DONE, 1);
+	expect_reply(5, "{\"value\":1}");
+	command_room = command_count;
+	request(33, "{\"method\":\"get\",\"params\":{\"key\":\"setpoint\"}}");
+	expect_reply(33, "{\"error\":\"busy: too many requests are waiting, nothing was sent\"}");
+	assert_int_equal(downlink_counts(downlink).pending, 31);
+}
+
+static void
+a_tag_that_is_over_is_ignored(void **state)
+{
+	(void)state;
+	request(1, "{\"method\":\"get\",\"params\":{\"key\":\"setpoint\"}}");
+	finish(0, OUTCOME_DONE, 1);
+	expect_reply(1, "{\"value\":1}");
+	finish(0, OUTCOME_DONE, 1);
+	expect_sent("");
+	commands[0].tag = UINT64_MAX;
+	finish(0, OUTCOME_DONE, 1);
+}
+
+/* ---- shared attributes ---- */
+
+static void
+keys_are_asked_for_after_the_suback_and_again(void **state)
+{
+	(void)state;
+	downlink_down(downlink, 0);
+	assert_int_equal(downlink_due_mono_ms(downlink), CLOCK_NEVER);
+	downlink_up(downlink, 0);
+	expect_sent("subscribe 3\n");
+	downlink_subscribed(downlink, 0, last_id, true);
+	expect_sent("v1/devices/me/attributes/request/2 {\"sharedKeys\":\"setpoint\"}\n");
+	now_ms = downlink_due_mono_ms(downlink);
+	downlink_tick(downlink);
+	expect_sent("v1/devices/me/attributes/request/3 {\"sharedKeys\":\"setpoint\"}\n");
+	message("v1/devices/me/attributes/response/2", "{\"shared\":{\"setpoint\":1}}");
+	assert_int_equal(command_count, 0);
+	message("v1/devices/me/attributes/response/3", "{\"shared\":{\"setpoint\":19,\"other\":1}}");
+	assert_int_equal(command_count, 1);
+	assert_int_equal(commands[0].kind, COMMAND_WRITE_CHANGED);
+	assert_int_equal(commands[0].value.integer, 19);
+	assert_int_equal(downlink_due_mono_ms(downlink), CLOCK_NEVER);
+}
+
+static void
+an_unanswered_request_is_given_up(void **state)
+{
+	(void)state;
+	for (int i = 0; i < 20 && downlink_due_mono_ms(downlink) != CLOCK_NEVER; i++) {
+		now_ms = downlink_due_mono_ms(downlink);
+		downlink_tick(downlink);
+	}
+	assert_int_equal(downlink_due_mono_ms(downlink), CLOCK_NEVER);
+}
+
+static void
+a_flat_response_is_understood(void **state)
+{
+	(void)state;
+	message("v1/devices/me/attributes/response/1", "{\"setpoint\":19}");
+	assert_int_equal(command_count, 1);
+}
+
+static void
+an_update_is_newer_than_a_response_on_its_way(void **state)
+{
+	(void)state;
+	message(TB_TOPIC_ATTRIBUTES, "{\"setpoint\":20}");
+	message("v1/devices/me/attributes/response/1", "{\"shared\":{\"setpoint\":19}}");
+	assert_int_equal(command_count, 1);
+	assert_int_equal(commands[0].value.integer, 20);
+}
+
+static void
+a_bad_value_is_not_written(void **state)
+{
+	(void)state;
+	message(TB_TOPIC_ATTRIBUTES, "{\"setpoint\":99}");
+	message(TB_TOPIC_ATTRIBUTES, "{\"setpoint\":\"warm\"}");
+	message(TB_TOPIC_ATTRIBUTES, "{\"setpoint\":null}");
+	message(TB_TOPIC_ATTRIBUTES, "{\"setpoint\":[1]}");
+	message(TB_TOPIC_ATTRIBUTES, "nonsense");
+	fresh_sample(1);
+	assert_int_equal(command_count, 0);
+}
+
+static void
+what_could_not_be_written_is_tried_when_the_unit_answers(void **state)
+{
+	(void)state;
+	message(TB_TOPIC_ATTRIBUTES, "{\"setpoint\":20}");
+	fresh_sample(1);
+	assert_int_equal(command_count, 1);
+	finish(0, OUTCOME_OFFLINE, ECONNREFUSED);
+	fresh_sample(1); /* too soon */
+	assert_int_equal(command_count, 1);
+	now_ms += 5000;
+	fresh_sample(0); /* another point */
+	assert_int_equal(command_count, 1);
+	fresh_sample(1);
+	assert_int_equal(command_count, 2);
+	assert_int_equal(commands[1].value.integer, 20);
+	finish(1, OUTCOME_UNCHANGED, 20);
+	now_ms += 5000;
+	fresh_sample(1);
+	assert_int_equal(command_count, 2);
+}
+
+static void
+what_the_unit_refuses_is_not_tried_again(void **state)
+{
+	(void)state;
+	message(TB_TOPIC_ATTRIBUTES, "{\"setpoint\":20}");
+	finish(0, OUTCOME_EXCEPTION, 3);
+	now_ms += 60000;
+	fresh_sample(1);
+	assert_int_equal(command_count, 1);
+}
+
+static void
+the_newest_value_wins(void **state)
+{
+	(void)state;
+	message(TB_TOPIC_ATTRIBUTES, "{\"setpoint\":20}");
+	message(TB_TOPIC_ATTRIBUTES, "{\"setpoint\":21}");
+	message(TB_TOPIC_ATTRIBUTES, "{\"setpoint\":22}");
+	assert_int_equal(command_count, 1);
+	finish(0, OUTCOME_DONE, 20);
+	assert_int_equal(command_count, 2);
+	assert_int_equal(commands[1].value.integer, 22);
+	finish(1, OUTCOME_DONE, 22);
+	assert_int_equal(command_count, 2);
+}
+
+static void
+a_deleted_attribute_is_wanted_no_more(void **state)
+{
+	(void)state;
+	message(TB_TOPIC_ATTRIBUTES, "{\"setpoint\":20}");
+	finish(0, OUTCOME_OFFLINE, 0);
+	message(TB_TOPIC_ATTRIBUTES, "{\"deleted\":[\"other\",\"setpoint\",7]}");
+	now_ms += 5000;
+	fresh_sample(1);
+	assert_int_equal(command_count, 1);
+}
+
+static void
+an_rpc_overrules_an_older_wish(void **state)
+{
+	(void)state;
+	message(TB_TOPIC_ATTRIBUTES, "{\"setpoint\":20}");
+	finish(0, OUTCOME_OFFLINE, 0);
+	request(1, "{\"method\":\"set\",\"params\":{\"key\":\"setpoint\",\"value\":25}}");
+	finish(1, OUTCOME_DONE, 25);
+	now_ms += 5000;
+	fresh_sample(1);
+	assert_int_equal(command_count, 2);
+}
+
+static void
+a_full_queue_delays_a_wish(void **state)
+{
+	(void)state;
+	request(1, "{\"method\":\"get\",\"params\":{\"key\":\"mode\"}}");
+	command_room = 1;
+	message(TB_TOPIC_ATTRIBUTES, "{\"setpoint\":20}");
+	assert_int_equal(command_count, 1);
+	command_room = COMMANDS;
+	finish(0, OUTCOME_DONE, 0);
+	assert_int_equal(command_count, 2);
+	assert_int_equal(commands[1].value.integer, 20);
+}
+
+#define test(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {
+		test(every_mistake_is_answered_in_words),
+		test(every_outcome_is_answered_in_words),
+		test(named_methods_take_the_value_bare_or_wrapped),
+		test(a_repeated_write_is_not_done_twice),
+		test(a_repeated_read_is_done_again),
+		test(a_reply_stays_with_its_connection),
+		test(a_flood_is_answered_busy),
+		test(a_tag_that_is_over_is_ignored),
+		test(keys_are_asked_for_after_the_suback_and_again),
+		test(an_unanswered_request_is_given_up),
+		test(a_flat_response_is_understood),
+		test(an_update_is_newer_than_a_response_on_its_way),
+		test(a_bad_value_is_not_written),
+		test(what_could_not_be_written_is_tried_when_the_unit_answers),
+		test(what_the_unit_refuses_is_not_tried_again),
+		test(the_newest_value_wins),
+		test(a_deleted_attribute_is_wanted_no_more),
+		test(an_rpc_overrules_an_older_wish),
+		test(a_full_queue_delays_a_wish),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,451 @@
+/* The whole cloud side against a server that behaves like ThingsBoard. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+
+#include <cmocka.h>
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "cloud/uplink.h"
+#include "fake/thingsboard.h"
+
+/* A field of one bus: what is written is held, and read back. */
+struct bench {
+	struct thingsboard tb;
+	struct settings settings;
+	struct bus bus;
+	struct uplink *uplink;
+	struct sample_sink samples;
+	struct outcome_sink outcomes;
+	int64_t held; /* of the cloud's thread, once it runs */
+};
+
+enum { POINT_LEVEL, POINT_SETPOINT, POINT_SERIAL, POINT_COUNT };
+
+static struct point
+make_point(struct bench *bench, struct device *device, size_t at)
+{
+	static const char *const keys[] = { "level", "setpoint", "serial" };
+
+	return (struct point){
+		.device = device,
+		.bus = &bench->bus,
+		.index = device->index * POINT_COUNT + at,
+		.key = keys[at],
+		.unit = 1,
+		.table = TABLE_HOLDING,
+		.count = 1,
+		.type = TYPE_INT16,
+		.bit = POINT_NO_BIT,
+		.scale = 1,
+		.kind = at == POINT_SERIAL ? KIND_ATTRIBUTE : KIND_TELEMETRY,
+		.report = at == POINT_SERIAL ? REPORT_CHANGE : REPORT_ALWAYS,
+		.writable = at == POINT_SETPOINT,
+		.shared = at == POINT_SETPOINT,
+		.has_max = true,
+		.max = 30,
+	};
+}
+
+static void
+make_settings(struct bench *bench, size_t device_count)
+{
+	struct settings *settings = &bench->settings;
+
+	bench->bus = (struct bus){ .name = "plc" };
+	*settings = (struct settings){
+		.server = { .host = "127.0.0.1",
+		    .port = bench->tb.port,
+		    .keepalive_s = 60,
+		    .connect_timeout_ms = 500,
+		    .reconnect_min_ms = 20,
+		    .reconnect_max_ms = 200,
+		    .rpc_timeout_ms = 5000,
+		    .ack_timeout_ms = 10000,
+		    .in_flight = 4,
+		    .batch_bytes = 2000 },
+		.store = { .memory_mb = 16 },
+		.device_count = device_count,
+		.point_count = device_count * POINT_COUNT,
+	};
+	settings->devices = calloc(device_count, sizeof(settings->devices[0]));
+	for (size_t i = 0; i < device_count; i++) {
+		struct device *device = &settings->devices[i];
+		char name[32];
+
+		snprintf(name, sizeof(name), "token-%zu", i);
+		*device = (struct device){
+			.name = strdup(name), .token = strdup(name), .index = i, .point_count = POINT_COUNT
+		};
+		device->points = calloc(POINT_COUNT, sizeof(device->points[0]));
+		for (size_t j = 0; j < POINT_COUNT; j++)
+			device->points[j] = make_point(bench, device, j);
+	}
+}
+
+static void
+free_settings(struct settings *settings)
+{
+	for (size_t i = 0; i < settings->device_count; i++) {
+		free((void *)(uintptr_t)settings->devices[i].name);
+		free((void *)(uintptr_t)settings->devices[i].token);
+		free(settings->devices[i].points);
+	}
+	free(settings->devices);
+}
+
+static int
+do_command(void *ctx, const struct command *command)
+{
+	struct bench *bench = ctx;
+	struct outcome outcome = { .status = OUTCOME_DONE, .point = command->point, .tag = command->tag };
+
+	if (command->kind != COMMAND_READ)
+		bench->held = command->value.integer;
+	outcome.value = (struct value){ .kind = VALUE_INT, .integer = bench->held };
+	return bench->outcomes.push(bench->outcomes.ctx, &outcome);
+}
+
+static void
+start_gateway(struct bench *bench)
+{
+	struct command_sink commands = { .push = do_command, .ctx = bench };
+
+	bench->uplink = uplink_new(&bench->settings, NULL);
+	assert_non_null(bench->uplink);
+	bench->samples = uplink_samples(bench->uplink);
+	bench->outcomes = uplink_outcomes(bench->uplink);
+	assert_int_equal(uplink_start(bench->uplink, commands), 0);
+}
+
+static struct bench *
+open_bench(size_t devices)
+{
+	struct bench *bench = calloc(1, sizeof(*bench));
+
+	log_init(getenv("TEST_LOG") ? LOG_LEVEL_DEBUG : LOG_LEVEL_ERROR, true);
+	thingsboard_start(&bench->tb);
+	make_settings(bench, devices);
+	return bench;
+}
+
+static void
+close_bench(struct bench *bench)
+{
+	if (bench->uplink)
+		uplink_stop(bench->uplink, 5000);
+	uplink_free(bench->uplink);
+	thingsboard_stop(&bench->tb);
+	free_settings(&bench->settings);
+	free(bench);
+}
+
+static void
+sample(struct bench *bench, size_t device, size_t point, int64_t at, int64_t number)
+{
+	struct sample taken = {
+		.point = &bench->settings.devices[device].points[point],
+		.taken_mono_ms = at,
+		.taken_unix_ms = at,
+		.value = { .kind = VALUE_INT, .integer = number },
+	};
+
+	assert_int_equal(bench->samples.push(bench->samples.ctx, &taken, 1), 1);
+}
+
+static void
+await(struct bench *bench, const char *event)
+{
+	json_object_put(thingsboard_await(&bench->tb, event, NULL));
+}
+
+static long long
+await_level(struct bench *bench, long long *ret_ts)
+{
+	struct json_object *event = thingsboard_await(&bench->tb, "telemetry", NULL);
+	long long level = event_number(json_object_object_get(event, "values"), "level");
+
+	if (ret_ts)
+		*ret_ts = event_number(event, "ts");
+	json_object_put(event);
+	return level;
+}
+
+static void
+await_reply(struct bench *bench, const char *expected)
+{
+	struct json_object *event = thingsboard_await(&bench->tb, "rpc_reply", NULL);
+	struct json_object *payload = json_object_object_get(event, "payload");
+	const char *text = json_object_is_type(payload, json_type_string)
+			       ? json_object_get_string(payload)
+			       : json_object_to_json_string_ext(payload, JSON_C_TO_STRING_PLAIN);
+
+	assert_string_equal(text, expected);
+	json_object_put(event);
+}
+
+static void
+telemetry_arrives_once_with_its_time(void **state)
+{
+	struct bench *bench = open_bench(1);
+	long long ts;
+
+	(void)state;
+	start_gateway(bench);
+	sample(bench, 0, POINT_LEVEL, 1700000000001, 11);
+	assert_int_equal(await_level(bench, &ts), 11);
+	assert_int_equal(ts, 1700000000001);
+	/* Acknowledged is forgotten: a new connection brings nothing again. */
+	thingsboard_do(&bench->tb,
+	    "{\"cmd\":\"rpc\",\"token\":\"token-0\",\"method\":\"get\",\"params\":{\"key\":\"level\"}}");
+	await_reply(bench, "{\"value\":0}");
+	thingsboard_do(&bench->tb, "{\"cmd\":\"kick\"}");
+	sample(bench, 0, POINT_LEVEL, 1700000000002, 12);
+	assert_int_equal(await_level(bench, NULL), 12);
+	assert_int_equal(thingsboard_waiting(&bench->tb, "telemetry"), 0);
+	close_bench(bench);
+}
+
+static void
+a_missing_puback_is_cured_by_a_new_connection(void **state)
+{
+	struct bench *bench = open_bench(1);
+
+	(void)state;
+	bench->settings.server.ack_timeout_ms = 200;
+	thingsboard_do(&bench->tb, "{\"cmd\":\"puback\",\"mode\":\"drop\",\"count\":1}");
+	start_gateway(bench);
+	sample(bench, 0, POINT_LEVEL, 1, 11);
+	assert_int_equal(await_level(bench, NULL), 11);
+	assert_int_equal(await_level(bench, NULL), 11);
+	close_bench(bench);
+}
+
+static void
+an_outage_loses_nothing_and_keeps_the_order(void **state)
+{
+	struct bench *bench = open_bench(1);
+
+	(void)state;
+	start_gateway(bench);
+	sample(bench, 0, POINT_LEVEL, 1, 1);
+	assert_int_equal(await_level(bench, NULL), 1);
+	thingsboard_do(&bench->tb, "{\"cmd\":\"puback\",\"mode\":\"reorder\"}");
+	thingsboard_do(&bench->tb, "{\"cmd\":\"stop\",\"reset\":true}");
+	for (int i = 2; i <= 2000; i++)
+		sample(bench, 0, POINT_LEVEL, i, i);
+	thingsboard_do(&bench->tb, "{\"cmd\":\"start\"}");
+	for (int i = 2; i <= 2000; i++)
+		assert_int_equal(await_level(bench, NULL), i);
+	close_bench(bench);
+}
+
+static void
+a_stop_delivers_what_is_waiting(void **state)
+{
+	struct bench *bench = open_bench(1);
+
+	(void)state;
+	start_gateway(bench);
+	await(bench, "connect");
+	await(bench, "subscribe");
+	for (int i = 1; i <= 200; i++)
+		sample(bench, 0, POINT_LEVEL, i, i);
+	/* What it reports meanwhile fits into the pipe. */
+	uplink_stop(bench->uplink, 5000);
+	for (int i = 1; i <= 200; i++)
+		assert_int_equal(await_level(bench, NULL), i);
+	close_bench(bench);
+}
+
+static void
+attributes_are_state(void **state)
+{
+	struct bench *bench = open_bench(1);
+
+	(void)state;
+	start_gateway(bench);
+	sample(bench, 0, POINT_SERIAL, 1, 4711);
+	await(bench, "attributes");
+	sample(bench, 0, POINT_SERIAL, 2, 4711);
+	sample(bench, 0, POINT_LEVEL, 3, 1);
+	await_level(bench, NULL);
+	assert_int_equal(thingsboard_waiting(&bench->tb, "attributes"), 0);
+	thingsboard_do(&bench->tb, "{\"cmd\":\"kick\"}");
+	await(bench, "attributes");
+	close_bench(bench);
+}
+
+static void
+a_refused_token_is_tried_again(void **state)
+{
+	struct bench *bench = open_bench(1);
+	struct json_object *event;
+
+	(void)state;
+	thingsboard_do(&bench->tb, "{\"cmd\":\"refuse\",\"code\":135}");
+	start_gateway(bench);
+	sample(bench, 0, POINT_LEVEL, 1, 5);
+	event = thingsboard_await(&bench->tb, "connect", NULL);
+	assert_int_equal(event_number(event, "code"), 135);
+	json_object_put(event);
+	thingsboard_do(&bench->tb, "{\"cmd\":\"refuse\",\"code\":0}");
+	assert_int_equal(await_level(bench, NULL), 5);
+	close_bench(bench);
+}
+
+static void
+a_server_of_mqtt_3_1_1_is_spoken_to_so(void **state)
+{
+	struct bench *bench = open_bench(3);
+
+	(void)state;
+	thingsboard_do(&bench->tb, "{\"cmd\":\"max_version\",\"version\":4}");
+	start_gateway(bench);
+	for (int i = 0; i < 3; i++) {
+		struct json_object *event;
+
+		do {
+			event = thingsboard_await(&bench->tb, "connect", NULL);
+			if (event_number(event, "version") == 4)
+				break;
+			json_object_put(event);
+		} while (1);
+		assert_int_equal(event_number(event, "code"), 0);
+		json_object_put(event);
+	}
+	close_bench(bench);
+}
+
+static void
+silence_is_no_reason_to_wait_for_ever(void **state)
+{
+	struct bench *bench = open_bench(1);
+
+	(void)state;
+	thingsboard_do(&bench->tb, "{\"cmd\":\"blackhole\",\"on\":true}");
+	start_gateway(bench);
+	sample(bench, 0, POINT_LEVEL, 1, 5);
+	thingsboard_do(&bench->tb, "{\"cmd\":\"blackhole\",\"on\":false}");
+	assert_int_equal(await_level(bench, NULL), 5);
+	close_bench(bench);
+}
+
+static void
+many_sessions_come_up(void **state)
+{
+	enum { DEVICES = 300 };
+	struct bench *bench = open_bench(DEVICES);
+	struct rlimit limit;
+
+	(void)state;
+	getrlimit(RLIMIT_NOFILE, &limit);
+	limit.rlim_cur = limit.rlim_max;
+	setrlimit(RLIMIT_NOFILE, &limit);
+	start_gateway(bench);
+	for (size_t i = 0; i < DEVICES; i++)
+		sample(bench, i, POINT_LEVEL, 1, (int64_t)i);
+	for (size_t i = 0; i < DEVICES; i++)
+		await(bench, "telemetry");
+	thingsboard_do(&bench->tb, "{\"cmd\":\"restart_server\",\"reset\":true}");
+	for (size_t i = 0; i < DEVICES; i++)
+		sample(bench, i, POINT_LEVEL, 2, (int64_t)i);
+	for (size_t i = 0; i < DEVICES; i++)
+		await(bench, "telemetry");
+	close_bench(bench);
+}
+
+static void
+an_rpc_reads_and_writes(void **state)
+{
+	struct bench *bench = open_bench(1);
+	static const char rpc[] = "{\"cmd\":\"rpc\",\"token\":\"token-0\",\"method\":\"%s\",\"params\":%s}";
+
+	(void)state;
+	start_gateway(bench);
+	await(bench, "subscribe");
+	thingsboard_do(&bench->tb, rpc, "set", "{\"key\":\"setpoint\",\"value\":21}");
+	await_reply(bench, "{\"value\":21}");
+	thingsboard_do(&bench->tb, rpc, "get", "{\"key\":\"level\"}");
+	await_reply(bench, "{\"value\":21}");
+	thingsboard_do(&bench->tb, rpc, "set", "{\"key\":\"setpoint\",\"value\":31}");
+	await_reply(bench, "{\"error\":\"31 is above the maximum 30\"}");
+	thingsboard_do(&bench->tb, rpc, "fly", "null");
+	await_reply(bench, "{\"error\":\"unknown method 'fly' (known: get, set)\"}");
+	close_bench(bench);
+}
+
+static void
+shared_attributes_are_written(void **state)
+{
+	struct bench *bench = open_bench(1);
+	static const char get[] =
+	    "{\"cmd\":\"rpc\",\"token\":\"token-0\",\"method\":\"get\",\"params\":{\"key\":\"setpoint\"}}";
+
+	(void)state;
+	thingsboard_do(&bench->tb, "{\"cmd\":\"device\",\"token\":\"token-0\"}");
+	thingsboard_do(&bench->tb,
+	    "{\"cmd\":\"shared\",\"token\":\"token-0\",\"values\":{\"setpoint\":17,\"other\":1}}");
+	start_gateway(bench);
+	await(bench, "attribute_request");
+	/* The answer is on its way before the RPC's request, and commands keep their order. */
+	thingsboard_do(&bench->tb, "%s", get);
+	await_reply(bench, "{\"value\":17}");
+	thingsboard_do(&bench->tb, "{\"cmd\":\"shared\",\"token\":\"token-0\",\"values\":{\"setpoint\":18}}");
+	thingsboard_do(&bench->tb, "%s", get);
+	await_reply(bench, "{\"value\":18}");
+	close_bench(bench);
+}
+
+/* Two gateways with one token: each loses its session to the other, but they do not fight at full speed. */
+static void
+a_token_used_twice_makes_no_storm(void **state)
+{
+	struct bench *bench = open_bench(1);
+	struct bench other = { .uplink = NULL };
+	struct json_object *event;
+
+	(void)state;
+	bench->settings.server.reconnect_max_ms = 60000;
+	start_gateway(bench);
+	await(bench, "subscribe");
+	other.tb = bench->tb;
+	make_settings(&other, 1);
+	start_gateway(&other);
+	event = thingsboard_await(&bench->tb, "disconnect", NULL);
+	assert_string_equal(event_text(event, "reason"), "taken over");
+	json_object_put(event);
+	sample(&other, 0, POINT_LEVEL, 1, 9);
+	assert_int_equal(await_level(bench, NULL), 9);
+	uplink_stop(other.uplink, 1000);
+	uplink_free(other.uplink);
+	free_settings(&other.settings);
+	close_bench(bench);
+}
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(telemetry_arrives_once_with_its_time),
+		cmocka_unit_test(a_missing_puback_is_cured_by_a_new_connection),
+		cmocka_unit_test(an_outage_loses_nothing_and_keeps_the_order),
+		cmocka_unit_test(a_stop_delivers_what_is_waiting),
+		cmocka_unit_test(attributes_are_state),
+		cmocka_unit_test(a_refused_token_is_tried_again),
+		cmocka_unit_test(a_server_of_mqtt_3_1_1_is_spoken_to_so),
+		cmocka_unit_test(silence_is_no_reason_to_wait_for_ever),
+		cmocka_unit_test(many_sessions_come_up),
+		cmocka_unit_test(an_rpc_reads_and_writes),
+		cmocka_unit_test(shared_attributes_are_written),
+		cmocka_unit_test(a_token_used_twice_makes_no_storm),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
