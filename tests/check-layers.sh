@@ -23,7 +23,7 @@ for room in */; do
 	room=${room%/}
 	[ -n "$(allowed "$room")" ] || { echo "src/$room: a room that tests/check-layers.sh does not know"; failed=1; }
 	pattern=$(allowed "$room" | tr ' ' '|')
-	if grep -nE '^#include "' "$room"/*.[ch] | grep -vE "\"($pattern)/[a-z_]+\\.h\""; then
+	if grep -nE '^#include "' "$room"/*.[ch] | grep -vE "\"($pattern)/[a-z0-9_]+\\.h\""; then
 		echo "src/$room may include only: $(allowed "$room")"
 		failed=1
 	fi

@@ -6,6 +6,16 @@ libcommon_a_SOURCES = tests/common/control.c tests/common/control.h
 
 EXTRA_DIST += tests/tsan.supp
 
+# Stand-ins that can be told what to do: a link, sinks, and a running ThingsBoard bench.
+check_LIBRARIES += libfake.a
+libfake_a_CPPFLAGS = $(AM_CPPFLAGS) -I$(top_srcdir)/tests
+libfake_a_CFLAGS = $(AM_CFLAGS) $(CMOCKA_CFLAGS) $(JSON_CFLAGS)
+libfake_a_SOURCES = \
+	tests/fake/bench.c tests/fake/bench.h \
+	tests/fake/fake_link.c tests/fake/fake_link.h \
+	tests/fake/sinks.c tests/fake/sinks.h \
+	tests/fake/thingsboard.c tests/fake/thingsboard.h
+
 include tests/unit/base.mk
 include tests/unit/model.mk
 include tests/unit/conf.mk

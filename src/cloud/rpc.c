@@ -77,7 +77,7 @@ rpc_check_value(const struct point *point, const struct value *value, char *erro
 		return wrong(error, "point '%s' is not writable", point->key);
 	print_value(value, shown, sizeof(shown));
 	codec_fault_text(point, fault, why, sizeof(why));
-	return wrong(error, "%s %s", shown, why);
+	return wrong(error, "%s: %s %s", point->key, shown, why);
 }
 
 static int

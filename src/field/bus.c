@@ -13,6 +13,7 @@
 #include "field/port.h"
 #include "field/schedule.h"
 #include "model/codec.h"
+#include "model/exception.h"
 
 #define STACK_BYTES	  (256 * 1024) /* of which some 16 KiB are ever touched */
 #define REOPEN_SERIAL_MS  1000
@@ -129,7 +130,7 @@ log_unit(const struct bus_worker *worker, const struct poll_unit *unit, enum uni
 	if (error == -ETIMEDOUT)
 		snprintf(text, sizeof(text), "timeout after %d ms", timeout_ms);
 	else if (error > 0)
-		snprintf(text, sizeof(text), "exception %d: %s", error, pdu_exception_text(error));
+		snprintf(text, sizeof(text), "exception %d: %s", error, exception_name(error));
 	else if (error == -EBADMSG)
 		snprintf(text, sizeof(text), "broken or foreign replies");
 	else if (error == -EBUSY)
@@ -493,7 +494,7 @@ note_refused(struct bus_worker *worker, struct poll_request *poll, int exception
 	if (news)
 		log_warning("bus %s unit %d: %s: exception %d (%s)%s", worker->bus->name,
 		    poll->unit->state.id, request_text(poll, text, sizeof(text)), exception,
-		    pdu_exception_text(exception), parted ? ", its points are asked for one by one" : "");
+		    exception_name(exception), parted ? ", its points are asked for one by one" : "");
 }
 
 static bool

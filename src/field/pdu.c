@@ -28,22 +28,6 @@ static const struct function functions[] = {
 
 #define FUNCTION_COUNT (sizeof(functions) / sizeof(functions[0]))
 
-static const struct {
-	int code;
-	const char *text;
-} exceptions[] = {
-	{ .code = PDU_ILLEGAL_FUNCTION, .text = "illegal function" },
-	{ .code = PDU_ILLEGAL_ADDRESS, .text = "illegal data address" },
-	{ .code = PDU_ILLEGAL_VALUE, .text = "illegal data value" },
-	{ .code = 4, .text = "device failure" },
-	{ .code = 5, .text = "acknowledge, still at work" },
-	{ .code = 6, .text = "device busy" },
-	{ .code = 7, .text = "negative acknowledge" },
-	{ .code = 8, .text = "memory parity error" },
-	{ .code = PDU_GATEWAY_NO_PATH, .text = "gateway path unavailable" },
-	{ .code = PDU_GATEWAY_NO_ANSWER, .text = "gateway: the unit does not answer" },
-};
-
 static const struct function *
 function_find(enum pdu_function function)
 {
@@ -163,16 +147,6 @@ pdu_reply_length(const struct pdu_request *request)
 	return 2 + (size_t)data_bytes(row, request->count);
 }
 
-/* Bits behind the last cell are zero [6.1]. Where they are not, this is the reply to a request for more
- * cells. */
-static bool
-padding_clean(const struct function *row, const struct pdu_request *request, const uint8_t *data)
-{
-	int used = request->count % 8;
-
-	return !row->bits || used == 0 || data[request->count / 8] >> used == 0;
-}
-
 static bool
 echo_matches(const struct function *row, const struct pdu_request *request, const uint8_t *pdu)
 {
@@ -194,17 +168,8 @@ pdu_match(const struct pdu_request *request, int unit, const uint8_t *pdu, size_
 		return -EBADMSG;
 	if (row->writes)
 		return echo_matches(row, request, pdu) ? 0 : -EBADMSG;
-	if (pdu[1] != data_bytes(row, request->count) || !padding_clean(row, request, pdu + 2))
+	if (pdu[1] != data_bytes(row, request->count))
 		return -EBADMSG;
 	get_cells(row, pdu + 2, request->count, cells);
 	return 0;
-}
-
-const char *
-pdu_exception_text(int exception)
-{
-	for (size_t i = 0; i < sizeof(exceptions) / sizeof(exceptions[0]); i++)
-		if (exceptions[i].code == exception)
-			return exceptions[i].text;
-	return "unknown";
 }

@@ -58,15 +58,13 @@ int pdu_build(const struct pdu_request *request, uint8_t *pdu);
 /* Length of the PDU that answers the request when nothing is wrong. */
 size_t pdu_reply_length(const struct pdu_request *request);
 
-/* Is this the answer to `request`? Every field is compared: unit, function, length, byte count, number of
- * cells, padding bits, echoed address, value and quantity. pdu    `length` bytes, as they came from a wire
+/* Is this the answer to `request`? Every field is compared: unit, function, length, byte count, echoed
+ * address, value and quantity. Padding bits are no field: some devices leave rubbish in them.
+ * pdu    `length` bytes, as they came from a wire
  * cells  reads: request->count cells are written, and only on success; may be NULL for writes
  * Returns 0; the exception code 1..255 that the unit answered; -EBADMSG if this answers another request or
  * none. */
 int pdu_match(
     const struct pdu_request *request, int unit, const uint8_t *pdu, size_t length, uint16_t *cells);
-
-/* "illegal data address", or "unknown". */
-const char *pdu_exception_text(int exception);
 
 #endif

@@ -9,10 +9,6 @@ tests_unit_test_tb_json_LDFLAGS = $(AM_LDFLAGS) -Wl,--wrap=strdup
 tests_unit_test_tb_json_LDADD = libcloud.a libmodel.a libbase.a $(CMOCKA_LIBS) $(JSON_LIBS) -lm
 
 # What talks to a server runs against tbbench.
-check_LIBRARIES += libfake.a
-libfake_a_CPPFLAGS = $(AM_CPPFLAGS) -I$(top_srcdir)/tests
-libfake_a_CFLAGS = $(AM_CFLAGS) $(CMOCKA_CFLAGS) $(JSON_CFLAGS)
-libfake_a_SOURCES = tests/fake/thingsboard.c tests/fake/thingsboard.h
 
 CLOUD_TEST_LIBS = libcloud.a libflow.a libmodel.a libbase.a $(CMOCKA_LIBS) $(MOSQUITTO_LIBS) $(JSON_LIBS) $(SYSTEMD_LIBS) -lm
 

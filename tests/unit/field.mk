@@ -11,12 +11,6 @@ FIELD_TESTS = \
 check_PROGRAMS += $(FIELD_TESTS)
 TESTS += $(FIELD_TESTS)
 
-check_LIBRARIES += libfake.a
-libfake_a_CPPFLAGS = $(AM_CPPFLAGS) -I$(top_srcdir)/tests
-libfake_a_SOURCES = \
-	tests/fake/bench.c tests/fake/bench.h \
-	tests/fake/fake_link.c tests/fake/fake_link.h \
-	tests/fake/sinks.c tests/fake/sinks.h
 
 FIELD_TEST_LIBS = libfake.a libfield.a libmodel.a libbase.a $(MODBUS_LIBS) $(CMOCKA_LIBS) -lm
 

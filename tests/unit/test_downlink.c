@@ -230,7 +230,7 @@ every_mistake_is_answered_in_words(void **state)
 		{ "{\"method\":\"set\",\"params\":{\"key\":\"temperature\",\"value\":1}}",
 		    "{\"error\":\"point 'temperature' is not writable\"}" },
 		{ "{\"method\":\"set\",\"params\":{\"key\":\"setpoint\",\"value\":31}}",
-		    "{\"error\":\"31 is above the maximum 30\"}" },
+		    "{\"error\":\"setpoint: 31 is above the maximum 30\"}" },
 	};
 
 	(void)state;
