@@ -61,6 +61,7 @@ libcli_a_CFLAGS = $(AM_CFLAGS) $(SYSTEMD_CFLAGS)
 libcli_a_SOURCES = \
 	src/cli/check.c \
 	src/cli/cli.c src/cli/cli.h \
+	src/cli/plan.c \
 	src/cli/run.c
 
 FIELDGATE_LIBS = \
