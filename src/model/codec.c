@@ -984,7 +984,7 @@ codec_encode(const struct point *point, const struct value *value, uint16_t *cel
 bool
 codec_needs_current(const struct point *point)
 {
-	return is_field(point);
+	return is_field(point) && raw_width(point) < point->count * 16;
 }
 
 /* As many labels as there is room for, none cut in two. */

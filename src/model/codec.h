@@ -59,7 +59,7 @@ enum codec_fault {
  */
 enum codec_fault codec_encode(const struct point *point, const struct value *value, uint16_t *cells);
 
-/* Is the point some bits of its registers, so that they must be read before it can be written? */
+/* Is the point only some bits of its registers, so that they must be read before it can be written? */
 bool codec_needs_current(const struct point *point);
 
 /* "is above the maximum 30", "is no label of the enum (off, heat)": what is wrong, to follow the value in a sentence.

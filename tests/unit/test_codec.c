@@ -640,6 +640,9 @@ test_fields(void **state)
 	wide.bit = 0;
 	wide.bits = 64;
 	assert_returns(&wide, of_uint(UINT64_MAX));
+	assert_false(codec_needs_current(&wide));
+	wide.bits = 63;
+	assert_true(codec_needs_current(&wide));
 }
 
 static void
