@@ -1127,7 +1127,7 @@ kind_text(const struct setting_row *row)
 		[SETTING_NAME] = "one of",
 		[SETTING_GROUP] = "group { ... }",
 		[SETTING_LIST] = "list ( { ... }, ... )",
-		[SETTING_INTS] = "whole number, or array [ ... ] of them",
+		[SETTING_INTS] = "whole number, or list ( ... ) of them",
 		[SETTING_VALUE] = "truth value, number or text",
 		[SETTING_LABELS] = "group { label = number; ... }",
 	};
