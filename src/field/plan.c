@@ -248,7 +248,7 @@ cut_points(const struct group *group, const struct point *const *points, size_t 
 		for (size_t end = i + 1;; end++) {
 			double cost = cuts[i].cost + run_cost(group, &run);
 
-			if (cost < cuts[end].cost)
+			if (cost <= cuts[end].cost) /* of equal ones that with the longest runs first */
 				cuts[end] = (struct cut){ .cost = cost, .from = i };
 			if (end == count || !run_join(group, &run, points[end]))
 				break;
