@@ -561,10 +561,10 @@ note_decoded(struct bus_worker *worker, struct schedule_item *item, int error)
 	if (error != 0)
 		log_warning("bus %s unit %d: %s %d (%s): %s", worker->bus->name, point->unit,
 		    table_words[point->table][0], point->addr, point->key,
-		    error == -ERANGE   ? "not a finite number"
-		    : error == -EILSEQ ? "not a valid text"
+		    error == -ERANGE	? "not a finite number"
+		    : error == -EILSEQ	? "not a valid text"
 		    : error == -ENODATA ? "holds no valid value"
-				       : strerror(-error));
+					: strerror(-error));
 	else
 		log_notice("bus %s unit %d: %s %d (%s): a value again", worker->bus->name, point->unit,
 		    table_words[point->table][0], point->addr, point->key);
