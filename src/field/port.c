@@ -42,7 +42,10 @@ struct port {
 	int spare_fd; /* holds the place of `fd` while the port is closed */
 	int fd;
 	int connecting_fd;
-	int64_t give_up_us;
+	int64_t give_up_us;		/* for all addresses together */
+	int64_t address_give_up_us;	/* for the one that is tried */
+	struct resolver_answer answer;	/* the addresses of the host */
+	size_t tried;			/* of them, the one that is tried included */
 	struct fifo *answers;
 	uint64_t question;
 	char fault[256];
@@ -338,20 +341,51 @@ set_socket(int fd)
 	set_option(fd, IPPROTO_TCP, TCP_USER_TIMEOUT, USER_TIMEOUT_MS);
 }
 
+/* Begin with the next address of the host; each has its share of the time that is left. An address of a family that this
+ * machine does not speak fails at once. Returns 0, or how the last one failed. */
+static int
+try_next_address(struct port *port, int error)
+{
+	while (port->tried < port->answer.count) {
+		const struct resolver_address *address = &port->answer.addresses[port->tried];
+		int64_t now_us = clock_mono_us();
+		int64_t share_us = (port->give_up_us - now_us) / (int64_t)(port->answer.count - port->tried);
+		int fd = socket(address->storage.ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+
+		port->tried++;
+		if (fd < 0) {
+			error = errno;
+			continue;
+		}
+		set_socket(fd);
+		if (connect(fd, (const struct sockaddr *)&address->storage, address->length) == 0 ||
+		    errno == EINPROGRESS) {
+			port->connecting_fd = fd;
+			port->address_give_up_us = now_us + share_us;
+			port->state = PORT_CONNECTING;
+			return 0;
+		}
+		error = errno;
+		close(fd);
+	}
+	return fail_network(port, error);
+}
+
 static int
 begin_connect(struct port *port, const struct resolver_answer *answer)
 {
-	int fd = socket(answer->address.ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+	port->answer = *answer;
+	port->tried = 0;
+	return try_next_address(port, EHOSTUNREACH);
+}
 
-	if (fd < 0)
-		return fail_network(port, errno);
-	port->connecting_fd = fd;
-	set_socket(fd);
-	if (connect(fd, (const struct sockaddr *)&answer->address, answer->address_length) != 0 &&
-	    errno != EINPROGRESS)
-		return fail_network(port, errno);
-	port->state = PORT_CONNECTING;
-	return 0;
+/* The address that is tried is none. */
+static int
+give_up_address(struct port *port, int error)
+{
+	close(port->connecting_fd);
+	port->connecting_fd = -1;
+	return try_next_address(port, error);
 }
 
 static int
@@ -362,7 +396,7 @@ begin_network(struct port *port)
 	struct resolver_answer answer;
 	int error;
 
-	port->give_up_us = clock_mono_us() + (int64_t)timeout_ms * 1000;
+	port->give_up_us = port->address_give_up_us = clock_mono_us() + (int64_t)timeout_ms * 1000;
 	if (resolver_numeric(port->bus->host, (uint16_t)port->bus->tcp_port, &answer) == 0)
 		return begin_connect(port, &answer);
 	if (!port->resolver)
@@ -404,7 +438,7 @@ finish_connect(struct port *port)
 	if (getsockopt(fd, SOL_SOCKET, SO_ERROR, &error, &length) != 0)
 		error = errno;
 	if (error != 0)
-		return fail_network(port, error);
+		return give_up_address(port, error);
 	port->connecting_fd = -1;
 	return take_descriptor(port, fd);
 }
@@ -416,7 +450,8 @@ open_network(struct port *port, int wake_fd, int64_t until_us)
 
 	while (error == 0 && port->state != PORT_OPEN) {
 		bool resolving = port->state == PORT_RESOLVING;
-		int64_t until = until_us < port->give_up_us ? until_us : port->give_up_us;
+		int64_t give_up_us = resolving ? port->give_up_us : port->address_give_up_us;
+		int64_t until = until_us < give_up_us ? until_us : give_up_us;
 		int ready = port_wait(resolving ? fifo_fd(port->answers) : port->connecting_fd,
 		    resolving ? POLLIN : POLLOUT, wake_fd, port->stop_fd, until);
 
@@ -424,8 +459,8 @@ open_network(struct port *port, int wake_fd, int64_t until_us)
 			return ready;
 		if (ready > 0)
 			error = resolving ? take_answer(port) : finish_connect(port);
-		else if (clock_mono_us() >= port->give_up_us)
-			error = fail_network(port, ETIMEDOUT);
+		else if (clock_mono_us() >= give_up_us)
+			error = resolving ? fail_network(port, ETIMEDOUT) : give_up_address(port, ETIMEDOUT);
 		else
 			return -EAGAIN;
 	}
