@@ -15,14 +15,18 @@
 /* Beyond so many, decimals of a scale are taken for the digits of a fraction such as 1/3. */
 #define SCALE_DECIMALS_MAX 9
 
+/* What must be undone, in this order. */
 static const struct {
-	bool words_reversed;
 	bool bytes_swapped;
+	bool words_reversed;
+	int words_exchanged; /* each with that one whose place differs in this bit, of four words */
 } orders[] = {
-	[ORDER_ABCD] = { .words_reversed = false, .bytes_swapped = false },
-	[ORDER_CDAB] = { .words_reversed = true, .bytes_swapped = false },
-	[ORDER_BADC] = { .words_reversed = false, .bytes_swapped = true },
+	[ORDER_ABCD] = { .words_reversed = false },
+	[ORDER_CDAB] = { .words_reversed = true },
+	[ORDER_BADC] = { .bytes_swapped = true },
 	[ORDER_DCBA] = { .words_reversed = true, .bytes_swapped = true },
+	[ORDER_CDABGHEF] = { .words_exchanged = 1 },
+	[ORDER_EFGHABCD] = { .words_exchanged = 2 },
 };
 
 /* A whole number of -(2^64-1)..2^64-1. The raw values of int64 and uint64 have no C type in common, and
@@ -170,12 +174,14 @@ order_bytes(const struct point *point, uint16_t cell)
 static int
 word_index(const struct point *point, int rank)
 {
-	return orders[point->order].words_reversed ? rank : point->count - 1 - rank;
+	int index = orders[point->order].words_reversed ? rank : point->count - 1 - rank;
+
+	return point->count == 4 ? index ^ orders[point->order].words_exchanged : index;
 }
 
-/* The cells as one number; of coils, the one at the lowest address is the least significant. */
+/* All bits of the cells; of coils, the one at the lowest address is the least significant. */
 static uint64_t
-gather(const struct point *point, const uint16_t *cells)
+gather_all(const struct point *point, const uint16_t *cells)
 {
 	uint64_t raw = 0;
 
@@ -190,7 +196,7 @@ gather(const struct point *point, const uint16_t *cells)
 }
 
 static void
-scatter(const struct point *point, uint64_t raw, uint16_t *cells)
+scatter_all(const struct point *point, uint64_t raw, uint16_t *cells)
 {
 	if (point_table_has_bits(point->table)) {
 		for (int i = 0; i < point->count; i++, raw >>= 1)
@@ -201,13 +207,47 @@ scatter(const struct point *point, uint64_t raw, uint16_t *cells)
 	}
 }
 
-/* Bits that the point's raw value has. */
+static bool
+is_field(const struct point *point)
+{
+	return point->bit != POINT_NO_BIT && !point_table_has_bits(point->table);
+}
+
 static int
 raw_width(const struct point *point)
 {
 	int width = point_table_has_bits(point->table) ? point->count : point->count * 16;
 
+	if (is_field(point))
+		width = point->bits > 0 ? point->bits : 1;
 	return width < 64 ? width : 64;
+}
+
+static uint64_t
+raw_mask(const struct point *point)
+{
+	return UINT64_MAX >> (64 - raw_width(point));
+}
+
+/* The raw value: what the cells hold, or a field of it. */
+static uint64_t
+gather(const struct point *point, const uint16_t *cells)
+{
+	uint64_t all = gather_all(point, cells);
+
+	return is_field(point) ? all >> point->bit & raw_mask(point) : all;
+}
+
+/* The bits beside a field stay what they are in the cells. */
+static void
+scatter(const struct point *point, uint64_t raw, uint16_t *cells)
+{
+	if (is_field(point)) {
+		uint64_t mask = raw_mask(point) << point->bit;
+
+		raw = (gather_all(point, cells) & ~mask) | (raw << point->bit & mask);
+	}
+	scatter_all(point, raw, cells);
 }
 
 static const struct enum_label *
@@ -305,17 +345,10 @@ decode_signed(const struct point *point, const uint16_t *cells, struct value *re
 	return decode_whole(point, whole, ret);
 }
 
-static bool
-picks_bit(const struct point *point)
-{
-	return point->type == TYPE_BOOL && point->bit != POINT_NO_BIT && !point_table_has_bits(point->table);
-}
-
 static int
 decode_bool(const struct point *point, const uint16_t *cells, struct value *ret)
 {
-	uint64_t raw = gather(point, cells);
-	bool on = picks_bit(point) ? raw >> point->bit & 1 : raw != 0;
+	bool on = gather(point, cells) != 0;
 	const struct enum_label *label = label_numbered(point, (struct whole){ .magnitude = on });
 
 	if (label)
@@ -482,7 +515,6 @@ encode_bool(const struct point *point, const struct value *value, uint16_t *cell
 	const char *text = value_text(value);
 	const struct enum_label *label = text ? label_called(point, text) : NULL;
 	double number;
-	uint64_t raw;
 
 	if (label)
 		number = (double)label->number;
@@ -492,10 +524,7 @@ encode_bool(const struct point *point, const struct value *value, uint16_t *cell
 		return CODEC_WRONG_TYPE;
 	if (number != 0 && number != 1)
 		return CODEC_NO_FIT;
-	raw = (uint64_t)number;
-	if (picks_bit(point))
-		raw = (gather(point, cells) & ~((uint64_t)1 << point->bit)) | raw << point->bit;
-	scatter(point, raw, cells);
+	scatter(point, (uint64_t)number, cells);
 	return CODEC_OK;
 }
 
@@ -589,6 +618,8 @@ static const struct {
 			.name = "int16",
 			.type = TYPE_INT16,
 			.registers = 1,
+			.bits = 16,
+			.is_signed = true,
 			.scalable = true,
 			.about = "whole number -32768..32767",
 		},
@@ -612,6 +643,8 @@ static const struct {
 			.name = "int32",
 			.type = TYPE_INT32,
 			.registers = 2,
+			.bits = 32,
+			.is_signed = true,
 			.scalable = true,
 			.about = "whole number -2147483648..2147483647",
 		},
@@ -635,6 +668,8 @@ static const struct {
 			.name = "int64",
 			.type = TYPE_INT64,
 			.registers = 4,
+			.bits = 64,
+			.is_signed = true,
 			.scalable = true,
 			.about = "whole number -2^63..2^63-1",
 		},
@@ -702,6 +737,12 @@ codec_type_find(const char *name)
 }
 
 int
+codec_raw_width(const struct point *point)
+{
+	return codec_type(point->type)->registers > 0 ? raw_width(point) : 0;
+}
+
+int
 codec_decode(const struct point *point, const uint16_t *cells, struct value *ret)
 {
 	return rows[point->type].decode(point, cells, ret);
@@ -718,7 +759,7 @@ codec_encode(const struct point *point, const struct value *value, uint16_t *cel
 bool
 codec_needs_current(const struct point *point)
 {
-	return picks_bit(point);
+	return is_field(point);
 }
 
 /* As many labels as there is room for, none cut in two. */

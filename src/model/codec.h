@@ -15,7 +15,8 @@ struct codec_type {
 	const char *name;
 	enum point_type type;
 	int registers; /* in input and holding registers; 0 = as many as the point's count says (string) */
-	int bits;      /* width; on coils and discrete inputs the most cells that fit; 0 = not for those tables */
+	int bits;      /* bool and integers: width, and on coils and discrete inputs the most cells; 0 = no bits to pick */
+	bool is_signed;
 	bool scalable; /* scale, offset, decimals, min, max, deadband make sense */
 	const char *about; /* one line for the manual */
 };
@@ -26,10 +27,14 @@ const struct codec_type *codec_type(enum point_type type);
 /* The row called `name`, or NULL. */
 const struct codec_type *codec_type_find(const char *name);
 
+/* Bits of the point's raw value: those of its field, cells or registers; 0 for a text. */
+int codec_raw_width(const struct point *point);
+
 /* Decode one point.
  * cells  point->count of them, those of the point
  * ret    the engineering value; a VALUE_TEXT in it is the caller's
- * Returns 0; -ERANGE when the value is not a finite number; -EILSEQ when a string is no valid UTF-8; -ENOMEM.
+ * Returns 0; -ERANGE when the value is not a finite number; -EILSEQ when a string is no valid UTF-8; -ENODATA when the
+ * unit says so (`invalid`), a BCD digit is none, or it is not within valid_min and valid_max; -ENOMEM.
  * A raw value that an enum does not name decodes as the number.
  */
 int codec_decode(const struct point *point, const uint16_t *cells, struct value *ret);
@@ -47,14 +52,14 @@ enum codec_fault {
 };
 
 /* May `value` be written to `point`, and what cells is that?
- * cells  point->count of them. For a point with `bit` they hold the register's present content on entry.
+ * cells  point->count of them. For a point with codec_needs_current() they hold the register's present content on entry.
  * Checks writable, type, enum, min, max and range; a real for an integer point is rounded to the nearest raw value.
  * A number written to an enum point must be one of its numbers; a label is held to min and max as its number is. A bool takes
  * true, false, 1 and 0. On any fault the cells stay as they were.
  */
 enum codec_fault codec_encode(const struct point *point, const struct value *value, uint16_t *cells);
 
-/* Must the register be read before it can be written (a bit of a register)? */
+/* Is the point some bits of its registers, so that they must be read before it can be written? */
 bool codec_needs_current(const struct point *point);
 
 /* "is above the maximum 30", "is no label of the enum (off, heat)": what is wrong, to follow the value in a sentence.

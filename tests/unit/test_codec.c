@@ -15,7 +15,9 @@
 
 #define CELLS_MAX 64
 
-static const enum point_order all_orders[] = { ORDER_ABCD, ORDER_CDAB, ORDER_BADC, ORDER_DCBA };
+/* The last two are for four registers only. */
+static const enum point_order all_orders[] = { ORDER_ABCD, ORDER_CDAB, ORDER_BADC, ORDER_DCBA, ORDER_CDABGHEF,
+	ORDER_EFGHABCD };
 
 #define LENGTH(array) (sizeof(array) / sizeof((array)[0]))
 
@@ -246,7 +248,8 @@ test_each_type_on_coils(void **state)
 	for (size_t i = 0; i < TYPE_COUNT; i++)
 		for (int count = 1; count <= codec_type((enum point_type)i)->bits; count++) {
 			struct point point = coils((enum point_type)i, count);
-			uint64_t most = UINT64_MAX >> (64 - count);
+			bool is_signed = codec_type((enum point_type)i)->is_signed;
+			uint64_t most = UINT64_MAX >> (64 - count) >> is_signed;
 
 			if (i == TYPE_BOOL) {
 				assert_returns(&point, of_bool(true));
@@ -254,10 +257,13 @@ test_each_type_on_coils(void **state)
 				continue;
 			}
 			assert_returns(&point, of_int(0));
-			assert_returns(&point, of_int(1));
+			if (is_signed)
+				assert_returns(&point, of_int(-(int64_t)most - 1));
 			assert_returns(&point, most > INT64_MAX ? of_uint(most) : of_int((int64_t)most));
 			if (count < 63)
 				assert_refused(&point, of_int((int64_t)most + 1), CODEC_NO_FIT);
+			if (is_signed && count < 63)
+				assert_refused(&point, of_int(-(int64_t)most - 2), CODEC_NO_FIT);
 		}
 }
 
@@ -268,13 +274,14 @@ test_golden_registers(void **state)
 	static const struct {
 		enum point_type type;
 		struct value value;
-		uint16_t registers[4][4]; /* by order */
+		uint16_t registers[6][4]; /* by order; the last two of four registers only */
 	} golden[] = {
 		{ TYPE_FLOAT32, { .kind = VALUE_REAL, .real = 21.3f },
 		    { { 0x41aa, 0x6666 }, { 0x6666, 0x41aa }, { 0xaa41, 0x6666 }, { 0x6666, 0xaa41 } } },
 		{ TYPE_FLOAT64, { .kind = VALUE_REAL, .real = 21.3 },
 		    { { 0x4035, 0x4ccc, 0xcccc, 0xcccd }, { 0xcccd, 0xcccc, 0x4ccc, 0x4035 },
-			{ 0x3540, 0xcc4c, 0xcccc, 0xcdcc }, { 0xcdcc, 0xcccc, 0xcc4c, 0x3540 } } },
+			{ 0x3540, 0xcc4c, 0xcccc, 0xcdcc }, { 0xcdcc, 0xcccc, 0xcc4c, 0x3540 },
+			{ 0x4ccc, 0x4035, 0xcccd, 0xcccc }, { 0xcccc, 0xcccd, 0x4035, 0x4ccc } } },
 		{ TYPE_INT16, { .kind = VALUE_INT, .integer = -2 },
 		    { { 0xfffe }, { 0xfffe }, { 0xfeff }, { 0xfeff } } },
 		{ TYPE_UINT16, { .kind = VALUE_INT, .integer = 0x1234 },
@@ -285,15 +292,17 @@ test_golden_registers(void **state)
 		    { { 0xa1b2, 0xc3d4 }, { 0xc3d4, 0xa1b2 }, { 0xb2a1, 0xd4c3 }, { 0xd4c3, 0xb2a1 } } },
 		{ TYPE_INT64, { .kind = VALUE_INT, .integer = 0x0123456789abcdef },
 		    { { 0x0123, 0x4567, 0x89ab, 0xcdef }, { 0xcdef, 0x89ab, 0x4567, 0x0123 },
-			{ 0x2301, 0x6745, 0xab89, 0xefcd }, { 0xefcd, 0xab89, 0x6745, 0x2301 } } },
+			{ 0x2301, 0x6745, 0xab89, 0xefcd }, { 0xefcd, 0xab89, 0x6745, 0x2301 },
+			{ 0x4567, 0x0123, 0xcdef, 0x89ab }, { 0x89ab, 0xcdef, 0x0123, 0x4567 } } },
 		{ TYPE_UINT64, { .kind = VALUE_UINT, .whole = 0xfedcba9876543210 },
 		    { { 0xfedc, 0xba98, 0x7654, 0x3210 }, { 0x3210, 0x7654, 0xba98, 0xfedc },
-			{ 0xdcfe, 0x98ba, 0x5476, 0x1032 }, { 0x1032, 0x5476, 0x98ba, 0xdcfe } } },
+			{ 0xdcfe, 0x98ba, 0x5476, 0x1032 }, { 0x1032, 0x5476, 0x98ba, 0xdcfe },
+			{ 0xba98, 0xfedc, 0x3210, 0x7654 }, { 0x7654, 0x3210, 0xfedc, 0xba98 } } },
 	};
 
 	(void)state;
 	for (size_t i = 0; i < LENGTH(golden); i++)
-		for (size_t k = 0; k < LENGTH(all_orders); k++) {
+		for (size_t k = 0; k < (codec_type(golden[i].type)->registers == 4 ? 6 : 4); k++) {
 			struct point point = holding(golden[i].type);
 
 			point.order = all_orders[k];
@@ -382,6 +391,50 @@ test_bit_of_register(void **state)
 			assert_int_equal(codec_encode(&point, &off, &cell), CODEC_OK);
 			assert_int_equal(cell, 0x5a5a & ~mask);
 		}
+}
+
+static void
+test_fields(void **state)
+{
+	struct point field = holding(TYPE_UINT16), nibble = holding(TYPE_INT16), wide = holding(TYPE_UINT64);
+	struct value value = of_int(5);
+	uint16_t cells[4] = { 0xffff, 0xffff, 0xffff, 0xffff };
+
+	(void)state;
+	field.bit = 4;
+	field.bits = 3;
+	assert_true(codec_needs_current(&field));
+	assert_int_equal(codec_raw_width(&field), 3);
+	assert_decodes(&field, (const uint16_t[]){ 0xff5f }, of_int(5));
+	assert_int_equal(codec_encode(&field, &value, cells), CODEC_OK);
+	assert_int_equal(cells[0], 0xffdf);
+	assert_refused(&field, of_int(8), CODEC_NO_FIT);
+	assert_refused(&field, of_int(-1), CODEC_NO_FIT);
+	field.order = ORDER_BADC;
+	assert_decodes(&field, (const uint16_t[]){ 0x5fff }, of_int(5));
+	/* A signed one has its sign in its own highest bit. */
+	nibble.bit = 12;
+	nibble.bits = 4;
+	assert_decodes(&nibble, (const uint16_t[]){ 0x8fff }, of_int(-8));
+	assert_decodes(&nibble, (const uint16_t[]){ 0x7000 }, of_int(7));
+	value = of_int(-1);
+	cells[0] = 0x0123;
+	assert_int_equal(codec_encode(&nibble, &value, cells), CODEC_OK);
+	assert_int_equal(cells[0], 0xf123);
+	assert_refused(&nibble, of_int(8), CODEC_NO_FIT);
+	assert_refused(&nibble, of_int(-9), CODEC_NO_FIT);
+	/* Over the border of words, in any order of them. */
+	wide.bit = 12;
+	wide.bits = 8;
+	wide.order = ORDER_CDAB;
+	assert_decodes(&wide, (const uint16_t[]){ 0xa000, 0x000b, 0, 0 }, of_int(0xba));
+	value = of_int(0x5c);
+	memset(cells, 0xff, sizeof(cells));
+	assert_int_equal(codec_encode(&wide, &value, cells), CODEC_OK);
+	assert_memory_equal(cells, ((const uint16_t[]){ 0xcfff, 0xfff5, 0xffff, 0xffff }), sizeof(cells));
+	wide.bit = 0;
+	wide.bits = 64;
+	assert_returns(&wide, of_uint(UINT64_MAX));
 }
 
 static void
@@ -762,6 +815,7 @@ main(void)
 		cmocka_unit_test(test_strings),
 		cmocka_unit_test(test_bool),
 		cmocka_unit_test(test_bit_of_register),
+		cmocka_unit_test(test_fields),
 		cmocka_unit_test(test_coils_as_number),
 		cmocka_unit_test(test_whole_scale_is_exact),
 		cmocka_unit_test(test_fractional_scale),
