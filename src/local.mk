@@ -32,6 +32,8 @@ libfield_a_CFLAGS = $(AM_CFLAGS) $(MODBUS_CFLAGS) $(SERIALPORT_CFLAGS)
 libfield_a_SOURCES = \
 	src/field/bus.c src/field/bus.h \
 	src/field/field.c src/field/field.h \
+	src/field/frame.c src/field/frame.h \
+	src/field/hotplug.c src/field/hotplug.h \
 	src/field/line.c src/field/line.h \
 	src/field/link.h \
 	src/field/link_modbus.c src/field/link_modbus.h \
@@ -39,6 +41,7 @@ libfield_a_SOURCES = \
 	src/field/plan.c src/field/plan.h \
 	src/field/port.c src/field/port.h \
 	src/field/schedule.c src/field/schedule.h \
+	src/field/serial.c src/field/serial.h \
 	src/field/unit.c src/field/unit.h
 
 libflow_a_SOURCES = \

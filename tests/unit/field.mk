@@ -12,7 +12,7 @@ check_PROGRAMS += $(FIELD_TESTS)
 TESTS += $(FIELD_TESTS)
 
 
-FIELD_TEST_LIBS = libfake.a libfield.a libmodel.a libbase.a $(MODBUS_LIBS) $(CMOCKA_LIBS) -lm
+FIELD_TEST_LIBS = libfake.a libfield.a libmodel.a libbase.a $(MODBUS_LIBS) $(SERIALPORT_LIBS) $(CMOCKA_LIBS) -lm
 
 tests_unit_test_bus_SOURCES = tests/unit/test_bus.c
 tests_unit_test_bus_CPPFLAGS = $(AM_CPPFLAGS) -I$(top_srcdir)/tests
