@@ -15,6 +15,7 @@ libmodel_a_SOURCES = \
 	src/model/codec.c src/model/codec.h \
 	src/model/command.h \
 	src/model/exception.c src/model/exception.h \
+	src/model/half.c src/model/half.h \
 	src/model/sample.h \
 	src/model/settings.c src/model/settings.h \
 	src/model/value.c src/model/value.h
@@ -63,6 +64,7 @@ libcli_a_CFLAGS = $(AM_CFLAGS) $(SYSTEMD_CFLAGS)
 libcli_a_SOURCES = \
 	src/cli/check.c \
 	src/cli/cli.c src/cli/cli.h \
+	src/cli/plan.c \
 	src/cli/run.c
 
 FIELDGATE_LIBS = \

@@ -453,6 +453,7 @@ note_decoded(struct bus_worker *worker, struct schedule_item *item, int error)
 		    table_words[point->table][0], point->addr, point->key,
 		    error == -ERANGE   ? "not a finite number"
 		    : error == -EILSEQ ? "not a valid text"
+		    : error == -ENODATA ? "holds no valid value"
 				       : strerror(-error));
 	else
 		log_notice("bus %s unit %d: %s %d (%s): a value again", worker->bus->name, point->unit,
@@ -497,6 +498,7 @@ deliver(struct bus_worker *worker, struct poll_request *poll, const uint16_t *ce
 		};
 		error = codec_decode(item->point, cells + (item->point->addr - poll->addr), &sample->value);
 		note_decoded(worker, item, error);
+		poll->unit->state.counters.no_values += error != 0;
 		if (error == 0)
 			count++;
 	}

@@ -2,6 +2,8 @@
 SYSTEM_TESTS = \
 	tests/system/010-check \
 	tests/system/100-telemetry \
+	tests/system/105-types \
+	tests/system/106-plan \
 	tests/system/110-rtu \
 	tests/system/120-polling \
 	tests/system/200-cloud \
