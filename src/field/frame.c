@@ -227,8 +227,8 @@ look_behind(struct frame_search *search, const uint8_t *bytes, size_t length, ui
 	return -EAGAIN;
 }
 
-int
-frame_search(struct frame_search *search, const uint8_t *bytes, size_t length, uint16_t *cells)
+static int
+search_on(struct frame_search *search, const uint8_t *bytes, size_t length, uint16_t *cells)
 {
 	search->clean = search->clean || search->at == 0;
 	search->begun = false;
@@ -247,7 +247,7 @@ frame_search(struct frame_search *search, const uint8_t *bytes, size_t length, u
 		}
 		if (echo == -EAGAIN && answer_length(search, here, left) == 0) {
 			search->more = search->sent_length - left;
-			return -EAGAIN;
+			return look_behind(search, bytes, length, cells);
 		}
 		error = answer_at(search, here, left, cells, &whole);
 		if (error >= 0) {
@@ -258,6 +258,17 @@ frame_search(struct frame_search *search, const uint8_t *bytes, size_t length, u
 			return look_behind(search, bytes, length, cells);
 	}
 	return -EAGAIN;
+}
+
+int
+frame_search(struct frame_search *search, const uint8_t *bytes, size_t length, uint16_t *cells)
+{
+	int error = search_on(search, bytes, length, cells);
+
+	/* Among noise the head of an answer may be none, and the true one may be short and begin with the next byte. */
+	if (!search->clean && search->more > FRAME_RTU_EXCEPTION)
+		search->more = FRAME_RTU_EXCEPTION;
+	return error;
 }
 
 void

@@ -173,8 +173,12 @@ set_line(const struct bus *bus, int fd)
 		line.c_iflag |= INPCK | IGNPAR;
 	line.c_cc[VMIN] = 1;
 	line.c_cc[VTIME] = 0;
-	if (cfsetispeed(&line, speed) != 0 || cfsetospeed(&line, speed) != 0 ||
-	    tcsetattr(fd, TCSANOW, &line) != 0 || tcgetattr(fd, &taken) != 0)
+	if (cfsetispeed(&line, speed) != 0 || cfsetospeed(&line, speed) != 0)
+		return -errno;
+	/* The C library takes it for a failure that a pseudo-terminal has no parity. */
+	if (tcsetattr(fd, TCSANOW, &line) != 0 && !(errno == EINVAL && is_pty(fd)))
+		return -errno;
+	if (tcgetattr(fd, &taken) != 0)
 		return -errno;
 	if (cfgetospeed(&taken) != speed)
 		return -ENOTSUP;

@@ -11,6 +11,7 @@ SYSTEM_TESTS = \
 	tests/system/300-rpc \
 	tests/system/310-shared \
 	tests/system/400-faults \
+	tests/system/410-line \
 	tests/system/500-service \
 	tests/system/600-interop \
 	tests/system/700-install
