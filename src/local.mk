@@ -15,6 +15,7 @@ libmodel_a_SOURCES = \
 	src/model/codec.c src/model/codec.h \
 	src/model/command.h \
 	src/model/exception.c src/model/exception.h \
+	src/model/half.c src/model/half.h \
 	src/model/sample.h \
 	src/model/settings.c src/model/settings.h \
 	src/model/value.c src/model/value.h
@@ -32,6 +33,8 @@ libfield_a_CFLAGS = $(AM_CFLAGS) $(MODBUS_CFLAGS) $(SERIALPORT_CFLAGS)
 libfield_a_SOURCES = \
 	src/field/bus.c src/field/bus.h \
 	src/field/field.c src/field/field.h \
+	src/field/frame.c src/field/frame.h \
+	src/field/hotplug.c src/field/hotplug.h \
 	src/field/line.c src/field/line.h \
 	src/field/link.h \
 	src/field/link_modbus.c src/field/link_modbus.h \
@@ -39,6 +42,7 @@ libfield_a_SOURCES = \
 	src/field/plan.c src/field/plan.h \
 	src/field/port.c src/field/port.h \
 	src/field/schedule.c src/field/schedule.h \
+	src/field/serial.c src/field/serial.h \
 	src/field/unit.c src/field/unit.h
 
 libflow_a_SOURCES = \
@@ -60,6 +64,7 @@ libcli_a_CFLAGS = $(AM_CFLAGS) $(SYSTEMD_CFLAGS)
 libcli_a_SOURCES = \
 	src/cli/check.c \
 	src/cli/cli.c src/cli/cli.h \
+	src/cli/plan.c \
 	src/cli/run.c
 
 FIELDGATE_LIBS = \

@@ -17,6 +17,10 @@
 
 #define STACK_BYTES	  (256 * 1024) /* of which some 16 KiB are ever touched */
 #define REOPEN_SERIAL_MS  1000
+/* A port that is not there is tried when something appears where it should be, once it had the time to get its links and
+ * rights; and now and then all the same. */
+#define REOPEN_WATCHED_MS 30000
+#define REOPEN_NEWS_US	  50000
 #define REOPEN_TCP_MIN_MS 250
 #define REOPEN_TCP_MAX_MS 5000
 /* A connection that was just lost may be back at once: a command waits so long for it before it is told
@@ -152,12 +156,23 @@ next_needed_us(const struct bus_worker *worker)
 	return schedule_next(&worker->schedule, &due_us) ? due_us : CLOCK_NEVER;
 }
 
+/* Is somebody watching for the closed line to come back? */
+static bool
+is_watched(const struct bus_worker *worker)
+{
+	short events;
+
+	return !worker->open && worker->link->ops->idle_fd(worker->link, &events) >= 0;
+}
+
 static void
 back_off(struct bus_worker *worker)
 {
-	if (worker->bus->type == BUS_RTU)
-		worker->back_off_ms = REOPEN_SERIAL_MS;
-	else
+	if (worker->bus->type == BUS_RTU) {
+		worker->back_off_ms = is_watched(worker) ? REOPEN_WATCHED_MS : REOPEN_SERIAL_MS;
+		worker->open_at_us = clock_mono_us() + (int64_t)worker->back_off_ms * 1000;
+		return;
+	}
 		worker->back_off_ms = worker->back_off_ms ? worker->back_off_ms * 2 : REOPEN_TCP_MIN_MS;
 	if (worker->back_off_ms > REOPEN_TCP_MAX_MS)
 		worker->back_off_ms = REOPEN_TCP_MAX_MS;
@@ -169,7 +184,9 @@ tell_trouble(struct bus_worker *worker, const char *what)
 {
 	int worst_ms = worker->bus->type == BUS_RTU ? REOPEN_SERIAL_MS : REOPEN_TCP_MAX_MS;
 
-	if (!worker->trouble_told)
+	if (!worker->trouble_told && is_watched(worker))
+		log_warning("bus %s: %s, trying again when it appears", worker->bus->name, what);
+	else if (!worker->trouble_told)
 		log_warning("bus %s: %s, trying again every %s%d s", worker->bus->name, what,
 		    worker->bus->type == BUS_RTU ? "" : "0.25..", worst_ms / 1000);
 	worker->trouble_told = true;
@@ -184,10 +201,13 @@ tell_well(struct bus_worker *worker)
 }
 
 /* Close the line. Without an error it is opened again when it is needed; with one at once, unless nothing
- * good came from it since it was opened: then it is as if it could not be opened. */
+ * good came from it since it was opened: then it is as if it could not be opened. So it is if a server takes a connection
+ * and drops it before it was used: it has too many. */
 static void
 close_line(struct bus_worker *worker, int error)
 {
+	if (error == 0 && !worker->fruitful)
+		error = -ECONNRESET;
 	worker->link->ops->close(worker->link);
 	worker->open = false;
 	worker->closed_us = clock_mono_us();
@@ -360,6 +380,15 @@ judge_line(struct bus_worker *worker, int error, const struct link_report *repor
 	}
 }
 
+static void
+tell_news(struct bus_worker *worker)
+{
+	const char *news = worker->link->ops->news(worker->link);
+
+	if (news)
+		log_warning("bus %s: %s", worker->bus->name, news);
+}
+
 static void note_missed(struct bus_worker *worker, uint64_t missed);
 
 /* Make one request and let everybody know what came of it but the one who asked.
@@ -381,6 +410,7 @@ ask(struct bus_worker *worker, struct poll_unit *unit, struct poll_request *poll
 		judge_unit(worker, unit, poll, error, timeout_ms, report);
 	}
 	note_stale(worker, report);
+	tell_news(worker);
 	judge_line(worker, error, report);
 	return error;
 }
@@ -423,6 +453,7 @@ note_decoded(struct bus_worker *worker, struct schedule_item *item, int error)
 		    table_words[point->table][0], point->addr, point->key,
 		    error == -ERANGE   ? "not a finite number"
 		    : error == -EILSEQ ? "not a valid text"
+		    : error == -ENODATA ? "holds no valid value"
 				       : strerror(-error));
 	else
 		log_notice("bus %s unit %d: %s %d (%s): a value again", worker->bus->name, point->unit,
@@ -467,6 +498,7 @@ deliver(struct bus_worker *worker, struct poll_request *poll, const uint16_t *ce
 		};
 		error = codec_decode(item->point, cells + (item->point->addr - poll->addr), &sample->value);
 		note_decoded(worker, item, error);
+		poll->unit->state.counters.no_values += error != 0;
 		if (error == 0)
 			count++;
 	}
@@ -664,6 +696,20 @@ sleep_until(struct bus_worker *worker, int fd, short events, int64_t until_us)
 	close_line(worker, error == -ENOTCONN ? 0 : error);
 }
 
+/* While the line is closed: until it is time to try, or something appears that may be it. */
+static void
+sleep_closed(struct bus_worker *worker)
+{
+	int wake_fd = worker->pending_count < BUS_COMMANDS_MAX ? fifo_fd(worker->commands) : -1;
+	short events = 0;
+	int fd = worker->link->ops->idle_fd(worker->link, &events);
+
+	if (port_wait(fd, events, wake_fd, fifo_fd(worker->stop), worker->open_at_us) <= 0)
+		return;
+	(void)worker->link->ops->idle(worker->link);
+	worker->open_at_us = clock_mono_us() + REOPEN_NEWS_US;
+}
+
 /* While the line is closed commands are answered at once, unless it was lost a moment ago. */
 static void
 open_line(struct bus_worker *worker)
@@ -681,7 +727,7 @@ open_line(struct bus_worker *worker)
 	if (worker->error != 0 || now_us >= grace_us)
 		refuse_pending(worker, OUTCOME_OFFLINE, worker->error);
 	if (now_us < worker->open_at_us) {
-		sleep_until(worker, -1, 0, worker->open_at_us);
+		sleep_closed(worker);
 		return;
 	}
 	error =

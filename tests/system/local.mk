@@ -2,6 +2,8 @@
 SYSTEM_TESTS = \
 	tests/system/010-check \
 	tests/system/100-telemetry \
+	tests/system/105-types \
+	tests/system/106-plan \
 	tests/system/110-rtu \
 	tests/system/120-polling \
 	tests/system/200-cloud \
@@ -9,6 +11,7 @@ SYSTEM_TESTS = \
 	tests/system/300-rpc \
 	tests/system/310-shared \
 	tests/system/400-faults \
+	tests/system/410-line \
 	tests/system/500-service \
 	tests/system/600-interop \
 	tests/system/700-install
