@@ -242,7 +242,7 @@ send_command(struct downlink *downlink, struct pending *pending, struct value va
 	};
 
 	pending->sent_mono_ms = clock_mono_ms();
-	return downlink->commands.push(downlink->commands.ctx, &command);
+	return downlink->commands.push(downlink->commands.ctx, &command, 1);
 }
 
 /* ---- shared attributes ---- */
@@ -342,12 +342,12 @@ wanted_outcome(struct downlink *downlink, struct wanted *wanted, const struct ou
 		break;
 	case OUTCOME_EXCEPTION:
 	case OUTCOME_REFUSED:
-		rpc_outcome_text(outcome, COMMAND_WRITE_CHANGED, text);
+		outcome_text(outcome, COMMAND_WRITE_CHANGED, text, sizeof(text));
 		wanted_say(wanted, text, "", "not written");
 		wanted_clear(wanted);
 		break;
 	default:
-		rpc_outcome_text(outcome, COMMAND_WRITE_CHANGED, text);
+		outcome_text(outcome, COMMAND_WRITE_CHANGED, text, sizeof(text));
 		wanted_say(wanted, text, "", "will be written once the unit answers");
 		break;
 	}
@@ -629,7 +629,7 @@ call_outcome(struct downlink *downlink, struct pending *pending, const struct ou
 		if (pending->kind == COMMAND_WRITE)
 			overrule_wanted(downlink, pending);
 	} else {
-		rpc_outcome_text(outcome, pending->kind, error);
+		outcome_text(outcome, pending->kind, error, sizeof(error));
 		length = rpc_reply_error(error, reply);
 	}
 	keep_answer(channel, pending, reply, length);

@@ -8,7 +8,6 @@
 
 #include "cloud/tb_json.h"
 #include "model/codec.h"
-#include "model/exception.h"
 
 #define QUOTE_MAX 64 /* bytes of what the server sent that are quoted back */
 
@@ -194,49 +193,6 @@ rpc_parse(const struct device *device, const void *payload, size_t length, struc
 		result = parse_method(device, method, params, ret, error);
 	tb_json_free(json);
 	return result;
-}
-
-void
-rpc_outcome_text(const struct outcome *outcome, enum command_kind kind, char *text)
-{
-	const struct point *point = outcome->point;
-	const char *bus = point->bus->name;
-	const char *doubt = kind == COMMAND_READ ? "" : "; it may or may not have been written";
-	char why[RPC_TEXT_MAX / 2];
-
-	switch (outcome->status) {
-	case OUTCOME_EXCEPTION:
-		wrong(text, "unit %d refused: exception %d (%s)", point->unit, outcome->exception,
-		    exception_name(outcome->exception));
-		break;
-	case OUTCOME_REFUSED:
-		codec_fault_text(point, (enum codec_fault)outcome->fault, why, sizeof(why));
-		wrong(text, "the value %s", why);
-		break;
-	case OUTCOME_TIMEOUT:
-		if (outcome->error == 0 || outcome->error == ETIMEDOUT)
-			wrong(text, "bus %s unit %d: no answer%s", bus, point->unit, doubt);
-		else
-			wrong(text, "bus %s unit %d: no valid answer (%s)%s", bus, point->unit,
-			    strerror(outcome->error), doubt);
-		break;
-	case OUTCOME_OFFLINE:
-		if (outcome->error == 0)
-			wrong(text, "bus %s: offline", bus);
-		else
-			wrong(text, "bus %s: offline (%s)", bus, strerror(outcome->error));
-		break;
-	case OUTCOME_EXPIRED:
-		wrong(text, "bus %s: busy for too long, the request expired and nothing was sent", bus);
-		break;
-	case OUTCOME_STOPPED:
-		wrong(text, "the gateway is stopping or its queue is full, nothing was sent");
-		break;
-	case OUTCOME_DONE:
-	case OUTCOME_UNCHANGED:
-		wrong(text, "done");
-		break;
-	}
 }
 
 static size_t

@@ -8,7 +8,7 @@
 #include "model/command.h"
 #include "model/settings.h"
 
-#define RPC_TEXT_MAX  512  /* an error in words */
+#define RPC_TEXT_MAX  OUTCOME_TEXT_MAX /* an error in words */
 #define RPC_REPLY_MAX 4096 /* a reply; the longest text that registers hold fits, escaped */
 
 /* What a request asks for. */
@@ -27,9 +27,6 @@ int rpc_parse(
 /* May `value` be written to `point`? Returns 0, or -EINVAL with "99 is above the maximum 30" in `error`,
  * RPC_TEXT_MAX bytes. */
 int rpc_check_value(const struct point *point, const struct value *value, char *error);
-
-/* What an outcome other than DONE and UNCHANGED means, in words. `text` has RPC_TEXT_MAX bytes. */
-void rpc_outcome_text(const struct outcome *outcome, enum command_kind kind, char *text);
 
 /* {"value":V} or {"error":"text"} into RPC_REPLY_MAX bytes. Returns the length. */
 size_t rpc_reply_value(const struct value *value, char *reply);

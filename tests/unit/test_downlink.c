@@ -64,12 +64,13 @@ fake_subscribe(void *ctx, size_t device, const char *const *filters, size_t coun
 }
 
 static int
-fake_push(void *ctx, const struct command *command)
+fake_push(void *ctx, const struct command *pushed, size_t count)
 {
 	(void)ctx;
-	if (command_count == command_room)
+	if (command_count + count > command_room)
 		return -EBUSY;
-	commands[command_count++] = *command;
+	for (size_t i = 0; i < count; i++)
+		commands[command_count++] = pushed[i];
 	return 0;
 }
 
