@@ -13,7 +13,7 @@ libbase_a_SOURCES = \
 
 libmodel_a_SOURCES = \
 	src/model/codec.c src/model/codec.h \
-	src/model/command.h \
+	src/model/command.c src/model/command.h \
 	src/model/exception.c src/model/exception.h \
 	src/model/half.c src/model/half.h \
 	src/model/sample.h \
@@ -43,7 +43,8 @@ libfield_a_SOURCES = \
 	src/field/port.c src/field/port.h \
 	src/field/schedule.c src/field/schedule.h \
 	src/field/serial.c src/field/serial.h \
-	src/field/unit.c src/field/unit.h
+	src/field/unit.c src/field/unit.h \
+	src/field/writer.c src/field/writer.h
 
 libflow_a_SOURCES = \
 	src/flow/filter.c src/flow/filter.h \

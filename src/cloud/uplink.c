@@ -460,8 +460,7 @@ take_sample(struct uplink *uplink, struct sample *sample)
 {
 	struct uplink_device *device = &uplink->devices[sample->point->device->index];
 
-	if (sample->point->shared)
-		downlink_sample(uplink->downlink, sample);
+	downlink_sample(uplink->downlink, sample);
 	if (filter_pass(uplink->filter, sample)) {
 		if (sample->point->kind == KIND_TELEMETRY) {
 			add_telemetry(uplink, device, sample);

@@ -1,5 +1,6 @@
 #include "field/bus.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <pthread.h>
 #include <signal.h>
@@ -12,6 +13,7 @@
 #include "base/log.h"
 #include "field/port.h"
 #include "field/schedule.h"
+#include "field/writer.h"
 #include "model/codec.h"
 #include "model/exception.h"
 
@@ -41,16 +43,16 @@ struct bus_worker {
 	const struct bus *bus;
 	struct link *link;
 	struct sample_sink samples;
-	struct outcome_sink outcomes;
 	struct schedule schedule;
 	pthread_t thread;
 	bool running; /* the thread is to be joined */
 	bool stopping;
 
-	struct fifo *stop;			  /* one byte: end */
-	struct fifo *commands;			  /* struct command */
-	struct command pending[BUS_COMMANDS_MAX]; /* taken, in order, not executed */
-	size_t pending_count;
+	struct fifo *stop;     /* one byte: end */
+	struct fifo *commands; /* struct queued */
+	struct writer *writer; /* executes them */
+	int in_a_row;	       /* commands since the last poll */
+	int64_t commands_us;   /* and how long they took */
 
 	bool open;
 	bool fruitful;	   /* a valid frame came since it was opened */
@@ -64,7 +66,12 @@ struct bus_worker {
 	struct sample *batch; /* room for the samples of the largest request */
 	uint64_t samples_refused;
 	bool samples_told;
-	uint64_t outcomes_refused;
+};
+
+/* A command in the queue. */
+struct queued {
+	struct command command;
+	bool more; /* another of the same push follows */
 };
 
 /* --- words --- */
@@ -241,56 +248,15 @@ note_open(struct bus_worker *worker)
 		tell_well(worker);
 }
 
-/* --- outcomes --- */
-
-static void
-finish_command(struct bus_worker *worker, size_t index, struct outcome *outcome)
-{
-	struct command *command = &worker->pending[index];
-
-	outcome->point = command->point;
-	outcome->tag = command->tag;
-	if (worker->outcomes.push(worker->outcomes.ctx, outcome) != 0) {
-		value_done(&outcome->value);
-		if (worker->outcomes_refused++ == 0)
-			log_error(
-			    "bus %s: the outcome of a command found no room and is lost", worker->bus->name);
-	}
-	value_done(&command->value);
-	worker->pending_count--;
-	memmove(command, command + 1, (worker->pending_count - index) * sizeof(*command));
-}
-
-static void
-refuse_pending(struct bus_worker *worker, enum outcome_status status, int error)
-{
-	while (worker->pending_count > 0) {
-		struct outcome outcome = { .status = status, .error = error };
-
-		finish_command(worker, 0, &outcome);
-	}
-}
+/* --- commands --- */
 
 static void
 take_commands(struct bus_worker *worker)
 {
-	worker->pending_count += fifo_pop(worker->commands, worker->pending + worker->pending_count,
-	    BUS_COMMANDS_MAX - worker->pending_count);
-}
+	struct queued queued;
 
-static void
-drop_expired(struct bus_worker *worker)
-{
-	int64_t now_ms = clock_mono_ms();
-
-	for (size_t i = 0; i < worker->pending_count;) {
-		struct outcome outcome = { .status = OUTCOME_EXPIRED };
-
-		if (now_ms > worker->pending[i].expires_mono_ms)
-			finish_command(worker, i, &outcome);
-		else
-			i++;
-	}
+	while (writer_room(worker->writer) > 0 && fifo_pop(worker->commands, &queued, 1) == 1)
+		writer_take(worker->writer, &queued.command, queued.more);
 }
 
 /* --- asking --- */
@@ -359,6 +325,10 @@ judge_unit(struct bus_worker *worker, struct poll_unit *unit, struct poll_reques
 	else if (error >= 0)
 		change =
 		    schedule_unit_answered(&worker->schedule, unit, report->asked_mono_us, now_us, &away_us);
+	if (error >= 0 && !is_gateways(error))
+		writer_answered(worker->writer, unit->state.id);
+	else if (change == UNIT_LOST)
+		writer_lost(worker->writer, unit->state.id);
 	if (error < 0)
 		unit->timed_out = error == -ETIMEDOUT;
 	log_unit(worker, unit, change, error, timeout_ms, away_us);
@@ -392,6 +362,7 @@ tell_news(struct bus_worker *worker)
 static void note_missed(struct bus_worker *worker, uint64_t missed);
 
 /* Make one request and let everybody know what came of it but the one who asked.
+ * unit  NULL if nothing of it is polled
  * poll  what is polled, or NULL for a command
  * Returns what exchange() does; after -ENOTCONN and -ECANCELED with nothing sent it is as if it had not been
  * called. */
@@ -403,7 +374,7 @@ ask(struct bus_worker *worker, struct poll_unit *unit, struct poll_request *poll
 
 	if (error == -ECANCELED)
 		return error;
-	if (error != -ENOTCONN) {
+	if (error != -ENOTCONN && unit) {
 		count_outcome(&unit->state.counters, error);
 		if (poll)
 			note_missed(worker, schedule_advance(&worker->schedule, poll, report->asked_mono_us));
@@ -543,7 +514,9 @@ run_poll(struct bus_worker *worker)
 		return false;
 	request = pdu_read(poll->table, poll->unit->state.id, poll->addr, poll->count);
 	error = ask(worker, poll->unit, poll, &request, poll->timeout_ms, cells, &report);
-	if (error == 0) {
+	if (error == 0 && writer_greets(worker->writer, poll->unit->state.id)) {
+		schedule_touch(&worker->schedule, poll->items[0].point, clock_mono_us());
+	} else if (error == 0) {
 		deliver(worker, poll, cells, &report);
 		note_accepted(worker, poll);
 	} else if (error > 0 && !is_gateways(error)) {
@@ -552,133 +525,100 @@ run_poll(struct bus_worker *worker)
 	return true;
 }
 
-/* --- commands --- */
+/* --- what the writer needs --- */
 
 static int
-ask_command(struct bus_worker *worker, const struct command *command, const struct pdu_request *request,
-    uint16_t *cells, struct link_report *report)
-{
-	return ask(worker, schedule_unit(&worker->schedule, command->point->unit), NULL, request,
-	    plan_timeout_ms(command->point), cells, report);
-}
-
-static int
-command_read(
-    struct bus_worker *worker, const struct command *command, uint16_t *cells, struct link_report *report)
-{
-	const struct point *point = command->point;
-	struct pdu_request request = pdu_read(point->table, point->unit, point->addr, point->count);
-
-	return ask_command(worker, command, &request, cells, report);
-}
-
-static int
-command_write(struct bus_worker *worker, const struct command *command, const uint16_t *cells,
+writer_ask(void *ctx, const struct pdu_request *request, int timeout_ms, uint16_t *cells,
     struct link_report *report)
 {
-	const struct point *point = command->point;
-	struct pdu_request request = pdu_write(point->table, point->unit, point->addr, point->count, cells);
-	int error = ask_command(worker, command, &request, NULL, report);
+	struct bus_worker *worker = ctx;
 
-	if (error == 0)
-		schedule_touch(&worker->schedule, point, clock_mono_us());
-	return error;
+	return ask(worker, schedule_unit(&worker->schedule, request->unit), NULL, request, timeout_ms, cells,
+	    report);
 }
 
-/* Read if that is wanted, encode, compare, write: the steps that the kind asks for.
- * cells  on success those of the point, as the unit holds them
- * Returns what ask() does, with ret->status set to DONE, UNCHANGED or REFUSED on 0. */
-static int
-run_steps(struct bus_worker *worker, const struct command *command, uint16_t *cells, struct outcome *ret,
-    struct link_report *report)
-{
-	uint16_t held[MODBUS_MAX_READ_BITS] = { 0 };
-	size_t size = (size_t)command->point->count * sizeof(*cells);
-	bool reads = command->kind != COMMAND_WRITE || codec_needs_current(command->point);
-	int error = reads ? command_read(worker, command, held, report) : 0;
-
-	ret->status = OUTCOME_DONE;
-	memcpy(cells, held, size);
-	if (error != 0 || command->kind == COMMAND_READ)
-		return error;
-	ret->fault = point_table_writable(command->point->table)
-			 ? (int)codec_encode(command->point, &command->value, cells)
-			 : CODEC_NOT_WRITABLE;
-	if (ret->fault != CODEC_OK) {
-		ret->status = OUTCOME_REFUSED;
-		return 0;
-	}
-	if (command->kind == COMMAND_WRITE_CHANGED && memcmp(cells, held, size) == 0) {
-		ret->status = OUTCOME_UNCHANGED;
-		return 0;
-	}
-	return command_write(worker, command, cells, report);
-}
-
-/* Put into words of an outcome what went wrong with a command. */
-static void
-explain_failure(struct outcome *outcome, int error, bool sent)
-{
-	if (error > 0) {
-		outcome->status = OUTCOME_EXCEPTION;
-		outcome->exception = error;
-	} else if (error == -EINVAL) {
-		outcome->status = OUTCOME_REFUSED;
-		outcome->fault = CODEC_NO_FIT;
-	} else {
-		outcome->status = sent			? OUTCOME_TIMEOUT
-				  : error == -ECANCELED ? OUTCOME_STOPPED
-							: OUTCOME_OFFLINE;
-		outcome->error = -error;
-	}
-}
-
-/* Execute one command and answer it. If the peer had ended the connection it stays where it is, for the next
- * one. */
-static void
-execute(struct bus_worker *worker, size_t index)
-{
-	const struct command *command = &worker->pending[index];
-	struct outcome outcome = { 0 };
-	struct link_report report = { 0 };
-	uint16_t cells[MODBUS_MAX_READ_BITS];
-	int error;
-
-	/* Too long for any request: the configuration's check does not let it come so far. */
-	if (command->point->count > MODBUS_MAX_READ_BITS)
-		error = -EINVAL;
-	else
-		error = run_steps(worker, command, cells, &outcome, &report);
-	if (error == -ENOTCONN)
-		return;
-	if (error != 0)
-		explain_failure(&outcome, error, report.sent);
-	else if (outcome.status != OUTCOME_REFUSED)
-		/* What is no value (NaN, a broken text) comes back as VALUE_NONE. */
-		(void)codec_decode(command->point, cells, &outcome.value);
-	finish_command(worker, index, &outcome);
-}
-
-/* When a command may start: a unit that may still answer something older is left alone, for commands too. */
 static int64_t
-command_ready_us(const struct bus_worker *worker, const struct command *command)
+unit_quiet_until_us(void *ctx, int unit)
 {
-	const struct poll_unit *unit = schedule_unit(&worker->schedule, command->point->unit);
+	const struct bus_worker *worker = ctx;
+	const struct poll_unit *polled = schedule_unit(&worker->schedule, unit);
 
-	return unit ? unit->state.quiet_until_us : 0;
+	if (!polled)
+		return 0;
+	return polled->state.quiet_until_us > polled->state.paused_until_us ? polled->state.quiet_until_us
+									   : polled->state.paused_until_us;
 }
+
+static void
+keep_unit_quiet(void *ctx, int unit, int64_t until_us)
+{
+	struct bus_worker *worker = ctx;
+	struct poll_unit *polled = schedule_unit(&worker->schedule, unit);
+
+	if (polled)
+		schedule_unit_pause(&worker->schedule, polled, until_us);
+}
+
+static bool
+is_unit_away(void *ctx, int unit)
+{
+	const struct bus_worker *worker = ctx;
+	const struct poll_unit *polled = schedule_unit(&worker->schedule, unit);
+
+	return polled && polled->state.state == UNIT_OFFLINE;
+}
+
+static void
+touch_point(void *ctx, const struct point *point)
+{
+	struct bus_worker *worker = ctx;
+
+	schedule_touch(&worker->schedule, point, clock_mono_us());
+}
+
+static struct writer_port
+writer_port(struct bus_worker *worker)
+{
+	return (struct writer_port){
+		.ask = writer_ask,
+		.quiet_until_us = unit_quiet_until_us,
+		.keep_quiet = keep_unit_quiet,
+		.is_away = is_unit_away,
+		.written = touch_point,
+		.ctx = worker,
+	};
+}
+
+/* --- whose turn it is --- */
 
 static bool
 run_command(struct bus_worker *worker)
 {
-	int64_t now_us = clock_mono_us();
+	int64_t began_us = clock_mono_us();
 
-	for (size_t i = 0; i < worker->pending_count; i++)
-		if (command_ready_us(worker, &worker->pending[i]) <= now_us) {
-			execute(worker, i);
-			return true;
-		}
-	return false;
+	if (!writer_run(worker->writer))
+		return false;
+	worker->in_a_row++;
+	worker->commands_us += clock_mono_us() - began_us;
+	return true;
+}
+
+static bool
+run_poll_in_turn(struct bus_worker *worker)
+{
+	worker->in_a_row = 0;
+	worker->commands_us = 0;
+	return run_poll(worker);
+}
+
+/* Commands go first, but not for ever. */
+static bool
+run_next(struct bus_worker *worker)
+{
+	bool enough =
+	    worker->in_a_row >= BUS_COMMANDS_IN_A_ROW || worker->commands_us >= BUS_COMMAND_TIME_US;
+
+	return (enough && run_poll_in_turn(worker)) || run_command(worker) || run_poll_in_turn(worker);
 }
 
 /* --- the loop --- */
@@ -686,7 +626,7 @@ run_command(struct bus_worker *worker)
 static void
 sleep_until(struct bus_worker *worker, int fd, short events, int64_t until_us)
 {
-	int wake_fd = worker->pending_count < BUS_COMMANDS_MAX ? fifo_fd(worker->commands) : -1;
+	int wake_fd = writer_room(worker->writer) > 0 ? fifo_fd(worker->commands) : -1;
 	int ready = port_wait(fd, events, wake_fd, fifo_fd(worker->stop), until_us);
 	int error;
 
@@ -716,23 +656,24 @@ open_line(struct bus_worker *worker)
 {
 	int64_t grace_us = worker->closed_us + OPEN_GRACE_US;
 	int64_t now_us = clock_mono_us();
+	bool wanted = writer_waits(worker->writer);
 	int error;
 
-	if (worker->pending_count > 0 && worker->error == 0 && worker->open_at_us > now_us) {
+	if (wanted && worker->error == 0 && worker->open_at_us > now_us) {
 		/* Closed because nothing was to be asked: open it for the command, whose grace starts now. */
 		worker->open_at_us = now_us;
 		worker->closed_us = now_us;
 		grace_us = now_us + OPEN_GRACE_US;
 	}
 	if (worker->error != 0 || now_us >= grace_us)
-		refuse_pending(worker, OUTCOME_OFFLINE, worker->error);
+		writer_refuse(worker->writer, OUTCOME_OFFLINE, worker->error);
+	wanted = writer_waits(worker->writer);
 	if (now_us < worker->open_at_us) {
 		sleep_closed(worker);
 		return;
 	}
-	error =
-	    worker->link->ops->open(worker->link, worker->pending_count > 0 ? -1 : fifo_fd(worker->commands),
-		worker->pending_count > 0 ? grace_us : CLOCK_NEVER);
+	error = worker->link->ops->open(
+	    worker->link, wanted ? -1 : fifo_fd(worker->commands), wanted ? grace_us : CLOCK_NEVER);
 	if (error == 0) {
 		note_open(worker);
 	} else if (error != -EAGAIN && error != -ECANCELED) {
@@ -747,18 +688,12 @@ wait_for_work(struct bus_worker *worker)
 {
 	int64_t ready_us = worker->link->ops->ready_us(worker->link);
 	int64_t until_us = next_needed_us(worker);
+	int64_t command_us = writer_due_us(worker->writer);
 	short events = 0;
 	int fd = worker->link->ops->idle_fd(worker->link, &events);
 
-	for (size_t i = 0; i < worker->pending_count; i++) {
-		int64_t command_us = command_ready_us(worker, &worker->pending[i]);
-		int64_t expiry_us = (worker->pending[i].expires_mono_ms + 1) * 1000;
-
-		if (command_us > expiry_us)
-			command_us = expiry_us;
-		if (command_us < until_us)
-			until_us = command_us;
-	}
+	if (command_us < until_us)
+		until_us = command_us;
 	sleep_until(worker, fd, events, until_us > ready_us ? until_us : ready_us);
 }
 
@@ -781,10 +716,10 @@ worker_run(void *arg)
 		if (fifo_pop(worker->stop, &byte, 1) > 0)
 			break;
 		take_commands(worker);
-		drop_expired(worker);
+		writer_expire(worker->writer);
 		if (!worker->open)
 			open_line(worker);
-		else if (!line_ready(worker) || (!run_command(worker) && !run_poll(worker)))
+		else if (!line_ready(worker) || !run_next(worker))
 			wait_for_work(worker);
 	}
 	worker->link->ops->close(worker->link);
@@ -797,9 +732,9 @@ static void
 answer_rest(struct bus_worker *worker)
 {
 	do {
-		refuse_pending(worker, OUTCOME_STOPPED, 0);
+		writer_refuse(worker->writer, OUTCOME_STOPPED, 0);
 		take_commands(worker);
-	} while (worker->pending_count > 0);
+	} while (writer_waits(worker->writer));
 }
 
 static size_t
@@ -824,15 +759,16 @@ bus_worker_new(const struct settings *settings, const struct bus *bus, struct li
 		return NULL;
 	worker->bus = bus;
 	worker->samples = samples;
-	worker->outcomes = outcomes;
 	worker->stop = fifo_new(1, 1);
-	worker->commands = fifo_new(sizeof(struct command), BUS_COMMANDS_MAX);
+	worker->commands = fifo_new(sizeof(struct queued), BUS_COMMANDS_MAX);
 	error = worker->stop && worker->commands
 		    ? schedule_init(&worker->schedule, settings, bus, clock_mono_us())
 		    : -errno;
 	if (error == 0)
 		worker->batch = calloc(largest_request(&worker->schedule.plan), sizeof(*worker->batch));
 	if (error == 0 && worker->batch)
+		worker->writer = writer_new(settings, bus, writer_port(worker), outcomes);
+	if (worker->writer)
 		worker->link = maker.make(maker.ctx, bus, fifo_fd(worker->stop));
 	if (!worker->link) {
 		error = error != 0 ? -error : errno;
@@ -848,8 +784,9 @@ bus_worker_free(struct bus_worker *worker)
 {
 	if (!worker)
 		return;
-	if (worker->commands)
+	if (worker->commands && worker->writer)
 		answer_rest(worker);
+	writer_free(worker->writer);
 	if (worker->link)
 		worker->link->ops->free(worker->link);
 	schedule_done(&worker->schedule);
@@ -898,7 +835,12 @@ bus_worker_join(struct bus_worker *worker)
 }
 
 int
-bus_worker_command(struct bus_worker *worker, const struct command *command)
+bus_worker_command(struct bus_worker *worker, const struct command *commands, size_t count)
 {
-	return fifo_push(worker->commands, command, 1) == 1 ? 0 : -EBUSY;
+	struct queued queued[COMMAND_GROUP_MAX];
+
+	assert(count <= COMMAND_GROUP_MAX);
+	for (size_t i = 0; i < count; i++)
+		queued[i] = (struct queued){ .command = commands[i], .more = i + 1 < count };
+	return fifo_push_all(worker->commands, queued, count) ? 0 : -EBUSY;
 }

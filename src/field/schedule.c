@@ -11,6 +11,12 @@ period_us(const struct poll_request *request)
 	return (int64_t)request->period_ms * 1000;
 }
 
+static int64_t
+held_until_us(const struct unit *unit)
+{
+	return unit->held_until_us > unit->paused_until_us ? unit->held_until_us : unit->paused_until_us;
+}
+
 /* Put the unit where it belongs after one of its deadlines or its hold has moved. What failed is asked again
  * soon, however long its period is. */
 static void
@@ -26,8 +32,8 @@ settle(struct schedule *schedule, struct poll_unit *unit)
 	due = first->due;
 	if (unit->probe && unit->state.failures > 0 && due > unit->state.failed_us + UNIT_PAUSE_MIN_MS * 1000)
 		due = unit->state.failed_us + UNIT_PAUSE_MIN_MS * 1000;
-	if (due < unit->state.held_until_us)
-		due = unit->state.held_until_us;
+	if (due < held_until_us(&unit->state))
+		due = held_until_us(&unit->state);
 	heap_set(&schedule->units, &unit->node, due);
 }
 
@@ -190,8 +196,8 @@ schedule_advance(struct schedule *schedule, struct poll_request *request, int64_
 
 	if (ready < schedule->open_us)
 		ready = schedule->open_us;
-	if (ready < unit->state.held_until_us)
-		ready = unit->state.held_until_us;
+	if (ready < held_until_us(&unit->state))
+		ready = held_until_us(&unit->state);
 	if (asked_us > ready)
 		missed = (uint64_t)((asked_us - ready) / period_us(request));
 	heap_set(&unit->polls, &request->node, next_due(request->node.due, period_us(request), asked_us));
@@ -341,6 +347,13 @@ schedule_unit_stale(struct schedule *schedule, struct poll_unit *unit, int64_t n
 
 	settle(schedule, unit);
 	return change;
+}
+
+void
+schedule_unit_pause(struct schedule *schedule, struct poll_unit *unit, int64_t until_us)
+{
+	unit->state.paused_until_us = until_us;
+	settle(schedule, unit);
 }
 
 void

@@ -98,6 +98,9 @@ enum unit_change schedule_unit_failed(struct schedule *schedule, struct poll_uni
     struct poll_request *request, int64_t asked_us, int64_t now_us, bool pending);
 enum unit_change schedule_unit_stale(struct schedule *schedule, struct poll_unit *unit, int64_t now_us);
 
+/* The unit wants a pause: nothing is asked of it before `until_us`. */
+void schedule_unit_pause(struct schedule *schedule, struct poll_unit *unit, int64_t until_us);
+
 /* The point was written: poll it at once. */
 void schedule_touch(struct schedule *schedule, const struct point *point, int64_t now_us);
 

@@ -10,6 +10,8 @@ SYSTEM_TESTS = \
 	tests/system/210-delivery \
 	tests/system/300-rpc \
 	tests/system/310-shared \
+	tests/system/320-write-latency \
+	tests/system/330-writing \
 	tests/system/400-faults \
 	tests/system/410-line \
 	tests/system/500-service \

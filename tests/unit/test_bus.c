@@ -70,7 +70,7 @@ command(enum command_kind kind, const struct point *point, int64_t number, uint6
 		.tag = tag,
 	};
 
-	assert_int_equal(bus_worker_command(worker, &wanted), 0);
+	assert_int_equal(bus_worker_command(worker, &wanted, 1), 0);
 }
 
 static struct outcome
@@ -219,7 +219,7 @@ test_an_expired_command_is_never_executed(void **state)
 	late.point = bench_point(&bench, 1, TABLE_HOLDING, 10, 1, 3600000);
 	late.expires_mono_ms = clock_mono_ms() - 1;
 	begin();
-	assert_int_equal(bus_worker_command(worker, &late), 0);
+	assert_int_equal(bus_worker_command(worker, &late, 1), 0);
 	expect_outcome(3, OUTCOME_EXPIRED);
 	assert_int_equal(fake.cells[10], 0);
 }
@@ -345,7 +345,7 @@ test_commands_beyond_the_queue_are_refused(void **state)
 	begin();
 	while (fake_link_asked(&fake) == 0)
 		poll(NULL, 0, 1);
-	while (bus_worker_command(worker, &wanted) == 0)
+	while (bus_worker_command(worker, &wanted, 1) == 0)
 		taken++;
 	assert_in_range(taken, BUS_COMMANDS_MAX, 2 * BUS_COMMANDS_MAX);
 	stop();
