@@ -15,7 +15,7 @@ libmodel_a_SOURCES = \
 	src/model/codec.c src/model/codec.h \
 	src/model/command.h \
 	src/model/exception.c src/model/exception.h \
-	src/model/sample.h \
+	src/model/sample.c src/model/sample.h \
 	src/model/settings.c src/model/settings.h \
 	src/model/value.c src/model/value.h
 

@@ -401,8 +401,8 @@ finish_row(struct uplink *uplink)
 	uplink->row_device = NULL;
 	if (!device || uplink->row_values == 0)
 		return;
-	error = store_append(uplink->store, device->device->index, uplink->row_unix_ms, uplink->row_values,
-	    uplink->row, uplink->row_length);
+	error = store_append(uplink->store, device->device->index, uplink->row_unix_ms, STORE_UNIX,
+	    uplink->row_values, uplink->row, uplink->row_length);
 	if (error < 0)
 		uplink->unheld_rows++;
 	touch(device);
