@@ -1,6 +1,7 @@
 #include "flow/stamps.h"
 
 #include <stdbool.h>
+#include <stdlib.h>
 
 static unsigned
 kept_count(const struct stamps *stamps)
@@ -9,10 +10,10 @@ kept_count(const struct stamps *stamps)
 }
 
 static bool
-is_used(const struct stamps *stamps, int64_t ms)
+is_used(const struct stamps *stamps, int64_t mono_ms, int64_t ms)
 {
 	for (unsigned i = 0; i < kept_count(stamps); i++)
-		if (stamps->kept[i] == ms)
+		if (stamps->kept[i].ms == ms && llabs(stamps->kept[i].mono_ms - mono_ms) > STAMPS_MOMENT_MS)
 			return true;
 	return false;
 }
@@ -20,17 +21,16 @@ is_used(const struct stamps *stamps, int64_t ms)
 int64_t
 stamps_take(struct stamps *stamps, int64_t mono_ms, int64_t ms)
 {
-	if (stamps->count > 0 && mono_ms == stamps->last_mono_ms)
-		return stamps->last_ms;
+	const struct stamp *last = &stamps->kept[(stamps->count + STAMPS_KEPT - 1) % STAMPS_KEPT];
+
+	if (stamps->count > 0 && mono_ms == last->mono_ms)
+		return last->ms;
 	/* The clock goes on nearly always: then there is nothing to look for. */
-	if (stamps->count > 0 && ms <= stamps->highest_ms)
-		while (is_used(stamps, ms))
-			ms++;
+	while (stamps->count > 0 && ms <= stamps->highest_ms && is_used(stamps, mono_ms, ms))
+		ms++;
 	if (stamps->count == 0 || ms > stamps->highest_ms)
 		stamps->highest_ms = ms;
-	stamps->last_mono_ms = mono_ms;
-	stamps->last_ms = ms;
-	stamps->kept[stamps->count++ % STAMPS_KEPT] = ms;
+	stamps->kept[stamps->count++ % STAMPS_KEPT] = (struct stamp){ .mono_ms = mono_ms, .ms = ms };
 	return ms;
 }
 
@@ -38,7 +38,6 @@ void
 stamps_shift(struct stamps *stamps, int64_t by_ms)
 {
 	for (unsigned i = 0; i < kept_count(stamps); i++)
-		stamps->kept[i] += by_ms;
-	stamps->last_ms += by_ms;
+		stamps->kept[i].ms += by_ms;
 	stamps->highest_ms += by_ms;
 }

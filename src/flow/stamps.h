@@ -8,16 +8,21 @@
 
 #define STAMPS_KEPT 32
 
+#define STAMPS_MOMENT_MS 50 /* times of one reading are no further apart, and may be the same */
+
+struct stamp {
+	int64_t mono_ms;
+	int64_t ms;
+};
+
 struct stamps {
-	int64_t last_mono_ms; /* of what was read last, and its time */
-	int64_t last_ms;
 	int64_t highest_ms;
-	int64_t kept[STAMPS_KEPT];
+	struct stamp kept[STAMPS_KEPT];
 	unsigned count; /* ever kept */
 };
 
 /* The time for what was read at `mono_ms`, by the clock at `ms`: that, or the next one that is not among those that the
- * device used last. What was read at one moment has one time. */
+ * device used last at another moment. What was read at one moment has one time. */
 int64_t stamps_take(struct stamps *stamps, int64_t mono_ms, int64_t ms);
 
 /* Times counted from somewhere else until now: all of them move. */
