@@ -476,6 +476,15 @@ match_rtu(const struct exchange *exchange)
 	    (size_t)(length - RTU_OVERHEAD), exchange->cells);
 }
 
+/* We stood still (a stopped process, a suspended machine, a system out of memory) while the reply waited for us: nobody
+ * knows when it came, and a value must not get the time of now. That a write was done is true whenever it is
+ * found out. */
+static bool
+is_found_too_late(const struct exchange *exchange)
+{
+	return !pdu_writes(exchange->request) && clock_mono_us() > exchange->deadline_us + FRAME_TAKE_US;
+}
+
 /* Wait for the answer to the request, and for nothing else. A sound frame that answers something else leaves
  * the response timeout running, as the standard has it for a reply from an unexpected unit (MODBUS over
  * Serial Line V1.02, 2.4.1): it is a late one, and ours is still to come. A broken one ends the wait. On
@@ -490,6 +499,8 @@ take_reply(struct link_modbus *self, struct exchange *exchange)
 
 		if (error != 0)
 			return error == -ETIMEDOUT && stale ? -EBADMSG : error;
+		if (is_found_too_late(exchange))
+			return -ETIMEDOUT;
 		error = is_mbap(self) ? match_mbap(self, exchange) : match_rtu(exchange);
 		if (error != -EBADMSG || is_mbap(self))
 			return error;

@@ -162,9 +162,15 @@ class Checker:
         late = row.ts - reply.at
         if reply.outcome in SPOILT:
             self.verdict.find("invented", f"{row.series} {row.value} at {row.ts}: the reply was spoilt ({reply.outcome})")
-        if not -1 <= late <= self.limits.time_ms:
+        if not -1 <= late <= self._allowed_ms(reply):
             self.verdict.find("wrong time", f"{row.series} {row.value}: ts {row.ts} is {late:+.0f} ms from its reply")
         self.verdict.counts["late_ms"] = max(self.verdict.counts["late_ms"], int(late))
+
+    def _allowed_ms(self, reply):
+        """A reply that waited for a process which stood still gets the time at which it was found, but only within its timeout."""
+        if any(freeze.overlaps(reply.asked, reply.at + self.limits.time_ms) for freeze in self.freezes):
+            return self.limits.poll_ms + self.limits.time_ms
+        return self.limits.time_ms
 
     def _check_repeat(self, before, row):
         self.verdict.counts["repeated"] += 1
@@ -233,10 +239,10 @@ class Checker:
         """A register that is written: what is told of it must have been in it then."""
         times = collections.defaultdict(list)
         for reply in shown:
-            times[reply.value].append(reply.at)
+            times[reply.value].append(reply)
         for row in came:
             self.verdict.counts["states"] += 1
-            if not any(-1 <= row.ts - at <= self.limits.time_ms for at in times[row.value]):
+            if not any(-1 <= row.ts - reply.at <= self._allowed_ms(reply) for reply in times[row.value]):
                 self.verdict.find("invented", f"{row.series} {row.value} at {row.ts}: the register did not show that then")
 
     # ---- commands ----

@@ -66,7 +66,8 @@ class Record:
     def __init__(self, devices):
         self.by_unit = {(device.bus.number, device.unit): device for device in devices}
         self.shown, self.arrived, self.writes = [], [], []
-        self.commands = {}  # (token, rpc id): the newest
+        self.asking = None  # the command that is being handed to the server
+        self.commands = {}  # (token, rpc id): the newest, for a server that restarts begins with its ids anew
         self.given = []
         self.subscribed = collections.defaultdict(list)
         self.last_arrived = {}
@@ -110,6 +111,9 @@ class Record:
         elif kind == "subscribe":
             self.subscribed[event["token"]].append(event["at"])
         else:
+            # Here and not where the question was asked: the reply may be the next line.
+            if "rpc" in event:
+                self.commands[self.asking.device, event["rpc"]] = self.asking
             return event
         return None
 
@@ -268,9 +272,9 @@ class World:
         command = Command(device.name, device.bus.number, device.unit, self.next_value, now_ms(),
                           self.record.subscribed[device.name])
         self.next_value += 1
-        answer = self.bench.ask("rpc", token=device.name, method="set", params={"key": "w", "value": command.value}, timeout_ms=20000)
+        self.record.asking = command
+        self.bench.ask("rpc", token=device.name, method="set", params={"key": "w", "value": command.value}, timeout_ms=20000)
         self.record.given.append(command)
-        self.record.commands[device.name, answer["rpc"]] = command
 
     # ---- waiting ----
 
