@@ -150,6 +150,9 @@ class World:
         for device in self.devices:
             for addr in (0, 2, SLOW):
                 self.field.ask("move", bus=device.bus.number, unit=device.unit, table="input", addr=addr, kind="reads32")
+        self.write_configuration()
+
+    def write_configuration(self):
         self.config = os.path.join(self.folder, "gateway.conf")
         with open(self.config, "w", encoding="utf-8") as file:
             file.write(self.configuration())
@@ -176,7 +179,7 @@ class World:
             'key = "n"; table = "input"; addr = 0; type = "uint32"',
             'key = "k"; table = "input"; addr = 2; type = "uint32"',
             f'key = "m"; table = "input"; addr = {SLOW}; type = "uint32"; period_ms = {2 * self.period_ms}',
-            f'key = "w"; table = "holding"; addr = {WRITTEN}; type = "uint32"; writable = true; period_ms = 10000',
+            f'key = "w"; table = "holding"; addr = {WRITTEN}; type = "uint32"; writable = true; period_ms = {max(10000, self.period_ms)}',
         ]
         store = f'store = {{ dir = "{self.store_folder()}"; }};\n' if self.store else "store = { memory_mb = 64; };\n"
         return (
