@@ -261,8 +261,11 @@ class Checker:
     def _check_command(self, command, writes):
         about = f"{command.device} = {command.value}"
         self.verdict.counts["commands"] += 1
-        if len(writes) > 1:
-            self.verdict.find("command", f"{about}: written {len(writes)} times")
+        for before, again in zip(writes, writes[1:]):
+            if self._is_repeated_by_successor(command, before, again):
+                self.verdict.counts["commands repeated"] += 1
+            else:
+                self.verdict.find("command", f"{about}: written at {before.at} and again at {again.at}")
         for write in writes:
             self._check_lateness(about, command, write)
         if len({str(payload) for payload, _ in command.replies}) > 1:
@@ -270,6 +273,12 @@ class Checker:
         for payload, at in command.replies:
             self.verdict.counts["commands answered"] += 1
             self._check_reply(about, command, [write for write in writes if write.at <= at + 1], writes, payload)
+
+    def _is_repeated_by_successor(self, command, before, again):
+        """The server gives a request that was not answered once more to who subscribes. A process knows what it has executed already;
+        the one after it does not: a stated window, from the execution to the reply."""
+        life = self._life_at(before.at)
+        return life is not self._life_at(again.at) and not any(at < life.end for _, at in command.replies)
 
     def _check_reply(self, about, command, before, writes, payload):
         error = payload.get("error") if isinstance(payload, dict) else None

@@ -200,9 +200,9 @@ class States(unittest.TestCase):
 
 
 class Commands(unittest.TestCase):
-    def check(self, replies, writes, windows=(), subscribed=(), value=5):
+    def check(self, replies, writes, windows=(), subscribed=(), value=5, lives=(Life(0),)):
         command = Command("A", 0, 1, value, 1000, list(subscribed), list(replies))
-        verdict = Checker(Limits(rpc_ms=1500), windows, [Life(0)]).check_commands([command], writes)
+        verdict = Checker(Limits(rpc_ms=1500), windows, lives).check_commands([command], writes)
         return len(verdict.faults.get("command", []))
 
     def test_done(self):
@@ -236,6 +236,13 @@ class Commands(unittest.TestCase):
 
     def test_twice(self):
         self.assertEqual(self.check([({"value": 5}, 1100)], [Write(0, 1, 5, 1050, True), Write(0, 1, 5, 1060, True)]), 1)
+
+    def test_again_by_a_process_that_cannot_know(self):
+        writes = [Write(0, 1, 5, 1050, True), Write(0, 1, 5, 1300, True)]
+        lives = [Life(0, 1200, "kill"), Life(1250)]
+        self.assertEqual(self.check([({"value": 5}, 1350)], writes, lives=lives), 0)
+        self.assertEqual(self.check([({"value": 5}, 1100), ({"value": 5}, 1350)], writes, lives=lives), 1)
+        self.assertEqual(self.check([({"value": 5}, 1350)], writes, lives=[Life(0, 1040, "kill"), Life(1045)]), 1)
 
     def test_after_its_expiry(self):
         self.assertEqual(self.check([], [Write(0, 1, 5, 3200, True)]), 1)
