@@ -1,5 +1,4 @@
 # The real program against real parts: tests/system/NNN-name, each a Python program over harness.py.
-# THREADED=yes (ThreadSanitizer) leaves out what only reads a file and prints.
 SYSTEM_TESTS = \
 	tests/system/010-check \
 	tests/system/100-telemetry \
@@ -7,6 +6,8 @@ SYSTEM_TESTS = \
 	tests/system/120-polling \
 	tests/system/200-cloud \
 	tests/system/210-delivery \
+	tests/system/230-time \
+	tests/system/240-isolation \
 	tests/system/300-rpc \
 	tests/system/310-shared \
 	tests/system/400-faults \
@@ -16,3 +17,11 @@ SYSTEM_TESTS = \
 	tests/system/900-torture
 EXTRA_DIST += $(SYSTEM_TESTS) tests/system/harness.py
 TESTS += $(SYSTEM_TESTS)
+
+# Preloaded into the daemon by 230-time. It is no part of the program, and the sanitizers have no business in it.
+check_DATA += tests/system/clockshift.so
+EXTRA_DIST += tests/system/clockshift.c
+CLEANFILES += tests/system/clockshift.so
+tests/system/clockshift.so: tests/system/clockshift.c
+	@$(MKDIR_P) tests/system
+	$(AM_V_CCLD)$(CC) -std=gnu11 -D_GNU_SOURCE -Wall -Wextra -O1 -fPIC -shared -o $@ $(srcdir)/tests/system/clockshift.c
