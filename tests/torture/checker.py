@@ -20,6 +20,7 @@ SPOILT = {f"fault {kind}" for kind in (
     "wrong_unit", "wrong_function", "wrong_count", "wrong_transaction", "bad_crc", "cut",
 )}
 EXAMPLES = 5
+ROUNDING_MS = 3  # times of the log are whole milliseconds, and a process that goes on asks again at once
 
 
 @dataclasses.dataclass
@@ -74,6 +75,7 @@ class Limits:
     recovery_ms: float = 8000  # after an outage: connecting again, acknowledgements that are overdue
     flush_ms: float = None  # the store is durable, and what is older than this is on disk; None = memory only
     rpc_ms: float = 1500  # a command that has not started by then is not started
+    step_ms: float = 1500  # so near to a step of the clock either time is right
 
 
 class Verdict:
@@ -94,8 +96,10 @@ class Verdict:
 
 
 class Checker:
-    def __init__(self, limits, windows, lives):
+    def __init__(self, limits, windows, lives, steps=()):
+        """steps: (moment, what the wall clock of the daemon is ahead of ours from then on), in order."""
         self.limits = limits
+        self.steps = [(float("-inf"), 0), *steps]
         self.windows = windows
         self.lives = sorted(lives, key=lambda life: life.start)
         self.verdict = Verdict()
@@ -125,7 +129,7 @@ class Checker:
         by_bus = collections.defaultdict(list)
         for reply in shown:
             by_bus[reply.bus].append(reply)
-        moments = [life.end for life in self.lives] + [freeze.end for freeze in self.freezes]
+        moments = [life.end for life in self.lives] + [freeze.end - ROUNDING_MS for freeze in self.freezes]
         excused = set()
         for replies in by_bus.values():
             replies.sort(key=lambda reply: reply.asked)
@@ -159,12 +163,26 @@ class Checker:
         self._check_missing(shown, first)
 
     def _check_first(self, reply, row):
-        late = row.ts - reply.at
+        late = self._late(reply, row)
         if reply.outcome in SPOILT:
             self.verdict.find("invented", f"{row.series} {row.value} at {row.ts}: the reply was spoilt ({reply.outcome})")
         if not -1 <= late <= self._allowed_ms(reply):
             self.verdict.find("wrong time", f"{row.series} {row.value}: ts {row.ts} is {late:+.0f} ms from its reply")
         self.verdict.counts["late_ms"] = max(self.verdict.counts["late_ms"], int(late))
+
+    def _offsets(self, moment):
+        """What the daemon's clock may have been ahead by."""
+        offsets = []
+        for at, offset in self.steps:
+            if at <= moment - self.limits.step_ms:
+                offsets = [offset]
+            elif at <= moment + self.limits.step_ms:
+                offsets.append(offset)
+        return offsets
+
+    def _late(self, reply, row):
+        """How long after its reply the row claims to have been read."""
+        return min((row.ts - offset - reply.at for offset in self._offsets(reply.at)), key=abs)
 
     def _allowed_ms(self, reply):
         """A reply that waited for a process which stood still gets the time at which it was found, but only within its timeout."""
@@ -242,7 +260,7 @@ class Checker:
             times[reply.value].append(reply)
         for row in came:
             self.verdict.counts["states"] += 1
-            if not any(-1 <= row.ts - reply.at <= self._allowed_ms(reply) for reply in times[row.value]):
+            if not any(-1 <= self._late(reply, row) <= self._allowed_ms(reply) for reply in times[row.value]):
                 self.verdict.find("invented", f"{row.series} {row.value} at {row.ts}: the register did not show that then")
 
     # ---- commands ----

@@ -23,7 +23,7 @@ class Telemetry(unittest.TestCase):
     """Two devices, each read 50 times, every 100 ms, from t = 1000 on; all of it arrives 20 ms later."""
 
     def setUp(self):
-        self.windows, self.lives, self.limits = [], [Life(0)], Limits()
+        self.windows, self.lives, self.limits, self.steps = [], [Life(0)], Limits(), []
         self.shown, self.arrived = [], []
         for number in range(50):
             for bus, series in enumerate(("A.n", "B.n")):
@@ -32,7 +32,7 @@ class Telemetry(unittest.TestCase):
                 self.arrived.append(Arrived(series, 7 + number, at + 1, at + 20, 1))
 
     def check(self):
-        return Checker(self.limits, self.windows, self.lives).check_telemetry(self.shown, self.arrived)
+        return Checker(self.limits, self.windows, self.lives, self.steps).check_telemetry(self.shown, self.arrived)
 
     def assert_finds(self, *kinds):
         verdict = self.check()
@@ -93,6 +93,16 @@ class Telemetry(unittest.TestCase):
         self.change(30, ts=3300 + 1400)
         self.assertTrue(self.check())
         self.change(30, ts=6000)
+        self.assert_finds("wrong time")
+
+    def test_a_step_of_the_clock(self):
+        self.steps = [(3250, 3600000)]
+        self.arrived = [row._replace(ts=row.ts + (3600000 if row.ts > 3250 else 0)) for row in self.arrived]
+        self.assertTrue(self.check())
+        self.change(40, ts=4300 + 3600000 + 600)
+        self.assert_finds("wrong time")
+        self.change(40, ts=4300 + 3600000)
+        self.change(8, ts=1100 + 3600000)
         self.assert_finds("wrong time")
 
     def test_an_order_reversed(self):

@@ -132,9 +132,9 @@ FAULTS = (
 
     # ---- the process ----
     Fault(name="SIGTERM", place=PROCESS, begin=lambda world, event: world.tell(signal.SIGTERM),
-          end=lambda world, event: world.start_again("term"), least_s=1.5, most_s=3, excuses=AGAIN),
+          end=lambda world, event: world.start_again("term"), least_s=1.5, most_s=3, weight=2, excuses=AGAIN),
     Fault(name="kill -9", place=PROCESS, begin=lambda world, event: world.kill(), end=lambda world, event: world.start_again("kill"),
-          least_s=0, most_s=2, excuses=AGAIN),
+          least_s=0, most_s=2, weight=3, excuses=AGAIN),
     Fault(name="SIGSTOP", place=PROCESS, begin=lambda world, event: world.tell(signal.SIGSTOP),
           end=lambda world, event: world.tell(signal.SIGCONT), least_s=0.1, most_s=5, weight=2,
           excuses=frozenset({REPEAT, OUTAGE, FROZEN})),
@@ -165,10 +165,10 @@ FAULTS = (
 
     # ---- what the durable store stands on ----
     Fault(name="database damaged", place=PROCESS, begin=lambda world, event: world.kill_and_damage(event.number),
-          end=lambda world, event: world.start_again("damage"), least_s=0.1, most_s=1, excuses=AGAIN, needs="store"),
+          end=lambda world, event: world.start_again("damage"), least_s=0.1, most_s=1, weight=2, excuses=AGAIN, needs="store"),
     Fault(name="disk full", place=STORE, begin=lambda world, event: world.fill_disk(True),
-          end=lambda world, event: world.fill_disk(False), least_s=1, most_s=6, excuses=frozenset({DISK}), needs="disk"),
-    Fault(name="clock step", place=CLOCK, begin=lambda world, event: world.step_clock(event.number), excuses=frozenset(), needs="clock"),
+          end=lambda world, event: world.fill_disk(False), least_s=1, most_s=6, weight=3, excuses=frozenset({DISK}), needs="disk"),
+    Fault(name="clock step", place=CLOCK, begin=lambda world, event: world.step_clock(event.number), weight=4, needs="clock"),
 )
 
 SETTLE_S = 3  # before the first fault

@@ -11,11 +11,11 @@ EXTRA_DIST += \
 TESTS += tests/torture/checker_test.py
 EXTRA_DIST += tests/torture/checker_test.py
 
-torture: all $(check_PROGRAMS)
+torture: all $(check_PROGRAMS) $(check_DATA)
 	seconds='$(SECONDS)'; seed='$(SEED)'; devices='$(DEVICES)'; BUILD='$(abs_builddir)' \
 	    $(top_srcdir)/tests/torture/torture.py --seconds $${seconds:-60} $${seed:+--seed $$seed} --devices $${devices:-20}
 
-soak: all $(check_PROGRAMS)
+soak: all $(check_PROGRAMS) $(check_DATA)
 	hours='$(HOURS)'; devices='$(DEVICES)'; BUILD='$(abs_builddir)' \
 	    $(top_srcdir)/tests/torture/soak.py --hours $${hours:-1} --devices $${devices:-200}
 

@@ -10,6 +10,7 @@ The seed decides which faults come when. Exits 0 if nothing was lost, invented, 
 import argparse
 import collections
 import heapq
+import os
 import random
 import shutil
 import subprocess
@@ -42,6 +43,8 @@ def probe(folder):
                            check=False)
     if check.returncode == 0:
         found.add("store")
+    if os.path.exists(os.path.join(harness.BUILD, worlds.CLOCK_SHIM)):
+        found.add("clock")
     return found
 
 
@@ -98,7 +101,7 @@ class Torture:
 
 
 def judge(world, happened, limits, start_usage, end_usage):
-    checker = Checker(limits, [world.window(event) for event in happened], world.lives)
+    checker = Checker(limits, [world.window(event) for event in happened], world.lives, world.steps)
     checker.check_telemetry(world.record.shown, world.record.arrived, {f"{device.name}.w" for device in world.devices})
     verdict = checker.check_commands(world.record.given, world.record.writes)
     for trouble in world.troubles:
@@ -140,8 +143,7 @@ def report(world, happened, verdict, start_usage, end_usage):
 
 def torture(options, folder):
     capabilities = probe(folder)
-    world = worlds.World(folder, options.devices, options.seed, store="store" in capabilities,
-                         env={"ASAN_OPTIONS": "quarantine_size_mb=2:malloc_context_size=6"})
+    world = worlds.World(folder, options.devices, options.seed, capabilities)
     faults = possible(capabilities, {bus.kind for bus in world.buses})
     if options.only:
         faults = [fault for fault in faults if any(name in fault.name for name in options.only)]

@@ -8,6 +8,7 @@ import json
 import os
 import random
 import signal
+import struct
 import subprocess
 import sys
 import time
@@ -19,6 +20,7 @@ from checker import Arrived, Command, Life, Shown, Window, Write
 
 UNITS_PER_TCP_BUS = 5
 UNITS_PER_LINE = 2
+CLOCK_SHIM = "tests/system/clockshift.so"
 SLOW = 10  # registers that are read half as often as the others
 WRITTEN = 100  # the register that commands write
 TIMEOUT_MS = {"tcp": 1000, "rtu": 600, "rtu-over-tcp": 1000}
@@ -70,8 +72,7 @@ class Record:
         self.commands = {}  # (token, rpc id): the newest, for a server that restarts begins with its ids anew
         self.given = []
         self.subscribed = collections.defaultdict(list)
-        self.last_arrived = {}
-        self.late_ms = []
+        self.newest_shown, self.newest_arrived = {}, {}  # of "n", by device
 
     def from_field(self, line):
         event = json.loads(line)
@@ -93,6 +94,8 @@ class Record:
         words = event["read"]
         for index, key in enumerate(keys):
             value = words[2 * index] << 16 | words[2 * index + 1]
+            if key == "n":
+                self.newest_shown[device.name] = value
             self.shown.append(Shown(f"{device.name}.{key}", value, asked, event["at"], event["bus"], event["outcome"], request))
 
     def from_bench(self, line):
@@ -102,8 +105,8 @@ class Record:
             token, at = event["token"], event["at"]
             for key, value in event["values"].items():
                 self.arrived.append(Arrived(f"{token}.{key}", value, event["ts"], at, event["session"]))
-            self.last_arrived[token] = event["ts"]
-            self.late_ms.append(at - event["ts"])
+                if key == "n":
+                    self.newest_arrived[token] = value
         elif kind == "rpc_reply":
             command = self.commands.get((event["token"], event["id"]))
             if command:
@@ -119,14 +122,16 @@ class Record:
 
 
 class World:
-    def __init__(self, folder, devices, seed, store=False, period_ms=250, mild=False, env=None):
-        self.folder, self.store = folder, store
+    def __init__(self, folder, devices, seed, capabilities=(), period_ms=250, mild=False):
+        self.folder, self.store = folder, "store" in capabilities
         self.rng = random.Random(seed ^ 0xC0FFEE)  # not the plan's: commands are drawn as time permits
         self.buses, self.devices = lay_out(devices, lines=not mild)
         self.period_ms = period_ms
-        self.env = env or {}
+        self.env = {"ASAN_OPTIONS": "quarantine_size_mb=2:malloc_context_size=6:verify_asan_link_order=0"}
+        self.clock = os.path.join(folder, "clock") if "clock" in capabilities else None
         self.record = Record(self.devices)
-        self.windows, self.lives, self.log_lines, self.troubles = [], [], [], []
+        self.lives, self.log_lines, self.troubles = [], [], []
+        self.steps = []  # of the daemon's clock
         self.gateway = None
         self.next_value = 1
         self.bench = self.field = None
@@ -151,6 +156,9 @@ class World:
             for addr in (0, 2, SLOW):
                 self.field.ask("move", bus=device.bus.number, unit=device.unit, table="input", addr=addr, kind="reads32")
         self.write_configuration()
+        if self.clock:
+            self.show_clock(0)
+            self.env.update(LD_PRELOAD=os.path.join(harness.BUILD, CLOCK_SHIM), CLOCKSHIFT=self.clock)
 
     def write_configuration(self):
         self.config = os.path.join(self.folder, "gateway.conf")
@@ -258,6 +266,17 @@ class World:
                     file.seek(rng.randrange(size) if rng.random() < 0.7 else 0)
                     file.write(rng.randbytes(min(4096, size)))
 
+    def show_clock(self, offset_ms):
+        """To tests/system/clockshift.c: offset of the wall clock, of the time since the boot, and that NTP keeps it."""
+        with open(self.clock, "r+b" if os.path.exists(self.clock) else "wb") as file:
+            file.write(struct.pack("=qqq", offset_ms, 0, 1))
+
+    def step_clock(self, number):
+        """By minutes or hours, forward or back, never to the same offset twice."""
+        offset_ms = (number % 21 - 10) * 600000 + 7000 * (len(self.steps) + 1)
+        self.steps.append((now_ms(), offset_ms))
+        self.show_clock(offset_ms)
+
     # ---- what it uses ----
 
     def usage(self):
@@ -281,14 +300,12 @@ class World:
 
     # ---- waiting ----
 
-    def shown_since(self, mark):
-        return {reply.series.split(".")[0] for reply in self.record.shown[mark:] if reply.series.endswith(".n") and reply.outcome == "reply"}
-
     def wait_recovered(self, timeout_s):
         """Until each device has delivered something that its unit showed after now. Returns those that did not."""
-        start, deadline = now_ms(), time.monotonic() + timeout_s
+        before, deadline = dict(self.record.newest_shown), time.monotonic() + timeout_s
+        arrived = self.record.newest_arrived
         while True:
-            waiting = [device.name for device in self.devices if self.record.last_arrived.get(device.name, 0) <= start]
+            waiting = [device.name for device in self.devices if arrived.get(device.name, 0) <= before.get(device.name, 0)]
             if not waiting or time.monotonic() > deadline or not self.running():
                 return waiting
             time.sleep(0.05)
