@@ -6,6 +6,7 @@ so that a run can be repeated.
 """
 
 import dataclasses
+import errno
 import signal
 import typing
 
@@ -166,8 +167,12 @@ FAULTS = (
     # ---- what the durable store stands on ----
     Fault(name="database damaged", place=PROCESS, begin=lambda world, event: world.kill_and_damage(event.number),
           end=lambda world, event: world.start_again("damage"), least_s=0.1, most_s=1, weight=2, excuses=AGAIN, needs="store"),
-    Fault(name="disk full", place=STORE, begin=lambda world, event: world.fill_disk(True),
-          end=lambda world, event: world.fill_disk(False), least_s=1, most_s=6, weight=3, excuses=frozenset({DISK}), needs="disk"),
+    Fault(name="disk errors", place=STORE, begin=lambda world, event: world.break_disk(errno.EIO),
+          end=lambda world, event: world.break_disk(0), least_s=0.5, most_s=4, weight=2, excuses=frozenset({DISK}), needs="disk"),
+    Fault(name="disk read-only", place=STORE, begin=lambda world, event: world.break_disk(errno.EROFS),
+          end=lambda world, event: world.break_disk(0), least_s=0.5, most_s=4, excuses=frozenset({DISK}), needs="disk"),
+    Fault(name="disk full", place=STORE, begin=lambda world, event: world.break_disk(errno.ENOSPC),
+          end=lambda world, event: world.break_disk(0), least_s=1, most_s=6, weight=3, excuses=frozenset({DISK}), needs="disk"),
     Fault(name="clock step", place=CLOCK, begin=lambda world, event: world.step_clock(event.number), weight=4, needs="clock"),
 )
 

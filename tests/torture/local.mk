@@ -8,6 +8,14 @@ EXTRA_DIST += \
 	tests/torture/torture.py \
 	tests/torture/world.py
 
+# Preloaded into the daemon; see tests/system/local.mk.
+check_DATA += tests/torture/diskfault.so
+EXTRA_DIST += tests/torture/diskfault.c
+CLEANFILES += tests/torture/diskfault.so
+tests/torture/diskfault.so: tests/torture/diskfault.c
+	@$(MKDIR_P) tests/torture
+	$(AM_V_CCLD)$(CC) -std=gnu11 -D_GNU_SOURCE -Wall -Wextra -O1 -fPIC -shared -o $@ $(srcdir)/tests/torture/diskfault.c
+
 TESTS += tests/torture/checker_test.py
 EXTRA_DIST += tests/torture/checker_test.py
 

@@ -43,6 +43,8 @@ def probe(folder):
                            check=False)
     if check.returncode == 0:
         found.add("store")
+    if "store" in found and os.path.exists(os.path.join(harness.BUILD, worlds.DISK_SHIM)):
+        found.add("disk")
     if os.path.exists(os.path.join(harness.BUILD, worlds.CLOCK_SHIM)):
         found.add("clock")
     return found

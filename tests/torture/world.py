@@ -20,6 +20,7 @@ from checker import Arrived, Command, Life, Shown, Window, Write
 
 UNITS_PER_TCP_BUS = 5
 UNITS_PER_LINE = 2
+DISK_SHIM = "tests/torture/diskfault.so"
 CLOCK_SHIM = "tests/system/clockshift.so"
 SLOW = 10  # registers that are read half as often as the others
 WRITTEN = 100  # the register that commands write
@@ -128,6 +129,7 @@ class World:
         self.buses, self.devices = lay_out(devices, lines=not mild)
         self.period_ms = period_ms
         self.env = {"ASAN_OPTIONS": "quarantine_size_mb=2:malloc_context_size=6:verify_asan_link_order=0"}
+        self.disk = os.path.join(folder, "disk") if "disk" in capabilities else None
         self.clock = os.path.join(folder, "clock") if "clock" in capabilities else None
         self.record = Record(self.devices)
         self.lives, self.log_lines, self.troubles = [], [], []
@@ -156,9 +158,18 @@ class World:
             for addr in (0, 2, SLOW):
                 self.field.ask("move", bus=device.bus.number, unit=device.unit, table="input", addr=addr, kind="reads32")
         self.write_configuration()
+        shims = []
+        if self.store:
+            os.makedirs(self.store_folder(), exist_ok=True)
         if self.clock:
             self.show_clock(0)
-            self.env.update(LD_PRELOAD=os.path.join(harness.BUILD, CLOCK_SHIM), CLOCKSHIFT=self.clock)
+            shims.append(CLOCK_SHIM)
+            self.env.update(CLOCKSHIFT=self.clock)
+        if self.disk:
+            self.break_disk(0)
+            shims.append(DISK_SHIM)
+            self.env.update(DISKFAULT=self.disk, DISKFAULT_DIR=self.store_folder())
+        self.env.update(LD_PRELOAD=":".join(os.path.join(harness.BUILD, shim) for shim in shims))
 
     def write_configuration(self):
         self.config = os.path.join(self.folder, "gateway.conf")
@@ -210,8 +221,6 @@ class World:
     # ---- the process ----
 
     def start(self):
-        if self.store:
-            os.makedirs(self.store_folder(), exist_ok=True)
         self.lives.append(Life(start=now_ms()))
         self.gateway = harness.Fieldgate(self.config, env=self.env)
 
@@ -276,6 +285,11 @@ class World:
         offset_ms = (number % 21 - 10) * 600000 + 7000 * (len(self.steps) + 1)
         self.steps.append((now_ms(), offset_ms))
         self.show_clock(offset_ms)
+
+    def break_disk(self, error):
+        """To diskfault.c: what every write to the store fails with."""
+        with open(self.disk, "r+b" if os.path.exists(self.disk) else "wb") as file:
+            file.write(struct.pack("=i", error))
 
     # ---- what it uses ----
 
