@@ -22,6 +22,8 @@
 #define SETTLE_QUIET_US 20000
 /* How long a request that writes is still waited for when the bus is to stop. */
 #define STOP_GRACE_US 1000000
+/* A busy system may let us look so long after the deadline; later than that nobody knows when a reply came. */
+#define LATE_LOOK_US 50000
 /* Through a serial server: so many failures in a row of whatever units, and the connection itself is doubted.
  */
 #define FRUITLESS_MAX 6
@@ -496,6 +498,15 @@ conclude(struct link_modbus *self, int error, struct link_report *report)
 	return error;
 }
 
+/* We stood still (a stopped process, a suspended machine, a system out of memory) while the reply waited for us: nobody
+ * knows when it came, and a value must not get the time of now. That a write was done is true whenever it is
+ * found out. */
+static bool
+is_found_too_late(const struct exchange *exchange)
+{
+	return !pdu_writes(exchange->request) && clock_mono_us() > exchange->deadline_us + LATE_LOOK_US;
+}
+
 static int
 transact(struct link_modbus *self, struct exchange *exchange, int timeout_ms)
 {
@@ -511,6 +522,8 @@ transact(struct link_modbus *self, struct exchange *exchange, int timeout_ms)
 	self->active_us = clock_mono_us() + line_chars_us(self->bus, exchange->sent_length);
 	if (error == 0)
 		error = is_mbap(self) ? take_reply_mbap(self, exchange) : take_reply_rtu(self, exchange);
+	if (error >= 0 && is_found_too_late(exchange))
+		error = -ETIMEDOUT;
 	return conclude(self, error, report);
 }
 

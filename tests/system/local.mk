@@ -18,7 +18,8 @@ SYSTEM_TESTS = \
 	tests/system/410-line \
 	tests/system/500-service \
 	tests/system/600-interop \
-	tests/system/700-install
+	tests/system/700-install \
+	tests/system/900-torture
 EXTRA_DIST += $(SYSTEM_TESTS) tests/system/harness.py
 TESTS += $(SYSTEM_TESTS)
 
