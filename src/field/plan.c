@@ -22,6 +22,8 @@
 #define NETWORK_BYTE_US 5
 #define SERVER_BYTE_US	520
 
+#define BITS_PER_HOLE_REGISTER 16
+
 /* So many periods are told apart in looking for layers; more are taken together where they are closest. */
 #define LAYER_CUTS_MAX 4
 
@@ -37,24 +39,28 @@ plan_wire_us(const struct bus *bus, enum point_table table, int count)
 	return line_chars_us(bus, (size_t)(RTU_REQUEST_CHARS + RTU_REPLY_CHARS + table_bytes(table, count)));
 }
 
+int64_t
+plan_assumed_turnaround_us(const struct bus *bus)
+{
+	return bus->type == BUS_TCP ? ASSUMED_NETWORK_US : ASSUMED_TURNAROUND_US;
+}
+
 /* Whatever decides about merging asks here. */
 int64_t
 plan_cost_us(const struct bus *bus, enum point_table table, int count, int64_t turnaround_us)
 {
 	int64_t cost = (int64_t)bus->request_pause_ms * 1000 + line_silence_us(bus);
 
+	cost += turnaround_us > 0 ? turnaround_us : plan_assumed_turnaround_us(bus);
 	switch (bus->type) {
 	case BUS_RTU:
 		cost += plan_wire_us(bus, table, count);
-		cost += turnaround_us > 0 ? turnaround_us : ASSUMED_TURNAROUND_US;
 		break;
 	case BUS_RTU_OVER_TCP:
 		cost += (int64_t)table_bytes(table, count) * SERVER_BYTE_US;
-		cost += turnaround_us > 0 ? turnaround_us : ASSUMED_TURNAROUND_US;
 		break;
 	case BUS_TCP:
 		cost += (int64_t)table_bytes(table, count) * NETWORK_BYTE_US;
-		cost += turnaround_us > 0 ? turnaround_us : ASSUMED_NETWORK_US;
 		break;
 	}
 	return cost;
@@ -92,19 +98,26 @@ point_end(const struct point *point)
 
 /* --- limits --- */
 
-/* Cells in one request. */
+/* Cells in one request that the point's device allows. */
 static int
 point_limit(const struct point *point)
 {
-	return point_table_has_bits(point->table) ? MODBUS_MAX_READ_BITS : MODBUS_MAX_READ_REGISTERS;
+	bool bits = point_table_has_bits(point->table);
+	int limit = bits ? MODBUS_MAX_READ_BITS : MODBUS_MAX_READ_REGISTERS;
+	int wanted = bits ? point->device->max_bits : point->device->max_registers;
+
+	return wanted > 0 ? least(wanted, limit) : limit;
 }
 
 /* Cells in a row that no point names and that may be read all the same. */
 static int
 point_hole_limit(const struct point *point)
 {
-	(void)point;
-	return INT_MAX;
+	int limit = point->device->max_hole_registers;
+
+	if (limit < 0)
+		return INT_MAX;
+	return point_table_has_bits(point->table) ? limit * BITS_PER_HOLE_REGISTER : limit;
 }
 
 static struct plan_unit

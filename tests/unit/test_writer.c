@@ -96,7 +96,7 @@ ask(void *ctx, const struct pdu_request *request, int timeout_ms, uint16_t *cell
 	if (result >= 0) {
 		unit_answered(unit, asked_us, now_us, &away_us);
 		writer_answered(writer, request->unit);
-	} else if (unit_failed(unit, asked_us, now_us, true) == UNIT_LOST) {
+	} else if (unit_failed(unit, asked_us, now_us, (int64_t)2 * timeout_ms * MS) == UNIT_LOST) {
 		writer_lost(writer, request->unit);
 	}
 	return result;
@@ -739,7 +739,7 @@ test_a_read_that_brings_a_unit_back_is_done_again(void **state)
 
 	(void)state;
 	unit_init(&units[1], 1, true);
-	unit_failed(&units[1], now_us - 500 * MS, now_us, false);
+	unit_failed(&units[1], now_us - 500 * MS, now_us, 0);
 	begin();
 	write_one(bit, 1);
 	run_all();
