@@ -38,6 +38,7 @@ libfield_a_SOURCES = \
 	src/field/line.c src/field/line.h \
 	src/field/link.h \
 	src/field/link_modbus.c src/field/link_modbus.h \
+	src/field/memory.c src/field/memory.h \
 	src/field/pdu.c src/field/pdu.h \
 	src/field/plan.c src/field/plan.h \
 	src/field/port.c src/field/port.h \

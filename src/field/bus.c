@@ -10,6 +10,7 @@
 #include "base/clock.h"
 #include "base/fifo.h"
 #include "base/log.h"
+#include "field/memory.h"
 #include "field/port.h"
 #include "field/schedule.h"
 #include "model/codec.h"
@@ -29,6 +30,9 @@
 #define LOAD_WINDOW_US	    10000000
 #define LOAD_MISSED_PERCENT 5 /* of the polls in a window: more is called overload, one slow reply is not */
 #define KEYS_TOLD	    3
+#define PERIODS_TOLD	    4
+#define REMEMBERED_TOLD	    10
+#define SAVE_PAUSE_US	    10000000
 
 struct load {
 	int64_t since_us;
@@ -43,6 +47,9 @@ struct bus_worker {
 	struct sample_sink samples;
 	struct outcome_sink outcomes;
 	struct schedule schedule;
+	struct memory *memory;
+	int64_t saved_us;     /* when it was told to keep something */
+	bool forgetting_told; /* the log says that it cannot */
 	pthread_t thread;
 	bool running; /* the thread is to be joined */
 	bool stopping;
@@ -110,7 +117,7 @@ request_text(const struct poll_request *request, char *text, size_t size)
 			break;
 		}
 		used += snprintf(text + used, size - (size_t)used, "%s%.60s", i > 0 ? ", " : "",
-		    request->items[i].point->key);
+		    request->items[i]->point->key);
 	}
 	if (used >= 0 && (size_t)used < size)
 		snprintf(text + used, size - (size_t)used, ")");
@@ -141,19 +148,24 @@ log_unit(const struct bus_worker *worker, const struct poll_unit *unit, enum uni
 		snprintf(text, sizeof(text), "the line is never quiet");
 	else
 		snprintf(text, sizeof(text), "%.60s", strerror(-error));
-	log_warning("bus %s unit %d: no answer (%s), asked again every %d..%d s", bus, unit->state.id, text,
-	    UNIT_PAUSE_MIN_MS / 1000, UNIT_PAUSE_MAX_MS / 1000);
+	if (unit->shortest)
+		log_warning("bus %s unit %d: no answer (%s), asked again every %d..%d s", bus, unit->state.id,
+		    text, UNIT_PAUSE_MIN_MS / 1000, unit->state.pause_max_ms / 1000);
+	else
+		log_warning("bus %s unit %d: no answer (%s), asked again with the next command", bus,
+		    unit->state.id, text);
 }
 
 /* --- the line --- */
 
 /* When the line is needed next: not before the first poll is due. */
 static int64_t
-next_needed_us(const struct bus_worker *worker)
+next_needed_us(struct bus_worker *worker)
 {
+	int64_t now_us = clock_mono_us();
 	int64_t due_us;
 
-	return schedule_next(&worker->schedule, &due_us) ? due_us : CLOCK_NEVER;
+	return schedule_next(&worker->schedule, now_us, &due_us) ? now_us : due_us;
 }
 
 /* Is somebody watching for the closed line to come back? */
@@ -315,20 +327,6 @@ note_stale(struct bus_worker *worker, const struct link_report *report)
 	}
 }
 
-static void
-count_outcome(struct unit_counters *counters, int error)
-{
-	counters->requests++;
-	if (error == 0)
-		counters->answers++;
-	else if (error > 0)
-		counters->exceptions++;
-	else if (error == -ETIMEDOUT)
-		counters->timeouts++;
-	else if (error == -EBADMSG)
-		counters->bad_frames++;
-}
-
 static bool
 is_gateways(int exception)
 {
@@ -344,23 +342,35 @@ is_units_failure(const struct bus_worker *worker, int error, bool sent)
 	       (error < 0 && sent && worker->bus->type != BUS_RTU);
 }
 
-/* What the outcome of a request says about its unit. */
+/* For how long after a failed request its answer may still come: as long again as it was to be waited for. */
+static int64_t
+pending_us(int error, int timeout_ms, int64_t now_us, const struct link_report *report)
+{
+	if (!report->sent || error >= 0)
+		return 0;
+	if (error == -ETIMEDOUT)
+		return (int64_t)2 * timeout_ms * 1000;
+	return 2 * (now_us - report->asked_mono_us);
+}
+
+/* What the outcome of a request says about its unit.
+ * timeout_ms  for which it should have been waited, wait_ms for which it was */
 static void
 judge_unit(struct bus_worker *worker, struct poll_unit *unit, struct poll_request *poll, int error,
-    int timeout_ms, const struct link_report *report)
+    int timeout_ms, int wait_ms, const struct link_report *report)
 {
 	int64_t now_us = clock_mono_us();
 	enum unit_change change = UNIT_SAME;
 	int64_t away_us = 0;
 
 	if (is_units_failure(worker, error, report->sent))
-		change = schedule_unit_failed(
-		    &worker->schedule, unit, poll, report->asked_mono_us, now_us, report->sent && error < 0);
+		change = schedule_unit_failed(&worker->schedule, unit, poll, report->asked_mono_us, now_us,
+		    pending_us(error, timeout_ms, now_us, report));
 	else if (error >= 0)
 		change =
 		    schedule_unit_answered(&worker->schedule, unit, report->asked_mono_us, now_us, &away_us);
 	if (error < 0)
-		unit->timed_out = error == -ETIMEDOUT;
+		unit->timed_out = error == -ETIMEDOUT && wait_ms == timeout_ms;
 	log_unit(worker, unit, change, error, timeout_ms, away_us);
 }
 
@@ -391,6 +401,22 @@ tell_news(struct bus_worker *worker)
 
 static void note_missed(struct bus_worker *worker, uint64_t missed);
 
+/* How long the exchange kept the line, until the next may begin, and its unit, if that answered. */
+static void
+note_time(struct bus_worker *worker, struct poll_request *poll, int error, int64_t began_us,
+    const struct link_report *report)
+{
+	int64_t now_us = clock_mono_us();
+	int64_t free_us = worker->link->ops->ready_us(worker->link);
+	bool answered = error >= 0 && !is_gateways(error);
+
+	schedule_spent(&worker->schedule, answered ? poll : NULL, (free_us > now_us ? free_us : now_us) - began_us,
+	    now_us);
+	if (poll && error == 0)
+		schedule_measured(
+		    &worker->schedule, poll, report->done_mono_us - report->asked_mono_us, now_us);
+}
+
 /* Make one request and let everybody know what came of it but the one who asked.
  * poll  what is polled, or NULL for a command
  * Returns what exchange() does; after -ENOTCONN and -ECANCELED with nothing sent it is as if it had not been
@@ -399,15 +425,18 @@ static int
 ask(struct bus_worker *worker, struct poll_unit *unit, struct poll_request *poll,
     const struct pdu_request *request, int timeout_ms, uint16_t *cells, struct link_report *report)
 {
-	int error = worker->link->ops->exchange(worker->link, request, timeout_ms, cells, report);
+	int64_t began_us = clock_mono_us();
+	int wait_ms = poll ? schedule_wait_ms(poll) : timeout_ms;
+	int error = worker->link->ops->exchange(worker->link, request, wait_ms, cells, report);
 
 	if (error == -ECANCELED)
 		return error;
 	if (error != -ENOTCONN) {
-		count_outcome(&unit->state.counters, error);
+		unit_count(&unit->state.counters, error);
 		if (poll)
 			note_missed(worker, schedule_advance(&worker->schedule, poll, report->asked_mono_us));
-		judge_unit(worker, unit, poll, error, timeout_ms, report);
+		judge_unit(worker, unit, poll, error, timeout_ms, wait_ms, report);
+		note_time(worker, poll, error, began_us, report);
 	}
 	note_stale(worker, report);
 	tell_news(worker);
@@ -415,7 +444,119 @@ ask(struct bus_worker *worker, struct poll_unit *unit, struct poll_request *poll
 	return error;
 }
 
+/* --- what is learned for good --- */
+
+static void
+tell_forgetting(struct bus_worker *worker, int error)
+{
+	if (error == 0 || error == -EINPROGRESS || error == -EBUSY || worker->forgetting_told)
+		return;
+	worker->forgetting_told = true;
+	log_notice("bus %s: what its units refuse is not remembered over a restart: %s", worker->bus->name,
+	    error == -ENOENT ? "there is no state directory" : strerror(-error));
+}
+
+/* Keep what was learned, once the plan that it led to stands. */
+static void
+tend_memory(struct bus_worker *worker)
+{
+	int64_t now_us = clock_mono_us();
+	int error;
+
+	tell_forgetting(worker, memory_result(worker->memory));
+	if (!worker->schedule.learned || worker->schedule.outdated ||
+	    (worker->saved_us > 0 && now_us - worker->saved_us < SAVE_PAUSE_US))
+		return;
+	error = memory_save(worker->memory, &worker->schedule);
+	if (error == -EBUSY)
+		return;
+	worker->schedule.learned = false;
+	worker->saved_us = now_us;
+	tell_forgetting(worker, error);
+}
+
+/* The last chance, whatever the plan. */
+static void
+keep_rest(struct bus_worker *worker)
+{
+	if (worker->schedule.learned && memory_result(worker->memory) != -EINPROGRESS)
+		memory_save(worker->memory, &worker->schedule);
+}
+
+static void
+recall(struct bus_worker *worker)
+{
+	const struct schedule *schedule = &worker->schedule;
+	int taken = memory_load(worker->memory, &worker->schedule, clock_mono_us());
+	size_t told = 0;
+
+	if (taken < 0 && taken != -ENOENT && taken != -ESTALE)
+		log_notice("bus %s: what was remembered about its units is lost: %s", worker->bus->name,
+		    taken == -EBADMSG ? "the file is damaged" : strerror(-taken));
+	if (taken <= 0)
+		return;
+	schedule_update(&worker->schedule, clock_mono_us());
+	for (size_t i = 0; i < schedule->item_count; i++) {
+		const struct schedule_item *item = &schedule->items[i];
+
+		if (item->retry_ms == 0 || told++ >= REMEMBERED_TOLD)
+			continue;
+		log_notice("bus %s unit %d: %s %d (%s): exception %d (%s) before the restart, left out and tried "
+			   "every 10..60 min",
+		    worker->bus->name, item->point->unit, table_words[item->point->table][0],
+		    item->point->addr, item->point->key, item->exception, exception_name(item->exception));
+	}
+	if (told > REMEMBERED_TOLD)
+		log_notice("bus %s: and %zu points more that are left out", worker->bus->name,
+		    told - REMEMBERED_TOLD);
+}
+
 /* --- polls --- */
+
+/* "100 ms -> 152 ms, 1000 ms -> 1520 ms, ..." */
+static const char *
+stretched_text(const struct schedule *schedule, double stretch, char *text, size_t size)
+{
+	int told[PERIODS_TOLD];
+	size_t count = 0;
+	int used = 0;
+
+	text[0] = '\0';
+	for (size_t i = 0; i < schedule->request_count && used >= 0 && (size_t)used < size; i++) {
+		const struct poll_request *request = &schedule->requests[i];
+		bool known = request->trial;
+
+		for (size_t k = 0; k < count; k++)
+			known = known || told[k] == request->period_ms;
+		if (known)
+			continue;
+		if (count == PERIODS_TOLD) {
+			snprintf(text + used, size - (size_t)used, ", ...");
+			break;
+		}
+		used += snprintf(text + used, size - (size_t)used, "%s%d ms -> %.0f ms", count > 0 ? ", " : "",
+		    request->period_ms, request->period_ms * stretch);
+		told[count++] = request->period_ms;
+	}
+	return text;
+}
+
+static void
+tell_overload(struct bus_worker *worker, uint64_t missed, int64_t window_us)
+{
+	double stretch = schedule_stretch(&worker->schedule);
+	char text[160];
+
+	if (stretch > 1)
+		log_warning("bus %s: cannot keep its periods: %.0f %% of its time is wanted, so each becomes %.2f times "
+			    "as long (%s); %llu polls missed in %lld s",
+		    worker->bus->name, schedule_load(&worker->schedule) * 100, stretch,
+		    stretched_text(&worker->schedule, stretch, text, sizeof(text)), (unsigned long long)missed,
+		    (long long)window_us / 1000000);
+	else
+		log_warning("bus %s: cannot keep its periods: %llu polls missed in %lld s", worker->bus->name,
+		    (unsigned long long)missed, (long long)window_us / 1000000);
+}
 
 /* One poll is made, and `missed` were left out before it. Judged over windows; a bus is fine or overloaded,
  * and each change is said once. */
@@ -430,8 +571,7 @@ note_missed(struct bus_worker *worker, uint64_t missed)
 	if (now_us - load->since_us < LOAD_WINDOW_US)
 		return;
 	if (!load->told && load->missed * 100 > (load->polls + load->missed) * LOAD_MISSED_PERCENT) {
-		log_warning("bus %s: cannot keep its periods: %llu polls missed in %lld s", worker->bus->name,
-		    (unsigned long long)load->missed, (long long)(now_us - load->since_us) / 1000000);
+		tell_overload(worker, load->missed, now_us - load->since_us);
 		load->told = true;
 	} else if (load->told && load->missed == 0) {
 		log_notice("bus %s: keeps its periods again", worker->bus->name);
@@ -485,7 +625,7 @@ deliver(struct bus_worker *worker, struct poll_request *poll, const uint16_t *ce
 	size_t count = 0;
 
 	for (size_t i = 0; i < poll->item_count; i++) {
-		struct schedule_item *item = &poll->items[i];
+		struct schedule_item *item = poll->items[i];
 		struct sample *sample = &worker->batch[count];
 		int error;
 
@@ -506,27 +646,66 @@ deliver(struct bus_worker *worker, struct poll_request *poll, const uint16_t *ce
 }
 
 static void
+tell_length(struct bus_worker *worker, const struct poll_unit *unit, const struct plan_unit *before)
+{
+	if (unit->lore.max_registers != before->max_registers)
+		log_notice("bus %s unit %d: refuses long reads: no more than %d registers a request from now on",
+		    worker->bus->name, unit->state.id, unit->lore.max_registers);
+	if (unit->lore.max_bits != before->max_bits)
+		log_notice("bus %s unit %d: refuses long reads: no more than %d bits a request from now on",
+		    worker->bus->name, unit->state.id, unit->lore.max_bits);
+}
+
+static void
 note_accepted(struct bus_worker *worker, struct poll_request *poll)
 {
-	int before = schedule_accepted(&worker->schedule, poll, clock_mono_us());
+	struct plan_unit lore = poll->unit->lore;
+	bool searched = poll->search != NULL;
+	bool failed = poll->failing_told;
+	int before = schedule_accepted(&worker->schedule, poll);
 	char text[320];
 
-	if (before != 0)
+	poll->failing_told = false;
+	if ((before != 0 && !searched) || failed)
 		log_notice("bus %s unit %d: %s: answered again", worker->bus->name, poll->unit->state.id,
 		    request_text(poll, text, sizeof(text)));
+	tell_length(worker, poll->unit, &lore);
+}
+
+/* The unit answers other requests, but not this one. */
+static void
+note_failed(const struct bus_worker *worker, struct poll_request *poll)
+{
+	char text[320];
+
+	if (poll->failures < UNIT_FAILURES_OFFLINE || poll->failing_told ||
+	    poll->unit->state.state == UNIT_OFFLINE)
+		return;
+	poll->failing_told = true;
+	log_warning("bus %s unit %d: %s: no answer to this request, asked more seldom", worker->bus->name,
+		    poll->unit->state.id, request_text(poll, text, sizeof(text)));
 }
 
 static void
 note_refused(struct bus_worker *worker, struct poll_request *poll, int exception)
 {
-	bool news = poll->exception != exception;
-	bool parted = schedule_refused(&worker->schedule, poll, exception, clock_mono_us());
+	static const char *const what[] = {
+		[SCHEDULE_KEPT] = "",
+		[SCHEDULE_HOLES] = ", reads only what points name from now on",
+		[SCHEDULE_HALVED] = ", looking for the points that it refuses",
+		[SCHEDULE_LEFT_OUT] = ", left out and tried every 10..60 min",
+	};
+	bool searched = poll->search != NULL;
+	bool news;
+	enum schedule_verdict verdict =
+	    schedule_refused(&worker->schedule, poll, exception, clock_mono_us(), &news);
 	char text[320];
 
-	if (news)
+	/* Of a search its begin and what it finds is told. */
+	if (news || verdict == SCHEDULE_HOLES || (verdict == SCHEDULE_LEFT_OUT && searched))
 		log_warning("bus %s unit %d: %s: exception %d (%s)%s", worker->bus->name,
 		    poll->unit->state.id, request_text(poll, text, sizeof(text)), exception,
-		    exception_name(exception), parted ? ", its points are asked for one by one" : "");
+		    exception_name(exception), what[verdict]);
 }
 
 static bool
@@ -536,10 +715,13 @@ run_poll(struct bus_worker *worker)
 	struct link_report report;
 	struct pdu_request request;
 	int64_t due_us;
-	struct poll_request *poll = schedule_next(&worker->schedule, &due_us);
+	struct poll_request *poll;
 	int error;
 
-	if (!poll || due_us > clock_mono_us())
+	schedule_update(&worker->schedule, clock_mono_us());
+	tend_memory(worker);
+	poll = schedule_next(&worker->schedule, clock_mono_us(), &due_us);
+	if (!poll)
 		return false;
 	request = pdu_read(poll->table, poll->unit->state.id, poll->addr, poll->count);
 	error = ask(worker, poll->unit, poll, &request, poll->timeout_ms, cells, &report);
@@ -548,6 +730,8 @@ run_poll(struct bus_worker *worker)
 		note_accepted(worker, poll);
 	} else if (error > 0 && !is_gateways(error)) {
 		note_refused(worker, poll, error);
+	} else {
+		note_failed(worker, poll);
 	}
 	return true;
 }
@@ -789,6 +973,7 @@ worker_run(void *arg)
 	}
 	worker->link->ops->close(worker->link);
 	worker->open = false;
+	keep_rest(worker);
 	return NULL;
 }
 
@@ -802,15 +987,11 @@ answer_rest(struct bus_worker *worker)
 	} while (worker->pending_count > 0);
 }
 
+/* Points that one reply may bring: any plan's largest request. */
 static size_t
-largest_request(const struct plan *plan)
+most_samples(const struct schedule *schedule)
 {
-	size_t largest = 1;
-
-	for (size_t i = 0; i < plan->request_count; i++)
-		if (plan->requests[i].item_count > largest)
-			largest = plan->requests[i].item_count;
-	return largest;
+	return schedule->item_count > 0 ? schedule->item_count : 1;
 }
 
 struct bus_worker *
@@ -831,8 +1012,12 @@ bus_worker_new(const struct settings *settings, const struct bus *bus, struct li
 		    ? schedule_init(&worker->schedule, settings, bus, clock_mono_us())
 		    : -errno;
 	if (error == 0)
-		worker->batch = calloc(largest_request(&worker->schedule.plan), sizeof(*worker->batch));
-	if (error == 0 && worker->batch)
+		worker->batch = calloc(most_samples(&worker->schedule), sizeof(*worker->batch));
+	if (error == 0)
+		worker->memory = memory_new(bus);
+	if (worker->memory)
+		recall(worker);
+	if (error == 0 && worker->batch && worker->memory)
 		worker->link = maker.make(maker.ctx, bus, fifo_fd(worker->stop));
 	if (!worker->link) {
 		error = error != 0 ? -error : errno;
@@ -852,6 +1037,7 @@ bus_worker_free(struct bus_worker *worker)
 		answer_rest(worker);
 	if (worker->link)
 		worker->link->ops->free(worker->link);
+	memory_free(worker->memory);
 	schedule_done(&worker->schedule);
 	fifo_free(worker->stop);
 	fifo_free(worker->commands);

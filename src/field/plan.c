@@ -22,6 +22,8 @@
 #define NETWORK_BYTE_US 5
 #define SERVER_BYTE_US	520
 
+#define BITS_PER_HOLE_REGISTER 16
+
 /* So many periods are told apart in looking for layers; more are taken together where they are closest. */
 #define LAYER_CUTS_MAX 4
 
@@ -37,24 +39,28 @@ plan_wire_us(const struct bus *bus, enum point_table table, int count)
 	return line_chars_us(bus, (size_t)(RTU_REQUEST_CHARS + RTU_REPLY_CHARS + table_bytes(table, count)));
 }
 
+int64_t
+plan_assumed_turnaround_us(const struct bus *bus)
+{
+	return bus->type == BUS_TCP ? ASSUMED_NETWORK_US : ASSUMED_TURNAROUND_US;
+}
+
 /* Whatever decides about merging asks here. */
 int64_t
 plan_cost_us(const struct bus *bus, enum point_table table, int count, int64_t turnaround_us)
 {
 	int64_t cost = (int64_t)bus->request_pause_ms * 1000 + line_silence_us(bus);
 
+	cost += turnaround_us > 0 ? turnaround_us : plan_assumed_turnaround_us(bus);
 	switch (bus->type) {
 	case BUS_RTU:
 		cost += plan_wire_us(bus, table, count);
-		cost += turnaround_us > 0 ? turnaround_us : ASSUMED_TURNAROUND_US;
 		break;
 	case BUS_RTU_OVER_TCP:
 		cost += (int64_t)table_bytes(table, count) * SERVER_BYTE_US;
-		cost += turnaround_us > 0 ? turnaround_us : ASSUMED_TURNAROUND_US;
 		break;
 	case BUS_TCP:
 		cost += (int64_t)table_bytes(table, count) * NETWORK_BYTE_US;
-		cost += turnaround_us > 0 ? turnaround_us : ASSUMED_NETWORK_US;
 		break;
 	}
 	return cost;
@@ -92,19 +98,26 @@ point_end(const struct point *point)
 
 /* --- limits --- */
 
-/* Cells in one request. */
+/* Cells in one request that the point's device allows. */
 static int
 point_limit(const struct point *point)
 {
-	return point_table_has_bits(point->table) ? MODBUS_MAX_READ_BITS : MODBUS_MAX_READ_REGISTERS;
+	bool bits = point_table_has_bits(point->table);
+	int limit = bits ? MODBUS_MAX_READ_BITS : MODBUS_MAX_READ_REGISTERS;
+	int wanted = bits ? point->device->max_bits : point->device->max_registers;
+
+	return wanted > 0 ? least(wanted, limit) : limit;
 }
 
 /* Cells in a row that no point names and that may be read all the same. */
 static int
 point_hole_limit(const struct point *point)
 {
-	(void)point;
-	return INT_MAX;
+	int limit = point->device->max_hole_registers;
+
+	if (limit < 0)
+		return INT_MAX;
+	return point_table_has_bits(point->table) ? limit * BITS_PER_HOLE_REGISTER : limit;
 }
 
 static struct plan_unit
@@ -123,6 +136,8 @@ struct group {
 	const struct bus *bus;
 	struct plan_unit unit;
 	enum point_table table;
+	const struct point *const *barred; /* of the bus: points that are left out, which no hole may touch */
+	size_t barred_count;
 	int64_t cost_us[MODBUS_MAX_READ_REGISTERS * 2 + 1]; /* of a request, by the bytes that it brings */
 };
 
@@ -151,10 +166,24 @@ run_begin(const struct group *group, const struct point *point)
 	return run;
 }
 
+/* Would reading the cells addr..end-1, which no point of the plan names, touch what is left out? */
+static bool
+is_barred(const struct group *group, int addr, int end)
+{
+	for (size_t i = 0; i < group->barred_count; i++) {
+		const struct point *point = group->barred[i];
+
+		if (point->unit == group->unit.unit && point->table == group->table && point->addr < end &&
+		    point_end(point) > addr)
+			return true;
+	}
+	return false;
+}
+
 /* Let the next point by address join. Returns false, with the run as it was, where that is not allowed; nor
  * is it for any point after it, since runs only grow and limits only shrink. */
 static bool
-run_join(struct run *run, const struct point *point)
+run_join(const struct group *group, struct run *run, const struct point *point)
 {
 	struct run both = {
 		.addr = run->addr,
@@ -164,7 +193,8 @@ run_join(struct run *run, const struct point *point)
 		.hole_limit = least(run->hole_limit, point_hole_limit(point)),
 	};
 
-	if (both.end - both.addr > both.limit || point->addr - run->end > both.hole_limit)
+	if (both.end - both.addr > both.limit || point->addr - run->end > both.hole_limit ||
+	    is_barred(group, run->end, point->addr))
 		return false;
 	*run = both;
 	return true;
@@ -198,6 +228,8 @@ struct cut {
 
 /* Room for one layer's work, for as many points as the bus has. */
 struct room {
+	const struct point **barred;
+	size_t barred_count;
 	struct cut *cuts;
 	const struct point **left; /* points that are not covered yet, by address */
 	const struct point **layer;
@@ -218,7 +250,7 @@ cut_points(const struct group *group, const struct point *const *points, size_t 
 
 			if (cost < cuts[end].cost)
 				cuts[end] = (struct cut){ .cost = cost, .from = i };
-			if (end == count || !run_join(&run, points[end]))
+			if (end == count || !run_join(group, &run, points[end]))
 				break;
 		}
 	}
@@ -303,7 +335,7 @@ emit_runs(const struct group *group, const struct point *const *points, size_t c
 		struct run run = run_begin(group, points[cuts[end].from]);
 
 		for (size_t i = cuts[end].from + 1; i < end; i++)
-			run_join(&run, points[i]);
+			run_join(group, &run, points[i]);
 		emit(group, &run, plan);
 	}
 }
@@ -423,7 +455,7 @@ compare_requests(const void *a, const void *b)
 
 static size_t
 collect_points(const struct settings *settings, const struct bus *bus, const struct plan_lore *lore,
-    const struct point **points)
+    bool left_out, const struct point **points)
 {
 	size_t count = 0;
 
@@ -432,7 +464,7 @@ collect_points(const struct settings *settings, const struct bus *bus, const str
 			const struct point *point = &settings->devices[i].points[j];
 
 			if (point->bus != bus || point->period_ms <= 0 ||
-			    (lore->left_out && lore->left_out(lore->ctx, point)))
+			    (lore->left_out && lore->left_out(lore->ctx, point)) != left_out)
 				continue;
 			if (points)
 				points[count] = point;
@@ -539,6 +571,8 @@ plan_groups(const struct bus *bus, const struct plan_lore *lore, const struct po
 		size_t first = plan->request_count;
 
 		group_init(&group, bus, lore_of(lore, points[i]->unit), points[i]->table);
+		group.barred = room->barred;
+		group.barred_count = room->barred_count;
 		for (end = i + 1; end < count && same_group(points[end], points[i]); end++)
 			;
 		plan_group(&group, points + i, end - i, room, (int *)(void *)numbers, plan);
@@ -557,8 +591,9 @@ int
 plan_remake(
     const struct settings *settings, const struct bus *bus, const struct plan_lore *lore, struct plan *ret)
 {
-	size_t count = collect_points(settings, bus, lore, NULL);
-	const struct point **points = calloc(3 * count + 1, sizeof(*points));
+	size_t count = collect_points(settings, bus, lore, false, NULL);
+	size_t barred_count = collect_points(settings, bus, lore, true, NULL);
+	const struct point **points = calloc(3 * count + barred_count + 1, sizeof(*points));
 	size_t *numbers = calloc(count + 1, sizeof(*numbers));
 	struct room room = { .cuts = calloc(count + 1, sizeof(*room.cuts)) };
 	struct plan plan = {
@@ -570,7 +605,9 @@ plan_remake(
 	if (error == 0) {
 		room.left = points + count;
 		room.layer = points + 2 * count;
-		collect_points(settings, bus, lore, points);
+		room.barred = points + 3 * count;
+		room.barred_count = collect_points(settings, bus, lore, true, room.barred);
+		collect_points(settings, bus, lore, false, points);
 		qsort(points, count, sizeof(*points), compare_points);
 		plan_groups(bus, lore, points, count, &room, numbers, &plan);
 		*ret = plan;

@@ -58,7 +58,7 @@ struct plan_unit {
 struct plan_lore {
 	const struct plan_unit *units;
 	size_t unit_count;
-	bool (*left_out)(const void *ctx, const struct point *point); /* not to be planned; NULL: all are */
+	bool (*left_out)(const void *ctx, const struct point *point); /* not to be read; NULL: all are */
 	const void *ctx;
 };
 
@@ -72,6 +72,9 @@ void plan_done(struct plan *plan);
 
 /* How long a read of `count` cells keeps the bus busy, with this turnaround (0: the one assumed). */
 int64_t plan_cost_us(const struct bus *bus, enum point_table table, int count, int64_t turnaround_us);
+
+/* The turnaround that is assumed. */
+int64_t plan_assumed_turnaround_us(const struct bus *bus);
 
 /* Time on the wire of a read of `count` cells, request and reply; 0 where we cannot know. */
 int64_t plan_wire_us(const struct bus *bus, enum point_table table, int count);

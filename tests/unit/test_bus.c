@@ -28,6 +28,7 @@ set_up(void **state)
 	(void)state;
 	log_init(LOG_LEVEL_ERROR, false);
 	bench_init(&bench, BUS_TCP);
+	bench.device.max_hole_registers = 0; /* requests are counted */
 	fake_link_init(&fake);
 	sinks_init(&sinks, 10000, 200);
 	return 0;
