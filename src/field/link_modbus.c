@@ -489,7 +489,7 @@ conclude(struct link_modbus *self, int error, struct link_report *report)
 		return error;
 	}
 	self->unsettled = true;
-	if (error != -ETIMEDOUT && error != -EBADMSG)
+	if (error != -ETIMEDOUT && error != -EBADMSG && error != -EBUSY)
 		return error;
 	if (is_mbap(self) || (is_socket(self) && ++self->fruitless >= FRUITLESS_MAX)) {
 		port_close(self->port);
@@ -514,7 +514,7 @@ transact(struct link_modbus *self, struct exchange *exchange, int timeout_ms)
 	int error = settle(self, timeout_ms, report);
 
 	if (error != 0)
-		return error;
+		return error == -EBUSY ? conclude(self, error, report) : error;
 	report->sent = true;
 	report->asked_mono_us = clock_mono_us();
 	error = is_mbap(self) ? send_mbap(self, exchange) : send_rtu(self, exchange);

@@ -37,6 +37,7 @@ tests_unit_test_link_SOURCES = tests/unit/test_link.c
 tests_unit_test_link_CPPFLAGS = $(AM_CPPFLAGS) -I$(top_srcdir)/tests
 tests_unit_test_link_CFLAGS = $(AM_CFLAGS) $(CMOCKA_CFLAGS)
 tests_unit_test_link_LDADD = $(FIELD_TEST_LIBS)
+tests_unit_test_link_LDFLAGS = $(AM_LDFLAGS) -Wl,--wrap=resolver_ask
 
 tests_unit_test_memory_SOURCES = tests/unit/test_memory.c
 tests_unit_test_memory_CPPFLAGS = $(AM_CPPFLAGS) -I$(top_srcdir)/tests

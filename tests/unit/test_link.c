@@ -16,7 +16,8 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
-#include <sys/ioctl.h>
+#include <sys/resource.h>
+#include <sys/select.h>
 #include <sys/socket.h>
 #include <termios.h>
 #include <time.h>
@@ -30,6 +31,10 @@
 #include "field/port.h"
 
 #define TIMEOUT_MS 80
+
+int __wrap_resolver_ask(
+    struct resolver *resolver, const char *host, uint16_t port, uint64_t tag, struct fifo *answers);
+
 #define STEPS_MAX  4
 
 /* What the peer does with one request. Bytes are hexadecimal; "C" is the CRC of what was sent since the last
@@ -776,6 +781,137 @@ test_stopping_ends_a_read_at_once_and_a_write_within_a_second(void **state)
 	}
 }
 
+/* --- descriptors and addresses without end --- */
+
+#define MANY 1100
+
+/* libmodbus waits with select(), which knows no descriptor from 1024 on: it must never wait for us. */
+static void
+test_descriptors_beyond_those_of_select(void **state)
+{
+	struct pdu_request request = pdu_read(TABLE_HOLDING, 17, 0, 2);
+	enum bus_type types[] = { BUS_RTU, BUS_TCP, BUS_RTU_OVER_TCP };
+	struct rlimit limit;
+	static int many[MANY];
+	uint16_t cells[2];
+
+	(void)state;
+	getrlimit(RLIMIT_NOFILE, &limit);
+	if (limit.rlim_max < MANY + 100)
+		skip();
+	limit.rlim_cur = limit.rlim_max < 4096 ? limit.rlim_max : 4096;
+	setrlimit(RLIMIT_NOFILE, &limit);
+	for (int i = 0; i < MANY; i++)
+		many[i] = open("/dev/null", O_RDONLY | O_CLOEXEC);
+	assert_true(many[MANY - 1] >= 1024);
+	for (size_t i = 0; i < sizeof(types) / sizeof(types[0]); i++) {
+		short events;
+
+		set_up(types[i]);
+		assert_true(line->ops->idle_fd(line, &events) > FD_SETSIZE);
+		start_peer(types[i] == BUS_TCP ? "T 00 00 00 07 11 03 04 00 01 00 02" : "11 03 04 00 01 00 02 C", NULL,
+		    NULL);
+		assert_int_equal(ask(&request, cells, NULL), 0);
+		assert_int_equal(cells[1], 2);
+		pthread_join(peer.thread, NULL);
+		tear_down();
+	}
+	for (int i = 0; i < MANY; i++)
+		close(many[i]);
+}
+
+/* The name has three addresses; only the last is one of ours. */
+int
+__wrap_resolver_ask(struct resolver *resolver, const char *host, uint16_t port, uint64_t tag, struct fifo *answers)
+{
+	static const char *const addresses[] = { "198.51.100.1", "::1", "127.0.0.1" };
+	struct resolver_answer answer = { .tag = tag };
+
+	(void)resolver;
+	assert_string_equal(host, "three.example");
+	for (size_t i = 0; i < sizeof(addresses) / sizeof(addresses[0]); i++) {
+		struct resolver_answer one;
+
+		assert_int_equal(resolver_numeric(addresses[i], port, &one), 0);
+		answer.addresses[answer.count++] = one.addresses[0];
+	}
+	return fifo_push(answers, &answer, 1) == 1 ? 0 : -EBUSY;
+}
+
+static void
+test_all_addresses_of_a_name_are_tried(void **state)
+{
+	static char nobody;
+	struct link *other;
+
+	(void)state;
+	set_up(BUS_TCP);
+	bench.bus.host = "three.example";
+	bench.bus.connect_timeout_ms = 300;
+	other = link_modbus_new(&bench.bus, (struct resolver *)(void *)&nobody, stop_fd);
+	assert_int_equal(other->ops->open(other, -1, CLOCK_NEVER), 0);
+	other->ops->close(other);
+	/* and when none is any good, that is said once, in time */
+	close(peer.listen_fd);
+	peer.listen_fd = -1;
+	assert_int_equal(other->ops->open(other, -1, CLOCK_NEVER), -ECONNREFUSED);
+	assert_non_null(strstr(other->ops->fault(other), "three.example port"));
+	other->ops->free(other);
+	tear_down();
+}
+
+/* --- endless streams --- */
+
+static void *
+flood(void *arg)
+{
+	static uint8_t noise[4096];
+	struct pollfd waiting = { .events = POLLIN };
+	int fd = peer.fd;
+
+	(void)arg;
+	if (fd < 0)
+		fd = accept(peer.listen_fd, NULL, NULL);
+	for (size_t i = 0; i < sizeof(noise); i++)
+		noise[i] = (uint8_t)(i % 3 ? 0x11 : 0x03);
+	waiting.fd = fd;
+	poll(&waiting, 1, 1000); /* the request */
+	while (send(fd, noise, sizeof(noise), MSG_NOSIGNAL) > 0)
+		;
+	if (fd != peer.fd)
+		close(fd);
+	return NULL;
+}
+
+static void
+test_an_endless_stream_costs_no_more_than_the_timeout(void **state)
+{
+	struct pdu_request request = pdu_read(TABLE_HOLDING, 17, 0, 2);
+	enum bus_type types[] = { BUS_TCP, BUS_RTU_OVER_TCP };
+
+	(void)state;
+	for (size_t i = 0; i < 2; i++) {
+		struct link_report report = { .closed = false };
+		uint16_t cells[2];
+		pthread_t flooder;
+		int asked = 0;
+
+		set_up(types[i]);
+		pthread_create(&flooder, NULL, flood, NULL);
+		/* until the connection is doubted, which is soon */
+		while (!report.closed && asked++ < 10) {
+			int64_t began_us = clock_mono_us();
+			int result = line->ops->exchange(line, &request, TIMEOUT_MS, cells, &report);
+
+			assert_true(result == -EBADMSG || result == -EBUSY);
+			assert_true(clock_mono_us() - began_us < (TIMEOUT_MS + 60) * 1000);
+		}
+		assert_true(report.closed);
+		pthread_join(flooder, NULL);
+		tear_down();
+	}
+}
+
 static void
 test_opening_fails_in_words_and_in_time(void **state)
 {
@@ -817,6 +953,9 @@ main(void)
 		cmocka_unit_test(test_tcp_takes_nothing_but_the_answer),
 		cmocka_unit_test(test_tcp_closed_in_a_request_and_between_two),
 		cmocka_unit_test(test_stopping_ends_a_read_at_once_and_a_write_within_a_second),
+		cmocka_unit_test(test_descriptors_beyond_those_of_select),
+		cmocka_unit_test(test_all_addresses_of_a_name_are_tried),
+		cmocka_unit_test(test_an_endless_stream_costs_no_more_than_the_timeout),
 		cmocka_unit_test(test_opening_fails_in_words_and_in_time),
 	};
 

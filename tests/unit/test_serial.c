@@ -24,6 +24,7 @@
 #include "base/clock.h"
 #include "fake/bench.h"
 #include "field/hotplug.h"
+#include "field/link_modbus.h"
 #include "field/serial.h"
 
 int __real_ioctl(int fd, unsigned long request, ...);
@@ -43,6 +44,7 @@ static struct {
 	bool refuses;	/* everything that is not of a terminal */
 	bool forgets;	/* takes RS-485 and does not do it */
 	char calls[256];
+	const char *last;
 } driver;
 
 static int
@@ -52,6 +54,7 @@ note(const char *call)
 		errno = ENOTTY;
 		return -1;
 	}
+	driver.last = call;
 	if (strlen(driver.calls) + strlen(call) + 2 < sizeof(driver.calls))
 		strcat(strcat(driver.calls, call), " ");
 	return 0;
@@ -200,9 +203,7 @@ test_a_stuck_port_is_switched_back_and_given_up(void **state)
 	assert_int_equal(serial_begin_send(bus, fd), 0);
 	assert_int_equal(serial_end_send(bus, fd, 0), -EIO);
 	assert_true(clock_mono_us() - began_us < 1000000);
-	assert_int_equal(strcmp(driver.calls + strlen(driver.calls) - 5, "rts- ") == 0 ||
-			     strlen(driver.calls) > sizeof(driver.calls) - 8,
-	    1);
+	assert_string_equal(driver.last, "rts-");
 	close(fd);
 	driver.refuses = true;
 	assert_int_equal(open_port(bus, &what), -ENOTTY);
@@ -237,6 +238,39 @@ test_latency_and_errors(void **state)
 	assert_true(fd >= 0);
 	assert_int_equal(serial_read_errors(fd, &errors), -ENOTTY);
 	close(fd);
+	close(master);
+}
+
+/* The same through the link: RTS around each request, and errors said once when they grow. */
+static void
+test_an_exchange_switches_and_counts(void **state)
+{
+	struct bus *bus = set_up(RS485_RTS);
+	struct pdu_request request = pdu_read(TABLE_HOLDING, 17, 0, 2);
+	struct link_report report;
+	struct link *link;
+	uint16_t cells[2];
+
+	(void)state;
+	bus->port = path;
+	bus->echo = ECHO_OFF;
+	driver.count.frame = 100; /* before our time */
+	link = link_modbus_new(bus, NULL, -1);
+	assert_int_equal(link->ops->open(link, -1, CLOCK_NEVER), 0);
+	driver.calls[0] = '\0';
+	assert_int_equal(link->ops->exchange(link, &request, 10, cells, &report), -ETIMEDOUT);
+	assert_string_equal(driver.calls, "rts+ look rts- ");
+	assert_null(link->ops->news(link));
+	driver.count.frame += 3;
+	driver.count.parity += 1;
+	assert_int_equal(link->ops->exchange(link, &request, 10, cells, &report), -ETIMEDOUT);
+	assert_string_equal(link->ops->news(link), "its port reports errors: 3 framing, 1 parity, 0 overrun, 0 break");
+	driver.count.frame += 3;
+	assert_int_equal(link->ops->exchange(link, &request, 10, cells, &report), -ETIMEDOUT);
+	assert_null(link->ops->news(link));
+	assert_int_equal(link->ops->counters(link)->frame_errors, 6);
+	assert_int_equal(link->ops->counters(link)->parity_errors, 1);
+	link->ops->free(link);
 	close(master);
 }
 
@@ -448,6 +482,7 @@ main(void)
 		cmocka_unit_test(test_rs485_by_rts),
 		cmocka_unit_test(test_a_stuck_port_is_switched_back_and_given_up),
 		cmocka_unit_test(test_latency_and_errors),
+		cmocka_unit_test(test_an_exchange_switches_and_counts),
 		cmocka_unit_test(test_characters_of_every_kind),
 		cmocka_unit_test(test_an_adapter_is_found_by_its_identity),
 		cmocka_unit_test(test_a_port_that_is_not_there_is_watched_for),
