@@ -350,6 +350,15 @@ wait_reply(struct exchange *exchange, int fd, int64_t until_us)
 	return port_wait(fd, POLLIN, -1, -1, until_us < grace_us ? until_us : grace_us);
 }
 
+/* We stood still (a stopped process, a suspended machine, a system out of memory) while the reply waited for us: nobody
+ * knows when it came, and a value must not get the time of now. That a write was done is true whenever it is
+ * found out. */
+static bool
+is_found_too_late(const struct exchange *exchange)
+{
+	return !pdu_writes(exchange->request) && clock_mono_us() > exchange->deadline_us + LATE_LOOK_US;
+}
+
 /* Take more bytes: those that are there, or the first that come until `until_us`.
  * missing  so many cannot come sooner than they pass the wire: sleep meanwhile instead of waking for each
  * Returns how many came, 0 at `until_us`; negative errno, -ENOBUFS when more came than any reply has. */
@@ -372,6 +381,8 @@ take_more(struct link_modbus *self, struct exchange *exchange, size_t missing, i
 	got = take_bytes(self);
 	if (got == 0) /* the descriptor had something to say, and it was no byte */
 		return is_socket(self) ? -ECONNRESET : -EIO;
+	if (got > 0 && is_found_too_late(exchange))
+		return -ETIMEDOUT;
 	if (got > 0)
 		self->active_us = clock_mono_us();
 	return got == -ENOTCONN ? -ECONNRESET : got;
@@ -498,15 +509,6 @@ conclude(struct link_modbus *self, int error, struct link_report *report)
 	return error;
 }
 
-/* We stood still (a stopped process, a suspended machine, a system out of memory) while the reply waited for us: nobody
- * knows when it came, and a value must not get the time of now. That a write was done is true whenever it is
- * found out. */
-static bool
-is_found_too_late(const struct exchange *exchange)
-{
-	return !pdu_writes(exchange->request) && clock_mono_us() > exchange->deadline_us + LATE_LOOK_US;
-}
-
 static int
 transact(struct link_modbus *self, struct exchange *exchange, int timeout_ms)
 {
@@ -522,8 +524,6 @@ transact(struct link_modbus *self, struct exchange *exchange, int timeout_ms)
 	self->active_us = clock_mono_us() + line_chars_us(self->bus, exchange->sent_length);
 	if (error == 0)
 		error = is_mbap(self) ? take_reply_mbap(self, exchange) : take_reply_rtu(self, exchange);
-	if (error >= 0 && is_found_too_late(exchange))
-		error = -ETIMEDOUT;
 	return conclude(self, error, report);
 }
 

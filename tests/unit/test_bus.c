@@ -160,6 +160,7 @@ test_changes_of_quality_are_told_once(void **state)
 	expect_quality(points[0], QUALITY_REFUSED);
 	expect_good();
 	SCRIPT(fake.dead_unit = 1);
+	expect_quality(points[1], QUALITY_STALE); /* older than three periods before its unit is given up */
 	for (int i = 0; i < 2; i++)
 		expect_quality(points[i], QUALITY_OFFLINE);
 	SCRIPT(fake.dead_unit = -1; fake.bad_addr = -1);
