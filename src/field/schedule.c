@@ -463,6 +463,15 @@ halve(struct schedule *schedule, struct poll_request *whole, int64_t now_us)
 	return true;
 }
 
+/* Something was learned about a unit that need not hold for ever. */
+static void
+note_lore(struct schedule *schedule, int64_t now_us)
+{
+	schedule->learned = true;
+	if (schedule->forgive_at_us == CLOCK_NEVER)
+		schedule->forgive_at_us = now_us + (int64_t)SCHEDULE_FORGIVE_MS * 1000;
+}
+
 /* Something else was to blame: holes get another chance, once. */
 static void
 acquit_holes(struct poll_unit *unit)
@@ -475,7 +484,7 @@ acquit_holes(struct poll_unit *unit)
 
 /* The unit takes every part, only not together. Once that may be a whim. */
 static void
-doubt_length(struct schedule *schedule, const struct poll_request *part)
+doubt_length(struct schedule *schedule, const struct poll_request *part, int64_t now_us)
 {
 	struct poll_unit *unit = part->unit;
 
@@ -486,12 +495,12 @@ doubt_length(struct schedule *schedule, const struct poll_request *part)
 	else
 		unit->lore.max_registers = part->search->largest;
 	acquit_holes(unit);
-	schedule->learned = true;
+	note_lore(schedule, now_us);
 }
 
 /* A part was answered: it is fine, or it is a single point that is refused, or nobody knows. */
 static void
-search_step(struct schedule *schedule, struct poll_request *part, bool fine)
+search_step(struct schedule *schedule, struct poll_request *part, bool fine, int64_t now_us)
 {
 	struct search *search = part->search;
 
@@ -502,14 +511,14 @@ search_step(struct schedule *schedule, struct poll_request *part, bool fine)
 	search->found += !fine;
 	if (--search->open == 0) {
 		if (search->found == 0 && search->largest < search->whole)
-			doubt_length(schedule, part);
+			doubt_length(schedule, part, now_us);
 		schedule->outdated = true;
 	}
 	part->search = NULL; /* each counts once */
 }
 
 int
-schedule_accepted(struct schedule *schedule, struct poll_request *request)
+schedule_accepted(struct schedule *schedule, struct poll_request *request, int64_t now_us)
 {
 	int before = 0;
 
@@ -523,7 +532,7 @@ schedule_accepted(struct schedule *schedule, struct poll_request *request)
 		schedule->outdated = schedule->learned = true;
 	}
 	request->failures = 0;
-	search_step(schedule, request, true);
+	search_step(schedule, request, true, now_us);
 	return before;
 }
 
@@ -545,7 +554,7 @@ leave_all_out(struct schedule *schedule, struct poll_request *request, int64_t n
 {
 	for (size_t i = 0; i < request->item_count; i++)
 		leave_out(request->items[i], now_us);
-	search_step(schedule, request, false);
+	search_step(schedule, request, false, now_us);
 	if (request->trial) {
 		request->period_ms = request->items[0]->retry_ms;
 		request->grid_us = request->items[0]->retry_at_us;
@@ -571,7 +580,7 @@ schedule_refused(
 	}
 	request->failures = 0;
 	if (!is_refusal(exception)) {
-		search_step(schedule, request, false);
+		search_step(schedule, request, false, now_us);
 		return SCHEDULE_KEPT;
 	}
 	if (exception == PDU_ILLEGAL_FUNCTION || request->item_count == 1) {
@@ -582,8 +591,9 @@ schedule_refused(
 		unit->lore.no_holes = true;
 		for (size_t i = 0; i < request->item_count; i++)
 			request->items[i]->exception = 0;
-		search_step(schedule, request, false);
-		schedule->outdated = schedule->learned = true;
+		search_step(schedule, request, false, now_us);
+		schedule->outdated = true;
+		note_lore(schedule, now_us);
 		return SCHEDULE_HOLES;
 	}
 	return halve(schedule, request, now_us) ? SCHEDULE_HALVED : SCHEDULE_KEPT;
@@ -773,12 +783,31 @@ take_plan(struct schedule *schedule, struct making *making, int64_t now_us)
 	schedule->planned_us = now_us;
 }
 
+/* Holes and lengths get another chance; one refusal is enough then to take it back. */
+static void
+forgive(struct schedule *schedule)
+{
+	schedule->forgive_at_us = CLOCK_NEVER;
+	for (size_t i = 0; i < schedule->unit_count; i++) {
+		struct poll_unit *unit = &schedule->unit[i];
+
+		if (!unit->lore.no_holes && unit->lore.max_registers == 0 && unit->lore.max_bits == 0)
+			continue;
+		unit->lore = (struct plan_unit){ .unit = unit->lore.unit };
+		unit->length_doubts = LENGTH_DOUBTS - 1;
+		unit->holes_acquitted = false;
+		schedule->outdated = schedule->learned = true;
+	}
+}
+
 bool
 schedule_update(struct schedule *schedule, int64_t now_us)
 {
 	struct making making = { .units = NULL };
 	bool made;
 
+	if (now_us >= schedule->forgive_at_us)
+		forgive(schedule);
 	if (!schedule->outdated || is_searching(schedule) || now_us < schedule->update_at_us)
 		return false;
 	made = make_plan(schedule, &making) == 0;
@@ -865,7 +894,11 @@ schedule_init(
 	int error = -ENOMEM;
 
 	*schedule = (struct schedule){
-		.settings = settings, .bus = bus, .open_us = now_us, .other_since_us = now_us
+		.settings = settings,
+		.bus = bus,
+		.open_us = now_us,
+		.other_since_us = now_us,
+		.forgive_at_us = CLOCK_NEVER,
 	};
 	schedule->item_count = collect_items(settings, bus, NULL, now_us);
 	schedule->items = calloc(schedule->item_count + 1, sizeof(*schedule->items));
@@ -929,7 +962,7 @@ schedule_remember_point(struct schedule *schedule, const struct point *point, in
 }
 
 void
-schedule_remember_unit(struct schedule *schedule, const struct plan_unit *lore)
+schedule_remember_unit(struct schedule *schedule, const struct plan_unit *lore, int64_t now_us)
 {
 	struct poll_unit *unit = schedule_unit(schedule, lore->unit);
 
@@ -938,6 +971,7 @@ schedule_remember_unit(struct schedule *schedule, const struct plan_unit *lore)
 	unit->lore.no_holes = lore->no_holes;
 	unit->lore.max_registers = lore->max_registers;
 	unit->lore.max_bits = lore->max_bits;
+	schedule->forgive_at_us = now_us + (int64_t)SCHEDULE_FORGIVE_MS * 1000;
 	schedule->outdated = true;
 }
 

@@ -561,7 +561,7 @@ poll_refusing(struct refusing *unit, int64_t until)
 			if (unit->delivered[index]++ == 0)
 				unit->first[index] = now;
 		}
-		schedule_accepted(&schedule, request);
+		schedule_accepted(&schedule, request, now);
 	}
 }
 
@@ -689,6 +689,34 @@ test_a_unit_that_refuses_long_reads_gets_short_ones(void **state)
 	assert_int_equal(left_out(), 0);
 	for (int i = 0; i < 120; i++)
 		assert_in_range(unit.delivered[i], 3599, 3601);
+	schedule_done(&schedule);
+}
+
+static void
+test_holes_and_lengths_are_tried_again_after_a_day(void **state)
+{
+	static struct refusing unit;
+
+	(void)state;
+	memset(&unit, 0, sizeof(unit));
+	bench_init(&bench, BUS_TCP);
+	for (int i = 0; i < 60; i++)
+		bench_point(&bench, 1, TABLE_HOLDING, 2 * i, 1, 10000);
+	for (int i = 0; i < 100; i++)
+		bench_point(&bench, 2, TABLE_HOLDING, i, 1, 10000);
+	unit.holes = true;
+	unit.longest = 64;
+	begin();
+	poll_refusing(&unit, now + 3600 * S);
+	assert_int_equal(schedule.request_count, 60 + 2);
+	unit.refusals = 0;
+	poll_refusing(&unit, now + 24 * 3600 * S);
+	assert_int_equal(unit.refusals, 2); /* one each */
+	assert_int_equal(schedule.request_count, 60 + 2);
+	unit.holes = false;
+	unit.longest = 0;
+	poll_refusing(&unit, now + 24 * 3600 * S);
+	assert_int_equal(schedule.request_count, 1 + 1);
 	schedule_done(&schedule);
 }
 
@@ -839,6 +867,7 @@ main(void)
 		cmocka_unit_test(test_holes_are_taken_out_first),
 		cmocka_unit_test(test_holes_are_given_another_chance_if_a_point_was_to_blame),
 		cmocka_unit_test(test_a_unit_that_refuses_long_reads_gets_short_ones),
+		cmocka_unit_test(test_holes_and_lengths_are_tried_again_after_a_day),
 		cmocka_unit_test(test_whatever_is_refused_exactly_that_is_left_out),
 		cmocka_unit_test(test_what_is_remembered_is_not_asked_at_the_start),
 		cmocka_unit_test(test_a_plan_follows_the_turnaround_and_keeps_the_phases),
