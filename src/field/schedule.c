@@ -138,6 +138,27 @@ is_searching(const struct schedule *schedule)
 	return false;
 }
 
+/* Nothing is due with the stretch. What would be without it may go first: a stretch that is too long must not
+ * leave the bus idle. Returns when that will be. */
+static int64_t
+pull_ahead(struct schedule *schedule, int64_t now_us)
+{
+	struct heap_node *node;
+
+	if (schedule_stretch(schedule) <= 1)
+		return CLOCK_NEVER;
+	while (!heap_first(&schedule->ready) && (node = heap_first(&schedule->waiting))) {
+		struct poll_request *request = heap_entry(node, struct poll_request, node);
+
+		if (request->grid_us > now_us)
+			return request->grid_us;
+		place_request(
+		    request, &request->unit->polls, request->due_us + stretched_us(schedule, request));
+		settle(schedule, request->unit, now_us);
+	}
+	return CLOCK_NEVER;
+}
+
 struct poll_request *
 schedule_next(struct schedule *schedule, int64_t now_us, int64_t *ret_due_us)
 {
@@ -145,6 +166,7 @@ schedule_next(struct schedule *schedule, int64_t now_us, int64_t *ret_due_us)
 	struct heap_node *first;
 	struct poll_unit *unit;
 	int64_t due_us = CLOCK_NEVER;
+	int64_t ahead_us;
 
 	promote(schedule, now_us);
 	first = heap_first(&schedule->away);
@@ -154,6 +176,9 @@ schedule_next(struct schedule *schedule, int64_t now_us, int64_t *ret_due_us)
 		if (due_us <= now_us)
 			return unit->probe ? unit->probe : unit->shortest;
 	}
+	ahead_us = pull_ahead(schedule, now_us);
+	if (ahead_us < due_us)
+		due_us = ahead_us;
 	first = heap_first(&schedule->ready);
 	if (first) {
 		unit = heap_entry(first, struct poll_unit, node);
@@ -201,6 +226,17 @@ schedule_deliver(struct schedule_item *item, int64_t asked_us)
 	return true;
 }
 
+/* What went ahead of its time keeps its place in the order, but not for long. */
+static int64_t
+next_stretched(const struct schedule *schedule, const struct poll_request *request, int64_t asked_us)
+{
+	int64_t period = stretched_us(schedule, request);
+
+	if (request->due_us <= asked_us)
+		return next_due(request->due_us, period, asked_us);
+	return (request->due_us < asked_us + period ? request->due_us : asked_us + period) + period;
+}
+
 uint64_t
 schedule_advance(struct schedule *schedule, struct poll_request *request, int64_t asked_us)
 {
@@ -216,8 +252,7 @@ schedule_advance(struct schedule *schedule, struct poll_request *request, int64_
 		missed = (uint64_t)((asked_us - ready) / period_us(request));
 	request->grid_us = next_due(request->grid_us, period_us(request), asked_us);
 	if (schedule_stretch(schedule) > 1)
-		request_wait(
-		    schedule, request, next_due(request->due_us, stretched_us(schedule, request), asked_us));
+		request_wait(schedule, request, next_stretched(schedule, request, asked_us));
 	else
 		request_wait(schedule, request, request->grid_us);
 	settle(schedule, unit, asked_us);
@@ -230,7 +265,17 @@ schedule_advance(struct schedule *schedule, struct poll_request *request, int64_
 static bool
 counts(const struct poll_unit *unit)
 {
-	return unit->state.state != UNIT_OFFLINE;
+	return unit->state.failures == 0;
+}
+
+/* It has begun to fail, or to answer: then it is polled no more, or again. */
+static void
+recount(struct schedule *schedule, const struct poll_unit *unit, bool counted)
+{
+	if (counted && !counts(unit))
+		schedule->load -= unit->load;
+	else if (!counted && counts(unit))
+		schedule->load += unit->load;
 }
 
 static void
@@ -300,10 +345,10 @@ enum unit_change
 schedule_unit_answered(
     struct schedule *schedule, struct poll_unit *unit, int64_t asked_us, int64_t now_us, int64_t *ret_away_us)
 {
+	bool counted = counts(unit);
 	enum unit_change change = unit_answered(&unit->state, asked_us, now_us, ret_away_us);
 
-	if (change == UNIT_BACK)
-		schedule->load += unit->load;
+	recount(schedule, unit, counted);
 	unit->probe = NULL;
 	settle(schedule, unit, now_us);
 	return change;
@@ -350,8 +395,7 @@ schedule_unit_failed(struct schedule *schedule, struct poll_unit *unit, struct p
 	bool first = unit->state.failures == 0;
 	enum unit_change change = unit_failed(&unit->state, asked_us, now_us, pending_us);
 
-	if (change == UNIT_LOST)
-		schedule->load -= unit->load;
+	recount(schedule, unit, first);
 	if (request && (first || !unit->probe))
 		unit->probe = choose_probe(unit, request);
 	if (request && first)
@@ -366,8 +410,10 @@ schedule_unit_failed(struct schedule *schedule, struct poll_unit *unit, struct p
 enum unit_change
 schedule_unit_stale(struct schedule *schedule, struct poll_unit *unit, int64_t now_us)
 {
+	bool counted = counts(unit);
 	enum unit_change change = unit_stale(&unit->state, now_us);
 
+	recount(schedule, unit, counted);
 	settle(schedule, unit, now_us);
 	return change;
 }

@@ -209,6 +209,32 @@ test_an_overload_that_ends_leaves_no_debt(void **state)
 	schedule_done(&schedule);
 }
 
+/* Whatever the estimate of what is wanted: while anything waits past its period the bus is not idle. */
+static void
+test_an_overloaded_bus_is_never_idle(void **state)
+{
+	int64_t idle = 0;
+	int64_t from;
+
+	(void)state;
+	bench_init(&bench, BUS_TCP);
+	add_apart(10, 100);
+	add_apart(10, 1000);
+	begin();
+	while (now < 200 * S)
+		poll_next(60 * MS, true, NULL);
+	/* All at once three times as fast: still too slow, and it takes time to notice. */
+	from = now;
+	while (now < from + 20 * S) {
+		int64_t before = now;
+
+		poll_next(20 * MS, true, NULL);
+		idle += now - before - 20 * MS;
+	}
+	assert_true(idle < 20 * S / 100);
+	schedule_done(&schedule);
+}
+
 /* 40 units on 9600 baud, `dead` of them dead. Gives by how much the periods of the others are stretched. */
 static double
 stretch_by_dead(int dead, int period_ms, int64_t *ret_worst)
@@ -851,6 +877,7 @@ main(void)
 		cmocka_unit_test(test_a_fast_point_keeps_its_deadlines_beside_many_slow_ones),
 		cmocka_unit_test(test_an_overloaded_bus_is_shared_by_period),
 		cmocka_unit_test(test_an_overload_that_ends_leaves_no_debt),
+		cmocka_unit_test(test_an_overloaded_bus_is_never_idle),
 		cmocka_unit_test(test_dead_units_cost_the_others_a_stated_share),
 		cmocka_unit_test(test_units_that_never_answered_cost_no_more),
 		cmocka_unit_test(test_a_gateways_word_about_a_unit_costs_no_wait),
