@@ -702,7 +702,7 @@ note_accepted(struct bus_worker *worker, struct poll_request *poll)
 	struct plan_unit lore = poll->unit->lore;
 	bool searched = poll->search != NULL;
 	bool failed = poll->failing_told;
-	int before = schedule_accepted(&worker->schedule, poll);
+	int before = schedule_accepted(&worker->schedule, poll, clock_mono_us());
 	char text[320];
 
 	poll->failing_told = false;

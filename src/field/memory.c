@@ -326,7 +326,7 @@ take_point(struct schedule *schedule, const char *line, int64_t now_us)
 }
 
 static int
-take_unit(struct schedule *schedule, const char *line)
+take_unit(struct schedule *schedule, const char *line, int64_t now_us)
 {
 	struct plan_unit lore = { 0 };
 	int holes;
@@ -336,7 +336,7 @@ take_unit(struct schedule *schedule, const char *line)
 	    lore.max_registers < 0 || lore.max_bits < 0 || !schedule_unit(schedule, lore.unit))
 		return 0;
 	lore.no_holes = !holes;
-	schedule_remember_unit(schedule, &lore);
+	schedule_remember_unit(schedule, &lore, now_us);
 	return 1;
 }
 
@@ -356,7 +356,7 @@ memory_load(const struct memory *memory, struct schedule *schedule, int64_t now_
 	else if (!is_of_bus(line, memory->bus))
 		error = -ESTALE;
 	for (; error == 0 && line && *line != '\0'; line = strchr(line, '\n') ? strchr(line, '\n') + 1 : NULL)
-		taken += take_point(schedule, line, now_us) + take_unit(schedule, line);
+		taken += take_point(schedule, line, now_us) + take_unit(schedule, line, now_us);
 	free(text);
 	return error != 0 ? error : taken;
 }

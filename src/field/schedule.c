@@ -144,6 +144,27 @@ is_searching(const struct schedule *schedule)
 	return false;
 }
 
+/* Nothing is due with the stretch. What would be without it may go first: a stretch that is too long must not
+ * leave the bus idle. Returns when that will be. */
+static int64_t
+pull_ahead(struct schedule *schedule, int64_t now_us)
+{
+	struct heap_node *node;
+
+	if (schedule_stretch(schedule) <= 1)
+		return CLOCK_NEVER;
+	while (!heap_first(&schedule->ready) && (node = heap_first(&schedule->waiting))) {
+		struct poll_request *request = heap_entry(node, struct poll_request, node);
+
+		if (request->grid_us > now_us)
+			return request->grid_us;
+		place_request(
+		    request, &request->unit->polls, request->due_us + stretched_us(schedule, request));
+		settle(schedule, request->unit, now_us);
+	}
+	return CLOCK_NEVER;
+}
+
 struct poll_request *
 schedule_next(struct schedule *schedule, int64_t now_us, int64_t *ret_due_us)
 {
@@ -151,6 +172,7 @@ schedule_next(struct schedule *schedule, int64_t now_us, int64_t *ret_due_us)
 	struct heap_node *first;
 	struct poll_unit *unit;
 	int64_t due_us = CLOCK_NEVER;
+	int64_t ahead_us;
 
 	promote(schedule, now_us);
 	first = heap_first(&schedule->away);
@@ -160,6 +182,9 @@ schedule_next(struct schedule *schedule, int64_t now_us, int64_t *ret_due_us)
 		if (due_us <= now_us)
 			return unit->probe ? unit->probe : unit->shortest;
 	}
+	ahead_us = pull_ahead(schedule, now_us);
+	if (ahead_us < due_us)
+		due_us = ahead_us;
 	first = heap_first(&schedule->ready);
 	if (first) {
 		unit = heap_entry(first, struct poll_unit, node);
@@ -207,6 +232,17 @@ schedule_deliver(struct schedule_item *item, int64_t asked_us)
 	return true;
 }
 
+/* What went ahead of its time keeps its place in the order, but not for long. */
+static int64_t
+next_stretched(const struct schedule *schedule, const struct poll_request *request, int64_t asked_us)
+{
+	int64_t period = stretched_us(schedule, request);
+
+	if (request->due_us <= asked_us)
+		return next_due(request->due_us, period, asked_us);
+	return (request->due_us < asked_us + period ? request->due_us : asked_us + period) + period;
+}
+
 uint64_t
 schedule_advance(struct schedule *schedule, struct poll_request *request, int64_t asked_us)
 {
@@ -222,8 +258,7 @@ schedule_advance(struct schedule *schedule, struct poll_request *request, int64_
 		missed = (uint64_t)((asked_us - ready) / period_us(request));
 	request->grid_us = next_due(request->grid_us, period_us(request), asked_us);
 	if (schedule_stretch(schedule) > 1)
-		request_wait(
-		    schedule, request, next_due(request->due_us, stretched_us(schedule, request), asked_us));
+		request_wait(schedule, request, next_stretched(schedule, request, asked_us));
 	else
 		request_wait(schedule, request, request->grid_us);
 	settle(schedule, unit, asked_us);
@@ -236,7 +271,17 @@ schedule_advance(struct schedule *schedule, struct poll_request *request, int64_
 static bool
 counts(const struct poll_unit *unit)
 {
-	return unit->state.state != UNIT_OFFLINE;
+	return unit->state.failures == 0;
+}
+
+/* It has begun to fail, or to answer: then it is polled no more, or again. */
+static void
+recount(struct schedule *schedule, const struct poll_unit *unit, bool counted)
+{
+	if (counted && !counts(unit))
+		schedule->load -= unit->load;
+	else if (!counted && counts(unit))
+		schedule->load += unit->load;
 }
 
 static void
@@ -306,10 +351,10 @@ enum unit_change
 schedule_unit_answered(
     struct schedule *schedule, struct poll_unit *unit, int64_t asked_us, int64_t now_us, int64_t *ret_away_us)
 {
+	bool counted = counts(unit);
 	enum unit_change change = unit_answered(&unit->state, asked_us, now_us, ret_away_us);
 
-	if (change == UNIT_BACK)
-		schedule->load += unit->load;
+	recount(schedule, unit, counted);
 	unit->probe = NULL;
 	settle(schedule, unit, now_us);
 	return change;
@@ -356,8 +401,7 @@ schedule_unit_failed(struct schedule *schedule, struct poll_unit *unit, struct p
 	bool first = unit->state.failures == 0;
 	enum unit_change change = unit_failed(&unit->state, asked_us, now_us, pending_us);
 
-	if (change == UNIT_LOST)
-		schedule->load -= unit->load;
+	recount(schedule, unit, first);
 	if (request && (first || !unit->probe))
 		unit->probe = choose_probe(unit, request);
 	if (request && first)
@@ -372,8 +416,10 @@ schedule_unit_failed(struct schedule *schedule, struct poll_unit *unit, struct p
 enum unit_change
 schedule_unit_stale(struct schedule *schedule, struct poll_unit *unit, int64_t now_us)
 {
+	bool counted = counts(unit);
 	enum unit_change change = unit_stale(&unit->state, now_us);
 
+	recount(schedule, unit, counted);
 	settle(schedule, unit, now_us);
 	return change;
 }
@@ -469,6 +515,15 @@ halve(struct schedule *schedule, struct poll_request *whole, int64_t now_us)
 	return true;
 }
 
+/* Something was learned about a unit that need not hold for ever. */
+static void
+note_lore(struct schedule *schedule, int64_t now_us)
+{
+	schedule->learned = true;
+	if (schedule->forgive_at_us == CLOCK_NEVER)
+		schedule->forgive_at_us = now_us + (int64_t)SCHEDULE_FORGIVE_MS * 1000;
+}
+
 /* Something else was to blame: holes get another chance, once. */
 static void
 acquit_holes(struct poll_unit *unit)
@@ -481,7 +536,7 @@ acquit_holes(struct poll_unit *unit)
 
 /* The unit takes every part, only not together. Once that may be a whim. */
 static void
-doubt_length(struct schedule *schedule, const struct poll_request *part)
+doubt_length(struct schedule *schedule, const struct poll_request *part, int64_t now_us)
 {
 	struct poll_unit *unit = part->unit;
 
@@ -492,12 +547,12 @@ doubt_length(struct schedule *schedule, const struct poll_request *part)
 	else
 		unit->lore.max_registers = part->search->largest;
 	acquit_holes(unit);
-	schedule->learned = true;
+	note_lore(schedule, now_us);
 }
 
 /* A part was answered: it is fine, or it is a single point that is refused, or nobody knows. */
 static void
-search_step(struct schedule *schedule, struct poll_request *part, bool fine)
+search_step(struct schedule *schedule, struct poll_request *part, bool fine, int64_t now_us)
 {
 	struct search *search = part->search;
 
@@ -508,14 +563,14 @@ search_step(struct schedule *schedule, struct poll_request *part, bool fine)
 	search->found += !fine;
 	if (--search->open == 0) {
 		if (search->found == 0 && search->largest < search->whole)
-			doubt_length(schedule, part);
+			doubt_length(schedule, part, now_us);
 		schedule->outdated = true;
 	}
 	part->search = NULL; /* each counts once */
 }
 
 int
-schedule_accepted(struct schedule *schedule, struct poll_request *request)
+schedule_accepted(struct schedule *schedule, struct poll_request *request, int64_t now_us)
 {
 	int before = 0;
 
@@ -529,7 +584,7 @@ schedule_accepted(struct schedule *schedule, struct poll_request *request)
 		schedule->outdated = schedule->learned = true;
 	}
 	request->failures = 0;
-	search_step(schedule, request, true);
+	search_step(schedule, request, true, now_us);
 	return before;
 }
 
@@ -551,7 +606,7 @@ leave_all_out(struct schedule *schedule, struct poll_request *request, int64_t n
 {
 	for (size_t i = 0; i < request->item_count; i++)
 		leave_out(request->items[i], now_us);
-	search_step(schedule, request, false);
+	search_step(schedule, request, false, now_us);
 	if (request->trial) {
 		request->period_ms = request->items[0]->retry_ms;
 		request->grid_us = request->items[0]->retry_at_us;
@@ -577,7 +632,7 @@ schedule_refused(
 	}
 	request->failures = 0;
 	if (!is_refusal(exception)) {
-		search_step(schedule, request, false);
+		search_step(schedule, request, false, now_us);
 		return SCHEDULE_KEPT;
 	}
 	if (exception == PDU_ILLEGAL_FUNCTION || request->item_count == 1) {
@@ -588,8 +643,9 @@ schedule_refused(
 		unit->lore.no_holes = true;
 		for (size_t i = 0; i < request->item_count; i++)
 			request->items[i]->exception = 0;
-		search_step(schedule, request, false);
-		schedule->outdated = schedule->learned = true;
+		search_step(schedule, request, false, now_us);
+		schedule->outdated = true;
+		note_lore(schedule, now_us);
 		return SCHEDULE_HOLES;
 	}
 	return halve(schedule, request, now_us) ? SCHEDULE_HALVED : SCHEDULE_KEPT;
@@ -779,12 +835,31 @@ take_plan(struct schedule *schedule, struct making *making, int64_t now_us)
 	schedule->planned_us = now_us;
 }
 
+/* Holes and lengths get another chance; one refusal is enough then to take it back. */
+static void
+forgive(struct schedule *schedule)
+{
+	schedule->forgive_at_us = CLOCK_NEVER;
+	for (size_t i = 0; i < schedule->unit_count; i++) {
+		struct poll_unit *unit = &schedule->unit[i];
+
+		if (!unit->lore.no_holes && unit->lore.max_registers == 0 && unit->lore.max_bits == 0)
+			continue;
+		unit->lore = (struct plan_unit){ .unit = unit->lore.unit };
+		unit->length_doubts = LENGTH_DOUBTS - 1;
+		unit->holes_acquitted = false;
+		schedule->outdated = schedule->learned = true;
+	}
+}
+
 bool
 schedule_update(struct schedule *schedule, int64_t now_us)
 {
 	struct making making = { .units = NULL };
 	bool made;
 
+	if (now_us >= schedule->forgive_at_us)
+		forgive(schedule);
 	if (!schedule->outdated || is_searching(schedule) || now_us < schedule->update_at_us)
 		return false;
 	made = make_plan(schedule, &making) == 0;
@@ -876,7 +951,11 @@ schedule_init(
 	int error = -ENOMEM;
 
 	*schedule = (struct schedule){
-		.settings = settings, .bus = bus, .open_us = now_us, .other_since_us = now_us
+		.settings = settings,
+		.bus = bus,
+		.open_us = now_us,
+		.other_since_us = now_us,
+		.forgive_at_us = CLOCK_NEVER,
 	};
 	schedule->item_count = collect_items(settings, bus, NULL, now_us);
 	schedule->items = calloc(schedule->item_count + 1, sizeof(*schedule->items));
@@ -940,7 +1019,7 @@ schedule_remember_point(struct schedule *schedule, const struct point *point, in
 }
 
 void
-schedule_remember_unit(struct schedule *schedule, const struct plan_unit *lore)
+schedule_remember_unit(struct schedule *schedule, const struct plan_unit *lore, int64_t now_us)
 {
 	struct poll_unit *unit = schedule_unit(schedule, lore->unit);
 
@@ -949,6 +1028,7 @@ schedule_remember_unit(struct schedule *schedule, const struct plan_unit *lore)
 	unit->lore.no_holes = lore->no_holes;
 	unit->lore.max_registers = lore->max_registers;
 	unit->lore.max_bits = lore->max_bits;
+	schedule->forgive_at_us = now_us + (int64_t)SCHEDULE_FORGIVE_MS * 1000;
 	schedule->outdated = true;
 }
 

@@ -3,20 +3,20 @@
  *
  * The policy:
  * - A request is due, and then has its period until its deadline, when it is due again; deadlines do not
- * drift. Of what is due the earliest deadline goes first. If the bus can meet all deadlines this meets them
- * (but for the one exchange that cannot be interrupted), and slow points use what fast ones leave.
+ *   drift. Of what is due the earliest deadline goes first. If the bus can meet all deadlines this meets them
+ *   (but for the one exchange that cannot be interrupted), and slow points use what fast ones leave.
  * - Earliest deadline first alone is unfair to whoever comes late when there is too much to do. So too much
  * is not let happen: the time that each request really takes is measured, and where all of them, with what
- * commands and probes take, want more than the time there is, every period is taken for longer by the same
- * factor, the stretch. Everybody gets slower by the same share, nobody starves, and the phases that were
- * there come back with the time. Periods that were left out are counted.
+ *   commands and probes take, want more than the time there is, every period is taken for longer by the same
+ *   factor, the stretch. Everybody gets slower by the same share, nobody starves, and the phases that were
+ *   there come back with the time. Periods that were left out are counted.
  * - A unit that failed stands aside: it is asked one request until it answers, no sooner than its state says
  *   (field/unit.h) and only within the share of the bus's time that units which failed have together. First
- * come, first served among them.
+ *   come, first served among them.
  * - What a unit refuses (exceptions 2 and 3) is looked for: first requests lose their holes, then they are
- * halved until single points are left. These leave the plan and are tried by themselves, seldom. If every
- * part of what was refused is fine, twice, it was too long: the unit gets shorter requests. Exception 1
- * refuses all at once.
+ *   halved until single points are left. These leave the plan and are tried by themselves, seldom. If every
+ *   part of what was refused is fine, twice, it was too long: the unit gets shorter requests. Exception 1
+ *   refuses all at once. Whether holes and lengths are refused still is tried once a day.
  * - The plan is made again when a point leaves or comes back, when holes or lengths are refused, and when the
  *   turnaround of a unit is not what was planned with any more. Every point keeps its due time.
  */
@@ -30,6 +30,9 @@
 
 #define SCHEDULE_REFUSED_MIN_MS (10 * 60 * 1000) /* a point that the unit refuses is tried this seldom, */
 #define SCHEDULE_REFUSED_MAX_MS (60 * 60 * 1000) /* doubling up to this */
+
+/* Holes and lengths that were refused are tried again after so long. */
+#define SCHEDULE_FORGIVE_MS (24 * 60 * 60 * 1000)
 
 #define SCHEDULE_TURNAROUND_FACTOR 2	 /* measured against planned with: more, and the plan is made again */
 #define SCHEDULE_REPLAN_MIN_MS	   60000 /* but for this reason no more often */
@@ -116,6 +119,8 @@ struct schedule {
 	int64_t other_since_us;
 	int64_t open_us; /* when the line was opened: nothing can have been missed before */
 
+	int64_t forgive_at_us; /* holes and lengths; CLOCK_NEVER: nothing to forgive */
+
 	/* What is worth remembering has changed: set here, cleared by who saves it. */
 	bool learned;
 };
@@ -156,7 +161,7 @@ double schedule_load(const struct schedule *schedule);
 double schedule_stretch(const struct schedule *schedule);
 
 /* The request brought values. Returns the exception that it brought before, or 0. */
-int schedule_accepted(struct schedule *schedule, struct poll_request *request);
+int schedule_accepted(struct schedule *schedule, struct poll_request *request, int64_t now_us);
 
 enum schedule_verdict {
 	SCHEDULE_KEPT,	   /* it goes on as before */
@@ -174,7 +179,7 @@ enum schedule_verdict schedule_refused(
  * is to follow. */
 void schedule_remember_point(
     struct schedule *schedule, const struct point *point, int exception, int64_t now_us);
-void schedule_remember_unit(struct schedule *schedule, const struct plan_unit *lore);
+void schedule_remember_unit(struct schedule *schedule, const struct plan_unit *lore, int64_t now_us);
 
 /* What unit.h says, for polls and commands alike; the unit is put where it then belongs.
  * request     the poll that failed, or NULL

@@ -54,9 +54,9 @@ set_up(void **state)
 	bench_point(&bench, 2, TABLE_COIL, 0, 1, 1000);
 	begin();
 	schedule_remember_point(&schedule, &bench.points[5], 2, 1000);
-	schedule_remember_unit(&schedule, &lore);
+	schedule_remember_unit(&schedule, &lore, 1000);
 	lore = (struct plan_unit){ .unit = 2, .max_registers = 60, .max_bits = 100 };
-	schedule_remember_unit(&schedule, &lore);
+	schedule_remember_unit(&schedule, &lore, 1000);
 	assert_int_equal(memory_save(memory, &schedule), 0);
 	end();
 	return 0;

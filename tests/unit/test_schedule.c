@@ -209,6 +209,32 @@ test_an_overload_that_ends_leaves_no_debt(void **state)
 	schedule_done(&schedule);
 }
 
+/* Whatever the estimate of what is wanted: while anything waits past its period the bus is not idle. */
+static void
+test_an_overloaded_bus_is_never_idle(void **state)
+{
+	int64_t idle = 0;
+	int64_t from;
+
+	(void)state;
+	bench_init(&bench, BUS_TCP);
+	add_apart(10, 100);
+	add_apart(10, 1000);
+	begin();
+	while (now < 200 * S)
+		poll_next(60 * MS, true, NULL);
+	/* All at once three times as fast: still too slow, and it takes time to notice. */
+	from = now;
+	while (now < from + 20 * S) {
+		int64_t before = now;
+
+		poll_next(20 * MS, true, NULL);
+		idle += now - before - 20 * MS;
+	}
+	assert_true(idle < 20 * S / 100);
+	schedule_done(&schedule);
+}
+
 /* 40 units on 9600 baud, `dead` of them dead. Gives by how much the periods of the others are stretched. */
 static double
 stretch_by_dead(int dead, int period_ms, int64_t *ret_worst)
@@ -561,7 +587,7 @@ poll_refusing(struct refusing *unit, int64_t until)
 			if (unit->delivered[index]++ == 0)
 				unit->first[index] = now;
 		}
-		schedule_accepted(&schedule, request);
+		schedule_accepted(&schedule, request, now);
 	}
 }
 
@@ -689,6 +715,34 @@ test_a_unit_that_refuses_long_reads_gets_short_ones(void **state)
 	assert_int_equal(left_out(), 0);
 	for (int i = 0; i < 120; i++)
 		assert_in_range(unit.delivered[i], 3599, 3601);
+	schedule_done(&schedule);
+}
+
+static void
+test_holes_and_lengths_are_tried_again_after_a_day(void **state)
+{
+	static struct refusing unit;
+
+	(void)state;
+	memset(&unit, 0, sizeof(unit));
+	bench_init(&bench, BUS_TCP);
+	for (int i = 0; i < 60; i++)
+		bench_point(&bench, 1, TABLE_HOLDING, 2 * i, 1, 10000);
+	for (int i = 0; i < 100; i++)
+		bench_point(&bench, 2, TABLE_HOLDING, i, 1, 10000);
+	unit.holes = true;
+	unit.longest = 64;
+	begin();
+	poll_refusing(&unit, now + 3600 * S);
+	assert_int_equal(schedule.request_count, 60 + 2);
+	unit.refusals = 0;
+	poll_refusing(&unit, now + 24 * 3600 * S);
+	assert_int_equal(unit.refusals, 2); /* one each */
+	assert_int_equal(schedule.request_count, 60 + 2);
+	unit.holes = false;
+	unit.longest = 0;
+	poll_refusing(&unit, now + 24 * 3600 * S);
+	assert_int_equal(schedule.request_count, 1 + 1);
 	schedule_done(&schedule);
 }
 
@@ -823,6 +877,7 @@ main(void)
 		cmocka_unit_test(test_a_fast_point_keeps_its_deadlines_beside_many_slow_ones),
 		cmocka_unit_test(test_an_overloaded_bus_is_shared_by_period),
 		cmocka_unit_test(test_an_overload_that_ends_leaves_no_debt),
+		cmocka_unit_test(test_an_overloaded_bus_is_never_idle),
 		cmocka_unit_test(test_dead_units_cost_the_others_a_stated_share),
 		cmocka_unit_test(test_units_that_never_answered_cost_no_more),
 		cmocka_unit_test(test_a_gateways_word_about_a_unit_costs_no_wait),
@@ -839,6 +894,7 @@ main(void)
 		cmocka_unit_test(test_holes_are_taken_out_first),
 		cmocka_unit_test(test_holes_are_given_another_chance_if_a_point_was_to_blame),
 		cmocka_unit_test(test_a_unit_that_refuses_long_reads_gets_short_ones),
+		cmocka_unit_test(test_holes_and_lengths_are_tried_again_after_a_day),
 		cmocka_unit_test(test_whatever_is_refused_exactly_that_is_left_out),
 		cmocka_unit_test(test_what_is_remembered_is_not_asked_at_the_start),
 		cmocka_unit_test(test_a_plan_follows_the_turnaround_and_keeps_the_phases),
