@@ -33,6 +33,8 @@ value_words(const struct value *value, char *text, size_t size)
 
 	if (value_text(value))
 		snprintf(text, size, "'%.64s'", value_text(value));
+	else if (value->kind == VALUE_LIST)
+		snprintf(text, size, "another array");
 	else if (value->kind == VALUE_BOOL)
 		snprintf(text, size, "%s", value->boolean ? "true" : "false");
 	else if (value->kind == VALUE_INT)
