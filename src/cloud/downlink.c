@@ -12,6 +12,7 @@
 #include "base/log.h"
 #include "cloud/rpc.h"
 #include "cloud/tb_json.h"
+#include "model/exception.h"
 
 #define CALLS_MAX	32 /* of one device: beyond, a request is answered "busy" */
 #define ANSWERS_KEPT	16 /* replies to writes, for requests that the server repeats */
@@ -493,6 +494,13 @@ wanted_say(struct wanted *wanted, const char *shown, const char *what, const cha
 	    "device %s: shared attribute %s: %s", wanted->point->device->name, wanted->point->key, line);
 }
 
+/* Was it refused, but only for now? */
+static bool
+is_passing(const struct outcome *outcome)
+{
+	return outcome->status == OUTCOME_EXCEPTION && exception_is_passing(outcome->exception);
+}
+
 static void
 wanted_outcome(struct downlink *downlink, struct wanted *wanted, const struct outcome *outcome)
 {
@@ -505,7 +513,7 @@ wanted_outcome(struct downlink *downlink, struct wanted *wanted, const struct ou
 		wanted_send(downlink, wanted);
 		return;
 	}
-	switch (outcome->status) {
+	switch (is_passing(outcome) ? OUTCOME_AWAY : outcome->status) {
 	case OUTCOME_DONE:
 	case OUTCOME_UNCHANGED:
 		wanted->said = 0;
@@ -1051,7 +1059,7 @@ safe_outcome(struct downlink *downlink, struct channel *channel, struct safe *sa
 	safe->running = false;
 	if (!safe->wanted)
 		return;
-	switch (outcome->status) {
+	switch (is_passing(outcome) ? OUTCOME_AWAY : outcome->status) {
 	case OUTCOME_DONE:
 	case OUTCOME_UNCHANGED:
 		safe->wanted = false;

@@ -8,6 +8,7 @@
 #include "base/log.h"
 #include "field/plan.h"
 #include "model/codec.h"
+#include "model/exception.h"
 
 #define WHOLE_CELL 0xffff
 #define UNITS	   256
@@ -195,14 +196,16 @@ is_whole(const struct writer *writer, const struct job *job)
 
 /* --- outcomes --- */
 
+/* May the unit take it a little later? */
 static bool
-is_silence(const struct outcome *outcome)
+is_passing(const struct outcome *outcome)
 {
-	return outcome->status == OUTCOME_TIMEOUT || outcome->status == OUTCOME_AWAY;
+	return outcome->status == OUTCOME_TIMEOUT || outcome->status == OUTCOME_AWAY ||
+	       (outcome->status == OUTCOME_EXCEPTION && exception_is_passing(outcome->exception));
 }
 
-/* An on_connect value that got no answer is tried again at the next answer of its unit, a few times; what the
- * unit refuses it will refuse again. */
+/* An on_connect value that got no answer, or a passing one, is tried again at the next answer of its unit, a
+ * few times; what the unit refuses it will refuse again. */
 static void
 finish_greeting(struct writer *writer, struct greeting *greeting, const struct outcome *outcome)
 {
@@ -214,7 +217,7 @@ finish_greeting(struct writer *writer, struct greeting *greeting, const struct o
 	greeting->queued = false;
 	if (!sent)
 		return;
-	greeting->wanted = is_silence(outcome) && (writer->port.is_away(writer->port.ctx, point->unit) ||
+	greeting->wanted = is_passing(outcome) && (writer->port.is_away(writer->port.ctx, point->unit) ||
 						      ++greeting->tries < WRITER_GREETING_TRIES);
 	if (greeting->wanted || greeting->told == !good)
 		return;
@@ -771,7 +774,8 @@ fail(struct step *step, int error)
 	struct writer *writer = step->writer;
 	struct run *run = step->run;
 	int unit = run->first->unit;
-	bool silent = error < 0 && error != -EINVAL && step->asked;
+	bool silent = (error < 0 && error != -EINVAL && step->asked) || error == PDU_GATEWAY_NO_PATH ||
+		      error == PDU_GATEWAY_NO_ANSWER;
 	bool greeting = false;
 
 	for (size_t i = 0; i < run->job_count; i++) {

@@ -82,7 +82,8 @@ outcome_text(const struct outcome *outcome, enum command_kind kind, char *text, 
 			snprintf(text, size, "bus %s: offline (%s)", bus, strerror(outcome->error));
 		break;
 	case OUTCOME_AWAY:
-		snprintf(text, size, "bus %s unit %d: no answer, nothing was written", bus, point->unit);
+		snprintf(text, size, "bus %s unit %d: no answer%s", bus, point->unit,
+		    kind == COMMAND_READ ? "" : ", nothing was written");
 		break;
 	case OUTCOME_EXPIRED:
 		snprintf(text, size, "bus %s: busy for too long, the request expired and nothing was sent", bus);

@@ -760,11 +760,15 @@ what_was_not_written_is_tried_until_the_cloud_is_back(void **state)
 	assert_int_equal(command_count, 5);
 	fresh_sample(0);
 	assert_int_equal(command_count, 5);
+	finish(4, OUTCOME_EXCEPTION, 6); /* busy, which passes */
+	now_ms += 1000;
+	fresh_sample(0);
+	assert_int_equal(command_count, 6);
 	come_up();
-	finish(4, OUTCOME_AWAY, 0);
+	finish(5, OUTCOME_AWAY, 0);
 	pass(3600000);
 	fresh_sample(0);
-	assert_int_equal(command_count, 5);
+	assert_int_equal(command_count, 6);
 }
 
 static void

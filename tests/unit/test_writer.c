@@ -907,6 +907,27 @@ test_what_a_unit_refuses_is_tried_when_it_is_back(void **state)
 	expect_requests("6 u1 10=7; 6 u1 20=8");
 }
 
+static void
+test_a_unit_that_is_busy_is_greeted_later(void **state)
+{
+	struct point *word = holding(10);
+
+	(void)state;
+	greet(0, word, 7);
+	begin();
+	fake.next_error = 6;
+	writer_answered(writer, 1);
+	writer_run(writer);
+	expect_requests("6 u1 10=7");
+	assert_true(writer_greets(writer, 1));
+	run_all();
+	expect_requests("");
+	writer_answered(writer, 1);
+	run_all();
+	expect_requests("6 u1 10=7");
+	assert_false(writer_greets(writer, 1));
+}
+
 /* A unit that answers reads and swallows writes does not cost a timeout for ever. */
 static void
 test_a_greeting_without_answer_is_given_up(void **state)
@@ -988,6 +1009,7 @@ main(void)
 		TEST(test_a_unit_is_greeted_at_its_first_answer_and_when_it_is_back),
 		TEST(test_greetings_go_before_commands),
 		TEST(test_what_a_unit_refuses_is_tried_when_it_is_back),
+		TEST(test_a_unit_that_is_busy_is_greeted_later),
 		TEST(test_a_greeting_without_answer_is_given_up),
 		TEST(test_a_command_to_a_unit_that_was_never_there_costs_one_try),
 	};
