@@ -227,8 +227,8 @@ finish_greeting(struct writer *writer, struct greeting *greeting, const struct o
 		log_notice("bus %s unit %d: on_connect: %s: written again", writer->bus->name, point->unit,
 		    point->key);
 	else
-		log_warning("bus %s unit %d: on_connect: %s: %s", writer->bus->name, point->unit, point->key,
-		    text);
+		log_warning(
+		    "bus %s unit %d: on_connect: %s: %s", writer->bus->name, point->unit, point->key, text);
 }
 
 static void
@@ -354,7 +354,7 @@ encode(const struct job *job, uint16_t *value, uint16_t *mask)
 	if (fault != CODEC_OK || codec_encode(point, &job->command.value, mask) != CODEC_OK)
 		return fault;
 	for (int i = 0; i < point->count; i++)
-		mask[i] = (uint16_t)~(value[i] ^ mask[i]);
+		mask[i] = (uint16_t) ~(value[i] ^ mask[i]);
 	return CODEC_OK;
 }
 
@@ -563,8 +563,8 @@ write_singly(struct step *step, struct job *job)
 	struct run *run = step->run;
 
 	while (job->done < run->count) {
-		struct pdu_request request = pdu_write(run->first->table, run->first->unit,
-		    run->addr + job->done, 1, run->value + job->done);
+		struct pdu_request request = pdu_write(
+		    run->first->table, run->first->unit, run->addr + job->done, 1, run->value + job->done);
 		int error = write_request(step, &request);
 
 		if (error != 0)
@@ -612,8 +612,7 @@ write_cells(struct step *step)
 
 /* Finish a job of the run whose value is in `cells`, those of the run. */
 static void
-finish_with_value(
-    struct step *step, struct job *job, enum outcome_status status, const uint16_t *cells)
+finish_with_value(struct step *step, struct job *job, enum outcome_status status, const uint16_t *cells)
 {
 	const struct point *point = job->command.point;
 	struct outcome outcome = { .status = status };
@@ -910,8 +909,7 @@ writer_run(struct writer *writer)
 		queue_greetings(writer, -1);
 	job = first_ready(writer);
 	/* A unit that has not got its values gets them before a command, which may change them. */
-	if (job && !job->greeting && !is_begun(job) &&
-	    queue_greetings(writer, job->command.point->unit))
+	if (job && !job->greeting && !is_begun(job) && queue_greetings(writer, job->command.point->unit))
 		job = first_ready(writer);
 	if (job)
 		run_step(writer, (size_t)(job - writer->jobs));

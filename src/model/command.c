@@ -57,8 +57,8 @@ outcome_text(const struct outcome *outcome, enum command_kind kind, char *text, 
 		refusal_text(outcome, text, size);
 		break;
 	case OUTCOME_TIMEOUT:
-		silence_text(outcome, kind == COMMAND_READ ? "" : "; it may or may not have been written", text,
-		    size);
+		silence_text(
+		    outcome, kind == COMMAND_READ ? "" : "; it may or may not have been written", text, size);
 		break;
 	case OUTCOME_UNVERIFIED:
 		if (outcome->exception != 0)
@@ -86,7 +86,8 @@ outcome_text(const struct outcome *outcome, enum command_kind kind, char *text, 
 		    kind == COMMAND_READ ? "" : ", nothing was written");
 		break;
 	case OUTCOME_EXPIRED:
-		snprintf(text, size, "bus %s: busy for too long, the request expired and nothing was sent", bus);
+		snprintf(
+		    text, size, "bus %s: busy for too long, the request expired and nothing was sent", bus);
 		break;
 	case OUTCOME_STOPPED:
 		snprintf(text, size, "the gateway is stopping or its queue is full, nothing was sent");

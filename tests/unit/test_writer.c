@@ -20,9 +20,9 @@
 #include "field/writer.h"
 #include "model/codec.h"
 
-#define MS	 1000
-#define UNITS	 4
-#define COST_US	 (5 * MS)
+#define MS	    1000
+#define UNITS	    4
+#define COST_US	    (5 * MS)
 #define VALUES_TOLD 4
 
 static int64_t now_us;
@@ -62,15 +62,15 @@ note_request(const struct pdu_request *request)
 	if (!pdu_writes(request))
 		used += snprintf(at + used, left - (size_t)used, "+%d", request->count);
 	else if (request->function == PDU_MASK_WRITE_REGISTER)
-		used += snprintf(at + used, left - (size_t)used, "=%x,%x", request->cells[0],
-		    request->cells[1]);
+		used +=
+		    snprintf(at + used, left - (size_t)used, "=%x,%x", request->cells[0], request->cells[1]);
 	else if (request->count > VALUES_TOLD)
 		used += snprintf(at + used, left - (size_t)used, "+%d", request->count);
 	for (int i = 0; pdu_writes(request) && request->function != PDU_MASK_WRITE_REGISTER &&
 			request->count <= VALUES_TOLD && i < request->count;
 	     i++)
-		used += snprintf(
-		    at + used, left - (size_t)used, "%c%d", i == 0 ? '=' : ',', request->cells[i]);
+		used +=
+		    snprintf(at + used, left - (size_t)used, "%c%d", i == 0 ? '=' : ',', request->cells[i]);
 }
 
 static int
@@ -730,8 +730,8 @@ test_a_unit_that_is_out_of_step_is_left_alone(void **state)
 	expect(a, OUTCOME_EXPIRED);
 }
 
-/* On a line without transactions a unit that answers again is not asked at once: the write that follows a read
- * starts again with a read. */
+/* On a line without transactions a unit that answers again is not asked at once: the write that follows a
+ * read starts again with a read. */
 static void
 test_a_read_that_brings_a_unit_back_is_done_again(void **state)
 {
