@@ -15,6 +15,7 @@ libmodel_a_SOURCES = \
 	src/model/codec.c src/model/codec.h \
 	src/model/command.c src/model/command.h \
 	src/model/exception.c src/model/exception.h \
+	src/model/half.c src/model/half.h \
 	src/model/sample.h \
 	src/model/settings.c src/model/settings.h \
 	src/model/value.c src/model/value.h
@@ -35,6 +36,7 @@ libfield_a_SOURCES = \
 	src/field/line.c src/field/line.h \
 	src/field/link.h \
 	src/field/link_modbus.c src/field/link_modbus.h \
+	src/field/memory.c src/field/memory.h \
 	src/field/pdu.c src/field/pdu.h \
 	src/field/plan.c src/field/plan.h \
 	src/field/port.c src/field/port.h \
@@ -61,6 +63,7 @@ libcli_a_CFLAGS = $(AM_CFLAGS) $(SYSTEMD_CFLAGS)
 libcli_a_SOURCES = \
 	src/cli/check.c \
 	src/cli/cli.c src/cli/cli.h \
+	src/cli/plan.c \
 	src/cli/run.c
 
 FIELDGATE_LIBS = \

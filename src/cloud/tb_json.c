@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "base/utf8.h"
+#include "model/half.h"
 
 /* Up to here a double is exact to the unit and arithmetic on it can be trusted. */
 #define EXACT_END 0x1p53
@@ -124,17 +125,21 @@ print_fixed(double magnitude, int decimals, char *out)
 	return print_long_fixed(magnitude, decimals, out);
 }
 
+/* In the width that DECIMALS_HALF, _SINGLE or _DOUBLE says. */
 static bool
-same_real(double a, double b, bool single)
+same_real(double a, double b, int width)
 {
-	return single ? (float)a == (float)b : a == b;
+	if (width == DECIMALS_HALF)
+		return half_of_real(a) == half_of_real(b);
+	return width == DECIMALS_SINGLE ? (float)a == (float)b : a == b;
 }
 
 /* The fewest digits that read back as the same real, as d.ddde+X, whatever the locale's decimal point.
  * Returns their number; ret_exponent is that of the first digit. No digit has a place below DECIMALS_MAX. */
 static size_t
-shortest_digits(double magnitude, bool single, char *digits, int *ret_exponent)
+shortest_digits(double magnitude, int width, char *digits, int *ret_exponent)
 {
+	bool single = width == DECIMALS_SINGLE;
 	int precision = single ? SINGLE_DIGITS_MIN : DOUBLE_DIGITS_MIN;
 	int most = single ? SINGLE_DIGITS_MAX : DOUBLE_DIGITS_MAX;
 	char text[DIGITS_MAX + 16];
@@ -145,7 +150,7 @@ shortest_digits(double magnitude, bool single, char *digits, int *ret_exponent)
 		*ret_exponent = atoi(strchr(text, 'e') + 1);
 		if (precision == most || precision - *ret_exponent > DECIMALS_MAX)
 			break;
-		if (same_real(single ? (double)strtof(text, NULL) : strtod(text, NULL), magnitude, single))
+		if (same_real(single ? (double)strtof(text, NULL) : strtod(text, NULL), magnitude, width))
 			break;
 	}
 	for (const char *at = text; *at != 'e'; at++)
@@ -157,11 +162,11 @@ shortest_digits(double magnitude, bool single, char *digits, int *ret_exponent)
 /* For reals of 2^53 units and more: too many digits for print_shortest() to work them out itself. They are
  * 0.9 or larger. */
 static size_t
-print_long_shortest(double magnitude, bool single, char *out)
+print_long_shortest(double magnitude, int width, char *out)
 {
 	char digits[DIGITS_MAX];
 	int exponent;
-	size_t used = 0, count = shortest_digits(magnitude, single, digits, &exponent);
+	size_t used = 0, count = shortest_digits(magnitude, width, digits, &exponent);
 
 	if (exponent < 0) {
 		out[used++] = '0';
@@ -177,20 +182,30 @@ print_long_shortest(double magnitude, bool single, char *out)
 	return trim_zeros(out, used);
 }
 
-/* With the fewest decimals that tell it apart from other reals of its width; what is whole is printed as it is. */
+/* With the fewest decimals that tell it apart from other reals of its width; what is whole is printed as it
+ * is. */
 static size_t
-print_shortest(double magnitude, bool single, char *out)
+print_shortest(double magnitude, int width, char *out)
 {
 	int decimals = 1;
 
 	for (; magnitude * powers[decimals] < EXACT_END; decimals++) {
 		uint64_t units = round_units(magnitude, powers[decimals]);
 
-		if (decimals == DECIMALS_MAX ||
-		    same_real((double)units / powers[decimals], magnitude, single))
+		if (decimals == DECIMALS_MAX || same_real((double)units / powers[decimals], magnitude, width))
 			return trim_zeros(out, print_units(units, decimals, out));
 	}
-	return print_long_shortest(magnitude, single, out);
+	return print_long_shortest(magnitude, width, out);
+}
+
+/* Scaled, a value may be larger than its width holds: then it is printed as a double. */
+static int
+width_of(double magnitude, int decimals)
+{
+	if (decimals == DECIMALS_HALF && magnitude <= HALF_MAX)
+		return DECIMALS_HALF;
+	return decimals == DECIMALS_SINGLE && magnitude <= (double)FLT_MAX ? DECIMALS_SINGLE
+									   : DECIMALS_DOUBLE;
 }
 
 /* Write a finite real. `out` takes TB_JSON_NUMBER_MAX bytes. */
@@ -198,14 +213,13 @@ static size_t
 print_real(double real, int decimals, char *out)
 {
 	double magnitude = fabs(real);
-	bool single = decimals == DECIMALS_SINGLE && magnitude <= (double)FLT_MAX;
 	size_t length;
 
 	out[0] = '-';
 	if (decimals >= 0)
 		length = print_fixed(magnitude, decimals, out + 1);
 	else
-		length = print_shortest(magnitude, single, out + 1);
+		length = print_shortest(magnitude, width_of(magnitude, decimals), out + 1);
 	/* There is no -0. */
 	for (size_t i = 1; real < 0 && i <= length; i++)
 		if (out[i] > '0')
@@ -656,7 +670,8 @@ tb_json_members(const struct tb_json *json,
 }
 
 int
-tb_json_elements(const struct tb_json *json, void (*each)(void *ctx, const struct tb_json *element), void *ctx)
+tb_json_elements(
+    const struct tb_json *json, void (*each)(void *ctx, const struct tb_json *element), void *ctx)
 {
 	struct json_object *object = object_of(json);
 

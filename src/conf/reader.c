@@ -360,8 +360,8 @@ read_ints(struct reader *reader, const struct place *place, const config_setting
 	if (!*ret_valid)
 		mistakes_add(reader->mistakes, place->group, place->name, "is empty, a number is required");
 	for (unsigned i = 0; *ret_valid && i < items.count; i++)
-		*ret_valid = get_integer(reader, place,
-		    several ? config_setting_get_elem(setting, i) : setting, &numbers[i]);
+		*ret_valid = get_integer(
+		    reader, place, several ? config_setting_get_elem(setting, i) : setting, &numbers[i]);
 	items.items = numbers;
 	if (*ret_valid)
 		store_bytes(place, &items);

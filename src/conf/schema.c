@@ -74,7 +74,8 @@ check_port(union setting_value value)
 {
 	return value.text[0] == '/' || is_usb_name(value.text)
 		   ? check_printable(value)
-		   : "is no serial port, a path such as /dev/ttyUSB0 or usb:VENDOR:PRODUCT[:SERIAL] with four "
+		   : "is no serial port, a path such as /dev/ttyUSB0 or usb:VENDOR:PRODUCT[:SERIAL] with "
+		     "four "
 		     "hexadecimal digits each is required";
 }
 
@@ -327,7 +328,8 @@ static const struct setting_row bus_rows[] = {
 	    .selects = true,
 	    INTO(struct bus_input, bus.type) },
 	{ .name = "port",
-	    .about = "the serial port, an absolute path or usb:VENDOR:PRODUCT[:SERIAL]; no two buses share one",
+	    .about =
+		"the serial port, an absolute path or usb:VENDOR:PRODUCT[:SERIAL]; no two buses share one",
 	    .kind = SETTING_TEXT,
 	    .min = 1,
 	    .max = PATH_CHARACTERS,
@@ -527,7 +529,7 @@ static const struct setting_row point_rows[] = {
 	    .preset_about = "bool for coil and discrete and with bit, uint16 with bits, else required",
 	    INTO(struct point_input, point.type) },
 	{ .name = "count",
-	    .about = "how many registers, coils or discrete inputs; a string must say",
+	    .about = "how many registers, coils or discrete inputs; a text must say",
 	    .kind = SETTING_INT,
 	    .min = 1,
 	    .max = MODBUS_MAX_READ_REGISTERS,
@@ -949,11 +951,6 @@ static const struct {
 	{ &store_group, "max_age_h", NULL },
 	{ &store_group, "flush_after_ms", NULL },
 	{ &bus_group, "type", "serial" },
-	{ &point_group, "type", "int8" },
-	{ &point_group, "type", "uint8" },
-	{ &point_group, "type", "float16" },
-	{ &point_group, "type", "bcd16" },
-	{ &point_group, "type", "bcd32" },
 };
 
 bool

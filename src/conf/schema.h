@@ -90,8 +90,8 @@ struct device_input {
 	struct device device;
 	const char *bus; /* name */
 	const struct bus_input *bus_input;
-	struct items points; /* struct point_input */
-	struct items rpc;    /* struct rpc_input */
+	struct items points;	 /* struct point_input */
+	struct items rpc;	 /* struct rpc_input */
 	struct items on_connect; /* struct write_input */
 	struct cloud_loss_input on_cloud_loss;
 };

@@ -252,7 +252,8 @@ verify_rs485(struct verify *verify, const struct bus_input *input)
 		if (input->bus.rs485 == RS485_OFF && has(GROUP_BUS, &input->node, delays[i]) &&
 		    !is_wrong(GROUP_BUS, &input->node, "rs485"))
 			mistakes_add(verify->mistakes, input->node.setting, delays[i],
-			    "nothing is switched with rs485 off, %s is allowed with kernel, rts and rts-inverted",
+			    "nothing is switched with rs485 off, %s is allowed with kernel, rts and "
+			    "rts-inverted",
 			    delays[i]);
 }
 
@@ -374,24 +375,27 @@ verify_field(struct verify *verify, struct point_input *input)
 	if (bits && !bit)
 		return fault(verify, node, "bit", "missing, bits needs the lowest of them");
 	if (!bit) {
-		point->bit = type->bits != BYTE_BITS ? POINT_NO_BIT : input->byte == BYTE_HIGH ? BYTE_BITS : 0;
+		point->bit = type->bits != BYTE_BITS	? POINT_NO_BIT
+			     : input->byte == BYTE_HIGH ? BYTE_BITS
+							: 0;
 		point->bits = type->bits != BYTE_BITS ? 0 : BYTE_BITS;
 		return true;
 	}
 	if (type->bits == 0)
-		return fault(verify, node, "bit", "type %s has no bits to pick, bit is allowed for bool and integers",
-		    type->name);
+		return fault(verify, node, "bit",
+		    "type %s has no bits to pick, bit is allowed for bool and integers", type->name);
 	if (!bits && point->type != TYPE_BOOL)
-		return fault(verify, node, "type", "\"%s\" is more than a bit, without bits only bool is allowed",
-		    type->name);
+		return fault(verify, node, "type",
+		    "\"%s\" is more than a bit, without bits only bool is allowed", type->name);
 	if (!bits)
 		point->bits = 1;
 	if (point->bits > type->bits)
-		return fault(verify, node, "bits", "%d do not fit type %s, allowed %s%d", point->bits, type->name,
-		    type->bits > 1 ? "are 1.." : "is ", type->bits);
+		return fault(verify, node, "bits", "%d do not fit type %s, allowed %s%d", point->bits,
+		    type->name, type->bits > 1 ? "are 1.." : "is ", type->bits);
 	if (point->bit + point->bits > most)
-		return fault(verify, node, "bit", "%d and %d bits reach beyond the %d of type %s, allowed are 0..%d",
-		    point->bit, point->bits, most, type->name, most - point->bits);
+		return fault(verify, node, "bit",
+		    "%d and %d bits reach beyond the %d of type %s, allowed are 0..%d", point->bit,
+		    point->bits, most, type->name, most - point->bits);
 	return true;
 }
 
@@ -464,8 +468,8 @@ verify_order(struct verify *verify, const struct point_input *input)
 	if (!has(GROUP_POINT, &input->node, "order"))
 		return;
 	if (type->registers == 0 && order != ORDER_ABCD && order != ORDER_BADC)
-		fault(verify, &input->node, "order", "the words of a %s stay in order, allowed are ABCD, BADC",
-		    type->name);
+		fault(verify, &input->node, "order",
+		    "the words of a %s stay in order, allowed are ABCD, BADC", type->name);
 	else if (order > ORDER_DCBA && type->registers != 4)
 		fault(verify, &input->node, "order",
 		    "type %s has not 64 bits, allowed are ABCD, CDAB, BADC, DCBA", type->name);
@@ -480,8 +484,9 @@ verify_extent(struct verify *verify, const struct point_input *input, const stru
 	int most = bits ? device->max_bits : device->max_registers;
 
 	if (most > 0 && point->count > most)
-		fault(verify, &input->node, NULL, "its %d %s are more than one read may have, %s of the device is %d",
-		    point->count, cells, bits ? "max_bits" : "max_registers", most);
+		fault(verify, &input->node, NULL,
+		    "its %d %s are more than one read may have, %s of the device is %d", point->count, cells,
+		    bits ? "max_bits" : "max_registers", most);
 
 	if (has(GROUP_POINT, &input->node, "addr") && point->addr + point->count > TABLE_CELLS)
 		fault(verify, &input->node, "addr",
@@ -498,8 +503,8 @@ verify_extent(struct verify *verify, const struct point_input *input, const stru
 static void
 verify_scaling(struct verify *verify, const struct point_input *input)
 {
-	static const char *const names[] = { "scale", "offset", "decimals", "min", "max", "deadband", "valid_min",
-		"valid_max" };
+	static const char *const names[] = { "scale", "offset", "decimals", "min", "max", "deadband",
+		"valid_min", "valid_max" };
 	const struct codec_type *type = codec_type(input->point.type);
 
 	for (size_t i = 0; !type->scalable && i < sizeof(names) / sizeof(names[0]); i++)
@@ -514,8 +519,8 @@ verify_chars(struct verify *verify, const struct point_input *input)
 	const struct codec_type *type = codec_type(input->point.type);
 
 	if (has(GROUP_POINT, &input->node, "chars") && input->point.type != TYPE_STRING)
-		fault(verify, &input->node, "chars", "type %s has no characters, chars is allowed for strings",
-		    type->name);
+		fault(verify, &input->node, "chars",
+		    "type %s has no characters, chars is allowed for strings", type->name);
 }
 
 /* What may be no value. A raw value is as good as the number that a signed type makes of it. */
@@ -536,8 +541,8 @@ verify_validity(struct verify *verify, const struct point_input *input)
 		for (size_t i = 0; i < input->invalid.count; i++)
 			if (numbers[i] < least || numbers[i] > most)
 				fault(verify, node, "invalid",
-				    "%" PRId64 " does not fit %d bits, allowed are %" PRId64 "..%" PRId64, numbers[i],
-				    width, least, most);
+				    "%" PRId64 " does not fit %d bits, allowed are %" PRId64 "..%" PRId64,
+				    numbers[i], width, least, most);
 	if (has(GROUP_POINT, node, "valid_min") && has(GROUP_POINT, node, "valid_max") &&
 	    point->valid_min > point->valid_max)
 		fault(verify, node, "valid_max", "%.15g is less than valid_min, allowed are %.15g or more",
@@ -674,8 +679,10 @@ verify_writing(struct verify *verify, const struct point_input *input, bool coun
 				fault(verify, node, of_writes[i],
 				    "the point is not writable, writable = true is required");
 	if (counted && point->write == WRITE_SINGLE && point->count > 1)
-		fault(verify, node, "write", "\"single\" writes one register or coil and the point has %d, "
-					     "allowed are auto, multiple", point->count);
+		fault(verify, node, "write",
+		    "\"single\" writes one register or coil and the point has %d, "
+		    "allowed are auto, multiple",
+		    point->count);
 	if (!point->shared)
 		return;
 	if (!point->writable && !is_wrong(GROUP_POINT, node, "writable"))
@@ -807,8 +814,8 @@ verify_rpcs(struct verify *verify, const struct device_input *device, const stru
 
 /* Writes that nobody asks for. */
 
-/* Can the value be written to the point, whose labels are not yet in it? Returns 0; -EINVAL with what is wrong, to
- * follow the value in a sentence; -ENOMEM. */
+/* Can the value be written to the point, whose labels are not yet in it? Returns 0; -EINVAL with what is
+ * wrong, to follow the value in a sentence; -ENOMEM. */
 static int
 judge_value(const struct point_input *input, const struct value *value, char *text, size_t size)
 {
@@ -906,7 +913,8 @@ was_read_well(const struct point_input *point)
 	const struct label_input *labels = point->labels.items;
 
 	for (size_t i = 0; i < point->labels.count; i++)
-		if (!has(GROUP_LABEL, &labels[i].node, "label") || !has(GROUP_LABEL, &labels[i].node, "value"))
+		if (!has(GROUP_LABEL, &labels[i].node, "label") ||
+		    !has(GROUP_LABEL, &labels[i].node, "value"))
 			return false;
 	return point->node.given == point->node.valid && has(GROUP_POINT, &point->node, "table");
 }

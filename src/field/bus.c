@@ -11,6 +11,7 @@
 #include "base/clock.h"
 #include "base/fifo.h"
 #include "base/log.h"
+#include "field/memory.h"
 #include "field/port.h"
 #include "field/schedule.h"
 #include "field/writer.h"
@@ -28,6 +29,8 @@
 #define LOAD_MISSED_PERCENT 5 /* of the polls in a window: more is called overload, one slow reply is not */
 #define KEYS_TOLD	    3
 #define PERIODS_TOLD	    4
+#define REMEMBERED_TOLD	    10
+#define SAVE_PAUSE_US	    10000000
 
 struct load {
 	int64_t since_us;
@@ -41,6 +44,9 @@ struct bus_worker {
 	struct link *link;
 	struct sample_sink samples;
 	struct schedule schedule;
+	struct memory *memory;
+	int64_t saved_us;     /* when it was told to keep something */
+	bool forgetting_told; /* the log says that it cannot */
 	pthread_t thread;
 	bool running; /* the thread is to be joined */
 	bool stopping;
@@ -379,6 +385,73 @@ ask(struct bus_worker *worker, struct poll_unit *unit, struct poll_request *poll
 	return error;
 }
 
+/* --- what is learned for good --- */
+
+static void
+tell_forgetting(struct bus_worker *worker, int error)
+{
+	if (error == 0 || error == -EINPROGRESS || error == -EBUSY || worker->forgetting_told)
+		return;
+	worker->forgetting_told = true;
+	log_notice("bus %s: what its units refuse is not remembered over a restart: %s", worker->bus->name,
+	    error == -ENOENT ? "there is no state directory" : strerror(-error));
+}
+
+/* Keep what was learned, once the plan that it led to stands. */
+static void
+tend_memory(struct bus_worker *worker)
+{
+	int64_t now_us = clock_mono_us();
+	int error;
+
+	tell_forgetting(worker, memory_result(worker->memory));
+	if (!worker->schedule.learned || worker->schedule.outdated ||
+	    (worker->saved_us > 0 && now_us - worker->saved_us < SAVE_PAUSE_US))
+		return;
+	error = memory_save(worker->memory, &worker->schedule);
+	if (error == -EBUSY)
+		return;
+	worker->schedule.learned = false;
+	worker->saved_us = now_us;
+	tell_forgetting(worker, error);
+}
+
+/* The last chance, whatever the plan. */
+static void
+keep_rest(struct bus_worker *worker)
+{
+	if (worker->schedule.learned && memory_result(worker->memory) != -EINPROGRESS)
+		memory_save(worker->memory, &worker->schedule);
+}
+
+static void
+recall(struct bus_worker *worker)
+{
+	const struct schedule *schedule = &worker->schedule;
+	int taken = memory_load(worker->memory, &worker->schedule, clock_mono_us());
+	size_t told = 0;
+
+	if (taken < 0 && taken != -ENOENT && taken != -ESTALE)
+		log_notice("bus %s: what was remembered about its units is lost: %s", worker->bus->name,
+		    taken == -EBADMSG ? "the file is damaged" : strerror(-taken));
+	if (taken <= 0)
+		return;
+	schedule_update(&worker->schedule, clock_mono_us());
+	for (size_t i = 0; i < schedule->item_count; i++) {
+		const struct schedule_item *item = &schedule->items[i];
+
+		if (item->retry_ms == 0 || told++ >= REMEMBERED_TOLD)
+			continue;
+		log_notice("bus %s unit %d: %s %d (%s): exception %d (%s) before the restart, left out and tried "
+			   "every 10..60 min",
+		    worker->bus->name, item->point->unit, table_words[item->point->table][0],
+		    item->point->addr, item->point->key, item->exception, exception_name(item->exception));
+	}
+	if (told > REMEMBERED_TOLD)
+		log_notice("bus %s: and %zu points more that are left out", worker->bus->name,
+		    told - REMEMBERED_TOLD);
+}
+
 /* --- polls --- */
 
 /* "100 ms -> 152 ms, 1000 ms -> 1520 ms, ..." */
@@ -461,6 +534,7 @@ note_decoded(struct bus_worker *worker, struct schedule_item *item, int error)
 		    table_words[point->table][0], point->addr, point->key,
 		    error == -ERANGE   ? "not a finite number"
 		    : error == -EILSEQ ? "not a valid text"
+		    : error == -ENODATA ? "holds no valid value"
 				       : strerror(-error));
 	else
 		log_notice("bus %s unit %d: %s %d (%s): a value again", worker->bus->name, point->unit,
@@ -505,6 +579,7 @@ deliver(struct bus_worker *worker, struct poll_request *poll, const uint16_t *ce
 		};
 		error = codec_decode(item->point, cells + (item->point->addr - poll->addr), &sample->value);
 		note_decoded(worker, item, error);
+		poll->unit->state.counters.no_values += error != 0;
 		if (error == 0)
 			count++;
 	}
@@ -585,6 +660,7 @@ run_poll(struct bus_worker *worker)
 	int error;
 
 	schedule_update(&worker->schedule, clock_mono_us());
+	tend_memory(worker);
 	poll = schedule_next(&worker->schedule, clock_mono_us(), &due_us);
 	if (!poll)
 		return false;
@@ -788,6 +864,7 @@ worker_run(void *arg)
 	}
 	worker->link->ops->close(worker->link);
 	worker->open = false;
+	keep_rest(worker);
 	return NULL;
 }
 
@@ -826,9 +903,13 @@ bus_worker_new(const struct settings *settings, const struct bus *bus, struct li
 		    : -errno;
 	if (error == 0)
 		worker->batch = calloc(most_samples(&worker->schedule), sizeof(*worker->batch));
+	if (error == 0)
+		worker->memory = memory_new(bus);
+	if (worker->memory)
+		recall(worker);
 	if (error == 0 && worker->batch)
 		worker->writer = writer_new(settings, bus, writer_port(worker), outcomes);
-	if (worker->writer)
+	if (worker->writer && worker->memory)
 		worker->link = maker.make(maker.ctx, bus, fifo_fd(worker->stop));
 	if (!worker->link) {
 		error = error != 0 ? -error : errno;
@@ -849,6 +930,7 @@ bus_worker_free(struct bus_worker *worker)
 	writer_free(worker->writer);
 	if (worker->link)
 		worker->link->ops->free(worker->link);
+	memory_free(worker->memory);
 	schedule_done(&worker->schedule);
 	fifo_free(worker->stop);
 	fifo_free(worker->commands);

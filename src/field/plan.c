@@ -136,6 +136,8 @@ struct group {
 	const struct bus *bus;
 	struct plan_unit unit;
 	enum point_table table;
+	const struct point *const *barred; /* of the bus: points that are left out, which no hole may touch */
+	size_t barred_count;
 	int64_t cost_us[MODBUS_MAX_READ_REGISTERS * 2 + 1]; /* of a request, by the bytes that it brings */
 };
 
@@ -164,10 +166,24 @@ run_begin(const struct group *group, const struct point *point)
 	return run;
 }
 
+/* Would reading the cells addr..end-1, which no point of the plan names, touch what is left out? */
+static bool
+is_barred(const struct group *group, int addr, int end)
+{
+	for (size_t i = 0; i < group->barred_count; i++) {
+		const struct point *point = group->barred[i];
+
+		if (point->unit == group->unit.unit && point->table == group->table && point->addr < end &&
+		    point_end(point) > addr)
+			return true;
+	}
+	return false;
+}
+
 /* Let the next point by address join. Returns false, with the run as it was, where that is not allowed; nor
  * is it for any point after it, since runs only grow and limits only shrink. */
 static bool
-run_join(struct run *run, const struct point *point)
+run_join(const struct group *group, struct run *run, const struct point *point)
 {
 	struct run both = {
 		.addr = run->addr,
@@ -177,7 +193,8 @@ run_join(struct run *run, const struct point *point)
 		.hole_limit = least(run->hole_limit, point_hole_limit(point)),
 	};
 
-	if (both.end - both.addr > both.limit || point->addr - run->end > both.hole_limit)
+	if (both.end - both.addr > both.limit || point->addr - run->end > both.hole_limit ||
+	    is_barred(group, run->end, point->addr))
 		return false;
 	*run = both;
 	return true;
@@ -211,6 +228,8 @@ struct cut {
 
 /* Room for one layer's work, for as many points as the bus has. */
 struct room {
+	const struct point **barred;
+	size_t barred_count;
 	struct cut *cuts;
 	const struct point **left; /* points that are not covered yet, by address */
 	const struct point **layer;
@@ -229,9 +248,9 @@ cut_points(const struct group *group, const struct point *const *points, size_t 
 		for (size_t end = i + 1;; end++) {
 			double cost = cuts[i].cost + run_cost(group, &run);
 
-			if (cost < cuts[end].cost)
+			if (cost <= cuts[end].cost) /* of equal ones that with the longest runs first */
 				cuts[end] = (struct cut){ .cost = cost, .from = i };
-			if (end == count || !run_join(&run, points[end]))
+			if (end == count || !run_join(group, &run, points[end]))
 				break;
 		}
 	}
@@ -316,7 +335,7 @@ emit_runs(const struct group *group, const struct point *const *points, size_t c
 		struct run run = run_begin(group, points[cuts[end].from]);
 
 		for (size_t i = cuts[end].from + 1; i < end; i++)
-			run_join(&run, points[i]);
+			run_join(group, &run, points[i]);
 		emit(group, &run, plan);
 	}
 }
@@ -436,7 +455,7 @@ compare_requests(const void *a, const void *b)
 
 static size_t
 collect_points(const struct settings *settings, const struct bus *bus, const struct plan_lore *lore,
-    const struct point **points)
+    bool left_out, const struct point **points)
 {
 	size_t count = 0;
 
@@ -445,7 +464,7 @@ collect_points(const struct settings *settings, const struct bus *bus, const str
 			const struct point *point = &settings->devices[i].points[j];
 
 			if (point->bus != bus || point->period_ms <= 0 ||
-			    (lore->left_out && lore->left_out(lore->ctx, point)))
+			    (lore->left_out && lore->left_out(lore->ctx, point)) != left_out)
 				continue;
 			if (points)
 				points[count] = point;
@@ -552,6 +571,8 @@ plan_groups(const struct bus *bus, const struct plan_lore *lore, const struct po
 		size_t first = plan->request_count;
 
 		group_init(&group, bus, lore_of(lore, points[i]->unit), points[i]->table);
+		group.barred = room->barred;
+		group.barred_count = room->barred_count;
 		for (end = i + 1; end < count && same_group(points[end], points[i]); end++)
 			;
 		plan_group(&group, points + i, end - i, room, (int *)(void *)numbers, plan);
@@ -570,8 +591,9 @@ int
 plan_remake(
     const struct settings *settings, const struct bus *bus, const struct plan_lore *lore, struct plan *ret)
 {
-	size_t count = collect_points(settings, bus, lore, NULL);
-	const struct point **points = calloc(3 * count + 1, sizeof(*points));
+	size_t count = collect_points(settings, bus, lore, false, NULL);
+	size_t barred_count = collect_points(settings, bus, lore, true, NULL);
+	const struct point **points = calloc(3 * count + barred_count + 1, sizeof(*points));
 	size_t *numbers = calloc(count + 1, sizeof(*numbers));
 	struct room room = { .cuts = calloc(count + 1, sizeof(*room.cuts)) };
 	struct plan plan = {
@@ -583,7 +605,9 @@ plan_remake(
 	if (error == 0) {
 		room.left = points + count;
 		room.layer = points + 2 * count;
-		collect_points(settings, bus, lore, points);
+		room.barred = points + 3 * count;
+		room.barred_count = collect_points(settings, bus, lore, true, room.barred);
+		collect_points(settings, bus, lore, false, points);
 		qsort(points, count, sizeof(*points), compare_points);
 		plan_groups(bus, lore, points, count, &room, numbers, &plan);
 		*ret = plan;

@@ -58,7 +58,7 @@ struct plan_unit {
 struct plan_lore {
 	const struct plan_unit *units;
 	size_t unit_count;
-	bool (*left_out)(const void *ctx, const struct point *point); /* not to be planned; NULL: all are */
+	bool (*left_out)(const void *ctx, const struct point *point); /* not to be read; NULL: all are */
 	const void *ctx;
 };
 

@@ -13,6 +13,7 @@
 #define MEASURED_ENOUGH	   16
 #define TURNAROUND_NEAR_US 2000 /* less is no difference */
 #define LENGTH_DOUBTS	   2
+#define UPDATE_RETRY_US	   1000000
 
 /* The halves of a refused request, and theirs. It ends when each was answered; they stay until the next plan.
  */
@@ -134,6 +135,15 @@ promote(struct schedule *schedule, int64_t now_us)
 		settle(schedule, heap_entry(node, struct poll_unit, node), now_us);
 }
 
+static bool
+is_searching(const struct schedule *schedule)
+{
+	for (const struct search *search = schedule->searches; search; search = search->next)
+		if (search->open > 0 && search->unit->state.failures == 0)
+			return true;
+	return false;
+}
+
 struct poll_request *
 schedule_next(struct schedule *schedule, int64_t now_us, int64_t *ret_due_us)
 {
@@ -158,6 +168,9 @@ schedule_next(struct schedule *schedule, int64_t now_us, int64_t *ret_due_us)
 	for (size_t i = 0; i < sizeof(later) / sizeof(later[0]); i++)
 		if (heap_first(later[i]) && heap_first(later[i])->due < due_us)
 			due_us = heap_first(later[i])->due;
+	/* What left the old plan waits for the new one. */
+	if (schedule->outdated && !is_searching(schedule) && schedule->update_at_us < due_us)
+		due_us = schedule->update_at_us;
 	*ret_due_us = due_us;
 	return NULL;
 }
@@ -766,24 +779,17 @@ take_plan(struct schedule *schedule, struct making *making, int64_t now_us)
 	schedule->planned_us = now_us;
 }
 
-static bool
-is_searching(const struct schedule *schedule)
-{
-	for (const struct search *search = schedule->searches; search; search = search->next)
-		if (search->open > 0 && search->unit->state.failures == 0)
-			return true;
-	return false;
-}
-
 bool
 schedule_update(struct schedule *schedule, int64_t now_us)
 {
 	struct making making = { .units = NULL };
 	bool made;
 
-	if (!schedule->outdated || is_searching(schedule))
+	if (!schedule->outdated || is_searching(schedule) || now_us < schedule->update_at_us)
 		return false;
 	made = make_plan(schedule, &making) == 0;
+	if (!made) /* no memory */
+		schedule->update_at_us = now_us + UPDATE_RETRY_US;
 	if (made)
 		take_plan(schedule, &making, now_us);
 	making_done(&making);

@@ -97,8 +97,9 @@ struct schedule {
 	size_t request_count;
 	struct schedule_item **order; /* items, request after request */
 	struct search *searches;
-	bool outdated;	    /* the plan is to be made again */
-	int64_t planned_us; /* when it was */
+	bool outdated;	      /* the plan is to be made again */
+	int64_t planned_us;   /* when it was */
+	int64_t update_at_us; /* but not before: there was no memory for it */
 
 	struct heap waiting; /* requests that are not due */
 	struct heap ready;   /* units that have something due, by its deadline */

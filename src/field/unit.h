@@ -68,6 +68,7 @@ struct unit_counters {
 	uint64_t bad_frames; /* CRC wrong, cut, or answering something else */
 	uint64_t stale;	     /* frames of this unit that came when nobody waited for them */
 	uint64_t echoes;     /* requests that came back before their reply */
+	uint64_t no_values;  /* samples of points that held none, or none that can be believed */
 	uint64_t missed;     /* polls left out because the bus was too slow */
 	struct unit_latency latency;
 };

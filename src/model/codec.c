@@ -7,10 +7,13 @@
 #include <string.h>
 
 #include "base/utf8.h"
+#include "model/half.h"
 
 /* The first numbers that the 64-bit types do not hold: converting those or larger ones is undefined. */
 #define INT64_END  0x1p63
 #define UINT64_END 0x1p64
+
+#define HEX_DIGITS 4 /* a register */
 
 /* Beyond so many, decimals of a scale are taken for the digits of a fraction such as 1/3. */
 #define SCALE_DECIMALS_MAX 9
@@ -378,23 +381,58 @@ decode_float64(const struct point *point, const uint16_t *cells, struct value *r
 	return real_to_value(point, real * point->scale + point->offset, ret);
 }
 
-/* Two characters a register, up to the first NUL; the spaces that fill up many a device's names are no part
- * of them. */
+static int
+decode_float16(const struct point *point, const uint16_t *cells, struct value *ret)
+{
+	double real = half_to_real((uint16_t)gather(point, cells));
+
+	return real_to_value(point, real * point->scale + point->offset, ret);
+}
+
+static int
+decode_bcd(const struct point *point, const uint16_t *cells, struct value *ret)
+{
+	uint64_t raw = gather(point, cells);
+	struct whole whole = { .magnitude = 0 };
+
+	for (int shift = raw_width(point) - 4; shift >= 0; shift -= 4) {
+		if ((raw >> shift & 0xf) > 9)
+			return -ENODATA;
+		whole.magnitude = whole.magnitude * 10 + (raw >> shift & 0xf);
+	}
+	return decode_whole(point, whole, ret);
+}
+
+static int
+chars_per_register(const struct point *point)
+{
+	return point->chars == 1 ? 1 : 2;
+}
+
+static size_t
+text_size(const struct point *point)
+{
+	return (size_t)(point->count * chars_per_register(point));
+}
+
+/* The text ends at the first NUL, or FF as erased memory has it. The spaces that fill up many a device's
+ * names are no part of them. */
 static int
 decode_string(const struct point *point, const uint16_t *cells, struct value *ret)
 {
-	size_t size = (size_t)point->count * 2, length = 0;
-	char *text = malloc(size + 1);
+	size_t size = text_size(point), length = 0;
+	char *text = malloc(size + 1), *at = text;
 
 	if (!text)
 		return -ENOMEM;
 	for (int i = 0; i < point->count; i++) {
 		uint16_t pair = order_bytes(point, cells[i]);
 
-		text[2 * i] = (char)(pair >> 8);
-		text[2 * i + 1] = (char)(pair & 0xff);
+		if (chars_per_register(point) == 2)
+			*at++ = (char)(pair >> 8);
+		*at++ = (char)(pair & 0xff);
 	}
-	while (length < size && text[length] != '\0')
+	while (length < size && text[length] != '\0' && text[length] != '\xff')
 		length++;
 	while (length > 0 && text[length - 1] == ' ')
 		length--;
@@ -403,6 +441,22 @@ decode_string(const struct point *point, const uint16_t *cells, struct value *re
 		free(text);
 		return -EILSEQ;
 	}
+	*ret = (struct value){ .kind = VALUE_TEXT, .text = text };
+	return 0;
+}
+
+static int
+decode_bytes(const struct point *point, const uint16_t *cells, struct value *ret)
+{
+	static const char digits[] = "0123456789abcdef";
+	char *text = malloc((size_t)point->count * HEX_DIGITS + 1), *at = text;
+
+	if (!text)
+		return -ENOMEM;
+	for (int i = 0; i < point->count; i++)
+		for (int shift = 12; shift >= 0; shift -= 4)
+			*at++ = digits[order_bytes(point, cells[i]) >> shift & 0xf];
+	*at = '\0';
 	*ret = (struct value){ .kind = VALUE_TEXT, .text = text };
 	return 0;
 }
@@ -577,21 +631,84 @@ encode_float64(const struct point *point, const struct value *value, uint16_t *c
 }
 
 static enum codec_fault
+encode_float16(const struct point *point, const struct value *value, uint16_t *cells)
+{
+	double real;
+	uint16_t half;
+	enum codec_fault fault = wanted_real(point, value, &real);
+
+	if (fault != CODEC_OK)
+		return fault;
+	half = half_of_real(real);
+	if (!isfinite(half_to_real(half)))
+		return CODEC_NO_FIT;
+	scatter(point, half, cells);
+	return CODEC_OK;
+}
+
+static enum codec_fault
+encode_bcd(const struct point *point, const struct value *value, uint16_t *cells)
+{
+	struct whole whole;
+	uint64_t raw = 0;
+	enum codec_fault fault = wanted_whole(point, value, &whole);
+
+	if (fault != CODEC_OK)
+		return fault;
+	for (int shift = 0; shift < raw_width(point); shift += 4, whole.magnitude /= 10)
+		raw |= whole.magnitude % 10 << shift;
+	if (whole.negative || whole.magnitude > 0)
+		return CODEC_NO_FIT;
+	scatter(point, raw, cells);
+	return CODEC_OK;
+}
+
+static enum codec_fault
 encode_string(const struct point *point, const struct value *value, uint16_t *cells)
 {
-	const char *text = value_text(value);
-	size_t length;
+	const char *text = value_text(value), *end;
 
 	if (!text)
 		return CODEC_WRONG_TYPE;
-	length = strlen(text);
-	if (length > (size_t)point->count * 2)
+	if (strlen(text) > text_size(point))
 		return CODEC_TOO_LONG;
-	for (size_t i = 0; i < (size_t)point->count; i++) {
-		unsigned char high = 2 * i < length ? (unsigned char)text[2 * i] : 0;
-		unsigned char low = 2 * i + 1 < length ? (unsigned char)text[2 * i + 1] : 0;
+	end = text + strlen(text);
+	for (int i = 0; i < point->count; i++) {
+		uint16_t pair = 0;
 
-		cells[i] = order_bytes(point, (uint16_t)(high << 8 | low));
+		for (int n = 0; n < chars_per_register(point); n++)
+			pair = (uint16_t)(pair << 8 | (text < end ? (unsigned char)*text++ : 0));
+		cells[i] = order_bytes(point, pair);
+	}
+	return CODEC_OK;
+}
+
+static int
+hex_digit(char digit)
+{
+	if (digit >= '0' && digit <= '9')
+		return digit - '0';
+	digit = (char)(digit | 0x20);
+	return digit >= 'a' && digit <= 'f' ? digit - 'a' + 10 : -1;
+}
+
+static enum codec_fault
+encode_bytes(const struct point *point, const struct value *value, uint16_t *cells)
+{
+	const char *text = value_text(value);
+	size_t digits = (size_t)point->count * HEX_DIGITS;
+
+	if (!text || strlen(text) != digits)
+		return CODEC_WRONG_TYPE;
+	for (size_t i = 0; i < digits; i++)
+		if (hex_digit(text[i]) < 0)
+			return CODEC_WRONG_TYPE;
+	for (int i = 0; i < point->count; i++) {
+		uint16_t pair = 0;
+
+		for (int n = 0; n < HEX_DIGITS; n++)
+			pair = (uint16_t)(pair << 4 | hex_digit(*text++));
+		cells[i] = order_bytes(point, pair);
 	}
 	return CODEC_OK;
 }
@@ -613,6 +730,31 @@ static const struct {
 		.decode = decode_bool,
 		.encode = encode_bool,
 	},
+	[TYPE_INT8] = {
+		.type = {
+			.name = "int8",
+			.type = TYPE_INT8,
+			.registers = 1,
+			.bits = 8,
+			.is_signed = true,
+			.scalable = true,
+			.about = "whole number -128..127, in the low or the high byte of a register",
+		},
+		.decode = decode_signed,
+		.encode = encode_signed,
+	},
+	[TYPE_UINT8] = {
+		.type = {
+			.name = "uint8",
+			.type = TYPE_UINT8,
+			.registers = 1,
+			.bits = 8,
+			.scalable = true,
+			.about = "whole number 0..255, in the low or the high byte of a register",
+		},
+		.decode = decode_unsigned,
+		.encode = encode_unsigned,
+	},
 	[TYPE_INT16] = {
 		.type = {
 			.name = "int16",
@@ -633,7 +775,7 @@ static const struct {
 			.registers = 1,
 			.bits = 16,
 			.scalable = true,
-			.about = "whole number 0..65535, or up to 16 coils or discrete inputs as its bits",
+			.about = "whole number 0..65535",
 		},
 		.decode = decode_unsigned,
 		.encode = encode_unsigned,
@@ -658,7 +800,7 @@ static const struct {
 			.registers = 2,
 			.bits = 32,
 			.scalable = true,
-			.about = "whole number 0..4294967295, or up to 32 coils or discrete inputs as its bits",
+			.about = "whole number 0..4294967295",
 		},
 		.decode = decode_unsigned,
 		.encode = encode_unsigned,
@@ -683,10 +825,43 @@ static const struct {
 			.registers = 4,
 			.bits = 64,
 			.scalable = true,
-			.about = "whole number 0..2^64-1, or up to 64 coils or discrete inputs as its bits",
+			.about = "whole number 0..2^64-1",
 		},
 		.decode = decode_unsigned,
 		.encode = encode_unsigned,
+	},
+	[TYPE_BCD16] = {
+		.type = {
+			.name = "bcd16",
+			.type = TYPE_BCD16,
+			.registers = 1,
+			.scalable = true,
+			.about = "whole number 0..9999, each decimal digit in four bits",
+		},
+		.decode = decode_bcd,
+		.encode = encode_bcd,
+	},
+	[TYPE_BCD32] = {
+		.type = {
+			.name = "bcd32",
+			.type = TYPE_BCD32,
+			.registers = 2,
+			.scalable = true,
+			.about = "whole number 0..99999999, each decimal digit in four bits",
+		},
+		.decode = decode_bcd,
+		.encode = encode_bcd,
+	},
+	[TYPE_FLOAT16] = {
+		.type = {
+			.name = "float16",
+			.type = TYPE_FLOAT16,
+			.registers = 1,
+			.scalable = true,
+			.about = "IEEE 754 half precision",
+		},
+		.decode = decode_float16,
+		.encode = encode_float16,
 	},
 	[TYPE_FLOAT32] = {
 		.type = {
@@ -714,10 +889,19 @@ static const struct {
 		.type = {
 			.name = "string",
 			.type = TYPE_STRING,
-			.about = "UTF-8 text, two bytes a register, up to the first NUL, without trailing spaces",
+			.about = "UTF-8 text, two bytes or one a register, up to the first NUL or FF, without trailing spaces",
 		},
 		.decode = decode_string,
 		.encode = encode_string,
+	},
+	[TYPE_BYTES] = {
+		.type = {
+			.name = "bytes",
+			.type = TYPE_BYTES,
+			.about = "text of hexadecimal digits, four a register, whatever the registers hold",
+		},
+		.decode = decode_bytes,
+		.encode = encode_bytes,
 	},
 };
 
@@ -742,10 +926,51 @@ codec_raw_width(const struct point *point)
 	return codec_type(point->type)->registers > 0 ? raw_width(point) : 0;
 }
 
+/* Do the cells say that there is no value? */
+static bool
+is_invalid(const struct point *point, const uint16_t *cells)
+{
+	uint64_t raw;
+
+	if (point->invalid_count == 0 || codec_raw_width(point) == 0)
+		return false;
+	raw = gather(point, cells);
+	for (size_t i = 0; i < point->invalid_count; i++)
+		if (((uint64_t)point->invalid[i] & raw_mask(point)) == raw)
+			return true;
+	return false;
+}
+
+/* Is it within valid_min and valid_max? A label is judged as its number is. */
+static bool
+is_plausible(const struct point *point, const struct value *value)
+{
+	const struct enum_label *label =
+	    value->kind == VALUE_LABEL ? label_called(point, value->label) : NULL;
+	struct value number = *value;
+
+	if (!point->has_valid_min && !point->has_valid_max)
+		return true;
+	if (label && scale_raw(point, whole_of_int(label->number), &number) < 0)
+		return false;
+	return !is_number(&number) ||
+	       ((!point->has_valid_min || compare_number(&number, point->valid_min) >= 0) &&
+		   (!point->has_valid_max || compare_number(&number, point->valid_max) <= 0));
+}
+
 int
 codec_decode(const struct point *point, const uint16_t *cells, struct value *ret)
 {
-	return rows[point->type].decode(point, cells, ret);
+	struct value value;
+	int error = is_invalid(point, cells) ? -ENODATA : rows[point->type].decode(point, cells, &value);
+
+	if (error == 0 && !is_plausible(point, &value)) {
+		value_done(&value);
+		error = -ENODATA;
+	}
+	if (error == 0)
+		*ret = value;
+	return error;
 }
 
 enum codec_fault
@@ -759,7 +984,7 @@ codec_encode(const struct point *point, const struct value *value, uint16_t *cel
 bool
 codec_needs_current(const struct point *point)
 {
-	return is_field(point);
+	return is_field(point) && raw_width(point) < point->count * 16;
 }
 
 /* As many labels as there is room for, none cut in two. */
@@ -791,7 +1016,7 @@ wrong_type_text(const struct point *point)
 {
 	if (point->type == TYPE_BOOL)
 		return "is neither true nor false";
-	return point->type == TYPE_STRING ? "is not a text" : "is not a number";
+	return codec_type(point->type)->registers == 0 ? "is not a text" : "is not a number";
 }
 
 void
@@ -807,7 +1032,11 @@ codec_fault_text(const struct point *point, enum codec_fault fault, char *text, 
 		snprintf(text, size, "cannot be written: the point is not writable");
 		break;
 	case CODEC_WRONG_TYPE:
-		snprintf(text, size, "%s", wrong_type_text(point));
+		if (point->type == TYPE_BYTES)
+			snprintf(
+			    text, size, "is not a text of %d hexadecimal digits", point->count * HEX_DIGITS);
+		else
+			snprintf(text, size, "%s", wrong_type_text(point));
 		break;
 	case CODEC_NO_LABEL:
 		list_labels(point, text, size);
@@ -823,11 +1052,13 @@ codec_fault_text(const struct point *point, enum codec_fault fault, char *text, 
 			snprintf(text, size, "%s", wrong_type_text(point));
 		else if (point_table_has_bits(point->table))
 			snprintf(text, size, "does not fit into %d coils", point->count);
+		else if (is_field(point) && raw_width(point) != codec_type(point->type)->bits)
+			snprintf(text, size, "does not fit into %d bits", raw_width(point));
 		else
 			snprintf(text, size, "does not fit into %s", codec_type(point->type)->name);
 		break;
 	case CODEC_TOO_LONG:
-		snprintf(text, size, "is longer than %d bytes", point->count * 2);
+		snprintf(text, size, "is longer than %zu bytes", text_size(point));
 		break;
 	}
 }
@@ -850,6 +1081,8 @@ codec_default_decimals(enum point_type type, double scale, double offset)
 {
 	int of_scale, of_offset;
 
+	if (type == TYPE_FLOAT16)
+		return DECIMALS_HALF;
 	if (type == TYPE_FLOAT32)
 		return DECIMALS_SINGLE;
 	if (type == TYPE_FLOAT64)

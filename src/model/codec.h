@@ -14,7 +14,7 @@
 struct codec_type {
 	const char *name;
 	enum point_type type;
-	int registers; /* in input and holding registers; 0 = as many as the point's count says (string) */
+	int registers; /* in input and holding registers; 0 = as many as the point's count says: a text */
 	int bits;      /* bool and integers: width, and on coils and discrete inputs the most cells; 0 = no bits to pick */
 	bool is_signed;
 	bool scalable; /* scale, offset, decimals, min, max, deadband make sense */
@@ -48,7 +48,7 @@ enum codec_fault {
 	CODEC_BELOW_MIN,
 	CODEC_ABOVE_MAX,
 	CODEC_NO_FIT,      /* outside of what the registers can hold */
-	CODEC_TOO_LONG,    /* string longer than its registers */
+	CODEC_TOO_LONG,    /* text longer than its registers */
 };
 
 /* May `value` be written to `point`, and what cells is that?
@@ -59,7 +59,7 @@ enum codec_fault {
  */
 enum codec_fault codec_encode(const struct point *point, const struct value *value, uint16_t *cells);
 
-/* Is the point some bits of its registers, so that they must be read before it can be written? */
+/* Is the point only some bits of its registers, so that they must be read before it can be written? */
 bool codec_needs_current(const struct point *point);
 
 /* "is above the maximum 30", "is no label of the enum (off, heat)": what is wrong, to follow the value in a sentence.

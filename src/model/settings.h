@@ -17,15 +17,21 @@ enum point_table { TABLE_COIL, TABLE_DISCRETE, TABLE_INPUT, TABLE_HOLDING };
 
 enum point_type {
 	TYPE_BOOL,
+	TYPE_INT8,
+	TYPE_UINT8,
 	TYPE_INT16,
 	TYPE_UINT16,
 	TYPE_INT32,
 	TYPE_UINT32,
 	TYPE_INT64,
 	TYPE_UINT64,
+	TYPE_BCD16,
+	TYPE_BCD32,
+	TYPE_FLOAT16,
 	TYPE_FLOAT32,
 	TYPE_FLOAT64,
 	TYPE_STRING,
+	TYPE_BYTES,
 	TYPE_COUNT
 };
 
@@ -142,7 +148,7 @@ struct point {
 	/* engineering value = raw * scale + offset; both finite, scale not 0 */
 	double scale;
 	double offset;
-	int decimals; /* 0..DECIMALS_MAX, or DECIMALS_SINGLE/DECIMALS_DOUBLE; worked out from type, scale and offset if not given */
+	int decimals; /* 0..DECIMALS_MAX, or DECIMALS_HALF/SINGLE/DOUBLE; worked out from type, scale and offset if not given */
 
 	const int64_t *invalid; /* raw values, as many bits of each as the raw value has, that mean "no value" */
 	size_t invalid_count;

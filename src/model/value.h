@@ -20,6 +20,7 @@ enum value_kind {
 /* How many decimals a VALUE_REAL is printed with: 0..16, or as many as tell it apart in its width. */
 #define DECIMALS_SINGLE (-1)
 #define DECIMALS_DOUBLE (-2)
+#define DECIMALS_HALF   (-3)
 #define DECIMALS_MAX    16
 
 struct value {

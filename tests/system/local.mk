@@ -2,8 +2,12 @@
 SYSTEM_TESTS = \
 	tests/system/010-check \
 	tests/system/100-telemetry \
+	tests/system/105-types \
+	tests/system/106-plan \
 	tests/system/110-rtu \
 	tests/system/120-polling \
+	tests/system/130-bad-registers \
+	tests/system/140-overload \
 	tests/system/200-cloud \
 	tests/system/210-delivery \
 	tests/system/300-rpc \

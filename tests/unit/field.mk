@@ -4,6 +4,7 @@ FIELD_TESTS = \
 	tests/unit/test_bus \
 	tests/unit/test_field \
 	tests/unit/test_link \
+	tests/unit/test_memory \
 	tests/unit/test_pdu \
 	tests/unit/test_plan \
 	tests/unit/test_schedule \
@@ -29,6 +30,11 @@ tests_unit_test_link_SOURCES = tests/unit/test_link.c
 tests_unit_test_link_CPPFLAGS = $(AM_CPPFLAGS) -I$(top_srcdir)/tests
 tests_unit_test_link_CFLAGS = $(AM_CFLAGS) $(CMOCKA_CFLAGS)
 tests_unit_test_link_LDADD = $(FIELD_TEST_LIBS)
+
+tests_unit_test_memory_SOURCES = tests/unit/test_memory.c
+tests_unit_test_memory_CPPFLAGS = $(AM_CPPFLAGS) -I$(top_srcdir)/tests
+tests_unit_test_memory_CFLAGS = $(AM_CFLAGS) $(CMOCKA_CFLAGS)
+tests_unit_test_memory_LDADD = $(FIELD_TEST_LIBS)
 
 tests_unit_test_pdu_SOURCES = tests/unit/test_pdu.c
 tests_unit_test_pdu_CPPFLAGS = $(AM_CPPFLAGS) -I$(top_srcdir)/tests

@@ -12,6 +12,7 @@
 #include <cmocka.h>
 
 #include "model/codec.h"
+#include "model/half.h"
 
 #define CELLS_MAX 64
 
@@ -38,12 +39,14 @@ static struct point
 holding(enum point_type type)
 {
 	int registers = codec_type(type)->registers;
+	bool byte = codec_type(type)->bits == 8;
 
 	return (struct point){
 		.table = TABLE_HOLDING,
 		.type = type,
 		.count = registers > 0 ? registers : 8,
-		.bit = POINT_NO_BIT,
+		.bit = byte ? 0 : POINT_NO_BIT,
+		.bits = byte ? 8 : 0,
 		.scale = 1,
 		.decimals = codec_default_decimals(type, 1, 0),
 		.writable = true,
@@ -188,6 +191,10 @@ static const struct {
 		.kind = VALUE_BOOL, .boolean = (b)                                                           \
 	}
 	{ .type = TYPE_BOOL, .count = 2, .values = { BOOL(false), BOOL(true) } },
+	{ .type = TYPE_INT8,
+	    .count = 5,
+	    .values = { INT(0), INT(1), INT(-1), INT(INT8_MAX), INT(INT8_MIN) } },
+	{ .type = TYPE_UINT8, .count = 4, .values = { INT(0), INT(1), INT(0x80), INT(UINT8_MAX) } },
 	{ .type = TYPE_INT16,
 	    .count = 6,
 	    .values = { INT(0), INT(1), INT(-1), INT(INT16_MAX), INT(INT16_MIN), INT(0x1234) } },
@@ -208,6 +215,14 @@ static const struct {
 	    .count = 6,
 	    .values = { INT(0), INT(1), INT(INT64_MAX), UINT((uint64_t)INT64_MAX + 1), UINT(UINT64_MAX),
 		UINT(0xfedcba9876543210) } },
+	{ .type = TYPE_BCD16, .count = 5, .values = { INT(0), INT(9), INT(10), INT(1234), INT(9999) } },
+	{ .type = TYPE_BCD32,
+	    .count = 5,
+	    .values = { INT(0), INT(9), INT(10000), INT(12345678), INT(99999999) } },
+	{ .type = TYPE_FLOAT16,
+	    .count = 6,
+	    .values = { REAL(0), REAL(21.296875), REAL(-0.0999755859375), REAL(65504), REAL(-0x1p-14),
+		REAL(0x1p-24) } },
 	{ .type = TYPE_FLOAT32,
 	    .count = 6,
 	    .values = { REAL(0), REAL(21.3f), REAL(-0.1f), REAL(FLT_MAX), REAL(-FLT_MIN), REAL(0x1p-149) } },
@@ -218,6 +233,10 @@ static const struct {
 	    .count = 5,
 	    .values = { TEXT(""), TEXT("a"), TEXT("PM5110"), TEXT("16 bytes exactly"),
 		TEXT("Öl \xe2\x82\xac") } },
+	{ .type = TYPE_BYTES,
+	    .count = 2,
+	    .values = { TEXT("00000000000000000000000000000000"),
+		TEXT("0123456789abcdeffedcba9876543210") } },
 #undef INT
 #undef UINT
 #undef REAL
@@ -276,6 +295,16 @@ test_golden_registers(void **state)
 		struct value value;
 		uint16_t registers[6][4]; /* by order; the last two of four registers only */
 	} golden[] = {
+		{ TYPE_INT8, { .kind = VALUE_INT, .integer = -2 },
+		    { { 0x00fe }, { 0x00fe }, { 0xfe00 }, { 0xfe00 } } },
+		{ TYPE_UINT8, { .kind = VALUE_INT, .integer = 200 },
+		    { { 0x00c8 }, { 0x00c8 }, { 0xc800 }, { 0xc800 } } },
+		{ TYPE_BCD16, { .kind = VALUE_INT, .integer = 1234 },
+		    { { 0x1234 }, { 0x1234 }, { 0x3412 }, { 0x3412 } } },
+		{ TYPE_BCD32, { .kind = VALUE_INT, .integer = 90817263 },
+		    { { 0x9081, 0x7263 }, { 0x7263, 0x9081 }, { 0x8190, 0x6372 }, { 0x6372, 0x8190 } } },
+		{ TYPE_FLOAT16, { .kind = VALUE_REAL, .real = -1.5 },
+		    { { 0xbe00 }, { 0xbe00 }, { 0x00be }, { 0x00be } } },
 		{ TYPE_FLOAT32, { .kind = VALUE_REAL, .real = 21.3f },
 		    { { 0x41aa, 0x6666 }, { 0x6666, 0x41aa }, { 0xaa41, 0x6666 }, { 0x6666, 0xaa41 } } },
 		{ TYPE_FLOAT64, { .kind = VALUE_REAL, .real = 21.3 },
@@ -304,10 +333,17 @@ test_golden_registers(void **state)
 	for (size_t i = 0; i < LENGTH(golden); i++)
 		for (size_t k = 0; k < (codec_type(golden[i].type)->registers == 4 ? 6 : 4); k++) {
 			struct point point = holding(golden[i].type);
+			uint16_t cells[4];
 
 			point.order = all_orders[k];
 			assert_decodes(&point, golden[i].registers[k], golden[i].value);
-			assert_encodes(&point, golden[i].value, golden[i].registers[k]);
+			if (!codec_needs_current(&point)) {
+				assert_encodes(&point, golden[i].value, golden[i].registers[k]);
+				continue;
+			}
+			memset(cells, 0, sizeof(cells));
+			assert_int_equal(codec_encode(&point, &golden[i].value, cells), CODEC_OK);
+			assert_int_equal(cells[0], golden[i].registers[k][0]);
 		}
 }
 
@@ -335,13 +371,182 @@ test_strings(void **state)
 	assert_decodes(&point, (const uint16_t[]){ 0x4142, 0x4344, 0x4546 }, of_text("ABCDEF"));
 	/* What follows the NUL is not looked at. */
 	assert_decodes(&point, (const uint16_t[]){ 0x4100, 0xffff, 0xffff }, of_text("A"));
-	assert_int_equal(codec_decode(&point, (const uint16_t[]){ 0x41ff, 0, 0 }, &value), -EILSEQ);
+	/* Nor what follows erased memory. */
+	assert_decodes(&point, (const uint16_t[]){ 0x41ff, 0x4141, 0 }, of_text("A"));
+	assert_decodes(&point, (const uint16_t[]){ 0xffff, 0xffff, 0xffff }, of_text(""));
+	assert_int_equal(codec_decode(&point, (const uint16_t[]){ 0x41fe, 0, 0 }, &value), -EILSEQ);
 	assert_int_equal(codec_decode(&point, (const uint16_t[]){ 0xc0af, 0, 0 }, &value), -EILSEQ);
-	assert_int_equal(codec_decode(&point, (const uint16_t[]){ 0xffff, 0xffff, 0xffff }, &value), -EILSEQ);
 	assert_int_equal(value.kind, VALUE_NONE);
 	assert_refused(&point, of_text("ABCDEFG"), CODEC_TOO_LONG);
 	assert_refused(&point, of_int(5), CODEC_WRONG_TYPE);
 	assert_refused(&point, of_bool(true), CODEC_WRONG_TYPE);
+}
+
+static void
+test_one_character_a_register(void **state)
+{
+	struct point point = holding(TYPE_STRING);
+
+	(void)state;
+	point.count = 3;
+	point.chars = 1;
+	/* What is beside it is not looked at. */
+	assert_decodes(&point, (const uint16_t[]){ 0x0041, 0x4142, 0x0020 }, of_text("AB"));
+	assert_encodes(&point, of_text("AB"), (const uint16_t[]){ 0x0041, 0x0042, 0x0000 });
+	assert_refused(&point, of_text("ABCD"), CODEC_TOO_LONG);
+	point.order = ORDER_BADC;
+	assert_decodes(&point, (const uint16_t[]){ 0x4100, 0x4200, 0x4300 }, of_text("ABC"));
+	assert_encodes(&point, of_text("ABC"), (const uint16_t[]){ 0x4100, 0x4200, 0x4300 });
+}
+
+static void
+test_bytes(void **state)
+{
+	struct point point = holding(TYPE_BYTES);
+
+	(void)state;
+	point.count = 2;
+	assert_decodes(&point, (const uint16_t[]){ 0x01ff, 0xa0b0 }, of_text("01ffa0b0"));
+	assert_encodes(&point, of_text("01FFa0B0"), (const uint16_t[]){ 0x01ff, 0xa0b0 });
+	point.order = ORDER_BADC;
+	assert_decodes(&point, (const uint16_t[]){ 0x01ff, 0xa0b0 }, of_text("ff01b0a0"));
+	assert_encodes(&point, of_text("ff01b0a0"), (const uint16_t[]){ 0x01ff, 0xa0b0 });
+	assert_refused(&point, of_text("01ffa0b"), CODEC_WRONG_TYPE);
+	assert_refused(&point, of_text("01ffa0b00"), CODEC_WRONG_TYPE);
+	assert_refused(&point, of_text("01ffa0bg"), CODEC_WRONG_TYPE);
+	assert_refused(&point, of_int(1), CODEC_WRONG_TYPE);
+}
+
+static void
+test_byte_of_register(void **state)
+{
+	struct point point = holding(TYPE_INT8);
+	struct value value = of_int(-2);
+	uint16_t cell = 0x1234;
+
+	(void)state;
+	point.bit = 8;
+	assert_decodes(&point, (const uint16_t[]){ 0x80ff }, of_int(-128));
+	assert_int_equal(codec_encode(&point, &value, &cell), CODEC_OK);
+	assert_int_equal(cell, 0xfe34);
+	assert_refused(&point, of_int(128), CODEC_NO_FIT);
+}
+
+static void
+test_bcd(void **state)
+{
+	struct point point = holding(TYPE_BCD16);
+	struct value value = { .kind = VALUE_NONE };
+
+	(void)state;
+	assert_int_equal(codec_decode(&point, (const uint16_t[]){ 0x123a }, &value), -ENODATA);
+	assert_int_equal(codec_decode(&point, (const uint16_t[]){ 0xf123 }, &value), -ENODATA);
+	assert_int_equal(value.kind, VALUE_NONE);
+	assert_refused(&point, of_int(10000), CODEC_NO_FIT);
+	assert_refused(&point, of_int(-1), CODEC_NO_FIT);
+	point.scale = 0.1;
+	point.decimals = 1;
+	assert_decodes(&point, (const uint16_t[]){ 0x0123 }, of_real(123 * 0.1));
+	assert_encodes(&point, of_real(999.9), (const uint16_t[]){ 0x9999 });
+}
+
+static void
+test_halves(void **state)
+{
+	static const struct {
+		uint16_t half;
+		double real;
+	} rows[] = { { 0x0000, 0 }, { 0x3c00, 1 }, { 0xc000, -2 }, { 0x7bff, 65504 }, { 0x0400, 0x1p-14 },
+		{ 0x0001, 0x1p-24 }, { 0x03ff, 1023 * 0x1p-24 }, { 0x3555, 0.333251953125 } };
+	struct point point = holding(TYPE_FLOAT16);
+	struct value value = { .kind = VALUE_NONE };
+
+	(void)state;
+	for (size_t i = 0; i < LENGTH(rows); i++) {
+		assert_decodes(&point, &rows[i].half, of_real(rows[i].real));
+		assert_encodes(&point, of_real(rows[i].real), &rows[i].half);
+	}
+	for (unsigned half = 0; half <= UINT16_MAX; half++)
+		if ((half & 0x7fff) <= 0x7c00)
+			assert_int_equal(half_of_real(half_to_real((uint16_t)half)), half);
+	/* To the nearest, of two the even one. */
+	assert_int_equal(half_of_real(1 + 0x1p-11), 0x3c00);
+	assert_int_equal(half_of_real(1 + 3 * 0x1p-11), 0x3c02);
+	assert_int_equal(half_of_real(1.99999), 0x4000);
+	assert_int_equal(half_of_real(0x1p-25), 0);
+	assert_int_equal(half_of_real(0x1.8p-25), 1);
+	assert_int_equal(half_of_real(65519.99), 0x7bff);
+	assert_int_equal(half_of_real(65520), 0x7c00);
+	assert_true(isnan(half_to_real(half_of_real((double)NAN))));
+	assert_int_equal(codec_decode(&point, (const uint16_t[]){ 0x7c00 }, &value), -ERANGE);
+	assert_int_equal(codec_decode(&point, (const uint16_t[]){ 0x7e00 }, &value), -ERANGE);
+	assert_refused(&point, of_real(65520), CODEC_NO_FIT);
+	assert_int_equal(codec_default_decimals(TYPE_FLOAT16, 1, 0), DECIMALS_HALF);
+}
+
+static void
+test_no_value(void **state)
+{
+	static const int64_t sentinels[] = { 0x8000, -1 }, of_float[] = { 0x7fc00000 };
+	struct point point = holding(TYPE_INT16), real = holding(TYPE_FLOAT32), field = holding(TYPE_UINT16);
+	struct point wide = holding(TYPE_UINT64);
+	struct value value = { .kind = VALUE_NONE };
+
+	(void)state;
+	point.invalid = sentinels;
+	point.invalid_count = 2;
+	point.scale = 0.1;
+	point.decimals = 1;
+	assert_int_equal(codec_decode(&point, (const uint16_t[]){ 0x8000 }, &value), -ENODATA);
+	assert_int_equal(codec_decode(&point, (const uint16_t[]){ 0xffff }, &value), -ENODATA);
+	assert_decodes(&point, (const uint16_t[]){ 0x7fff }, of_real(0x7fff * 0.1));
+	point.order = ORDER_BADC;
+	assert_int_equal(codec_decode(&point, (const uint16_t[]){ 0x0080 }, &value), -ENODATA);
+	real.invalid = of_float;
+	real.invalid_count = 1;
+	assert_int_equal(codec_decode(&real, (const uint16_t[]){ 0x7fc0, 0 }, &value), -ENODATA);
+	assert_int_equal(codec_decode(&real, (const uint16_t[]){ 0x7fc0, 1 }, &value), -ERANGE);
+	/* Of a field only its own bits count. */
+	field.bit = 4;
+	field.bits = 3;
+	field.invalid = sentinels + 1;
+	field.invalid_count = 1;
+	assert_int_equal(codec_decode(&field, (const uint16_t[]){ 0x0070 }, &value), -ENODATA);
+	assert_decodes(&field, (const uint16_t[]){ 0xff8f }, of_int(0));
+	wide.invalid = sentinels + 1;
+	wide.invalid_count = 1;
+	assert_int_equal(
+	    codec_decode(&wide, (const uint16_t[]){ 0xffff, 0xffff, 0xffff, 0xffff }, &value), -ENODATA);
+	assert_int_equal(value.kind, VALUE_NONE);
+}
+
+static void
+test_plausibility(void **state)
+{
+	static const struct enum_label labels[] = { { "off", 0 }, { "heat", 1 }, { "fault", 90 } };
+	struct point point = holding(TYPE_INT16);
+	struct value value = { .kind = VALUE_NONE };
+
+	(void)state;
+	point.scale = 0.1;
+	point.decimals = 1;
+	point.has_valid_min = point.has_valid_max = true;
+	point.valid_min = -40;
+	point.valid_max = 85;
+	assert_decodes(&point, (const uint16_t[]){ 850 }, of_real(85));
+	assert_decodes(&point, (const uint16_t[]){ (uint16_t)-400 }, of_real(-40));
+	assert_int_equal(codec_decode(&point, (const uint16_t[]){ 851 }, &value), -ENODATA);
+	assert_int_equal(codec_decode(&point, (const uint16_t[]){ (uint16_t)-401 }, &value), -ENODATA);
+	point.has_valid_min = false;
+	assert_decodes(&point, (const uint16_t[]){ (uint16_t)-401 }, of_real(-401 * 0.1));
+	/* They say nothing about what may be written. */
+	assert_encodes(&point, of_real(90), (const uint16_t[]){ 900 });
+	point.scale = 1;
+	point.labels = labels;
+	point.label_count = LENGTH(labels);
+	assert_decodes(&point, (const uint16_t[]){ 1 }, of_text("heat"));
+	assert_int_equal(codec_decode(&point, (const uint16_t[]){ 90 }, &value), -ENODATA);
+	assert_int_equal(value.kind, VALUE_NONE);
 }
 
 static void
@@ -435,6 +640,9 @@ test_fields(void **state)
 	wide.bit = 0;
 	wide.bits = 64;
 	assert_returns(&wide, of_uint(UINT64_MAX));
+	assert_false(codec_needs_current(&wide));
+	wide.bits = 63;
+	assert_true(codec_needs_current(&wide));
 }
 
 static void
@@ -813,6 +1021,13 @@ main(void)
 		cmocka_unit_test(test_each_type_on_coils),
 		cmocka_unit_test(test_golden_registers),
 		cmocka_unit_test(test_strings),
+		cmocka_unit_test(test_one_character_a_register),
+		cmocka_unit_test(test_bytes),
+		cmocka_unit_test(test_byte_of_register),
+		cmocka_unit_test(test_bcd),
+		cmocka_unit_test(test_halves),
+		cmocka_unit_test(test_no_value),
+		cmocka_unit_test(test_plausibility),
 		cmocka_unit_test(test_bool),
 		cmocka_unit_test(test_bit_of_register),
 		cmocka_unit_test(test_fields),

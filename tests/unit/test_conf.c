@@ -247,6 +247,13 @@ test_layouts(void **state)
 	assert_true(point->has_valid_max && point->valid_max == 1e4);
 	point = point_called(settings, "name");
 	assert_true(point->chars == 1 && point->order == ORDER_BADC);
+	point = point_called(settings, "high");
+	assert_true(point->type == TYPE_INT8 && point->count == 1 && point->bit == 8 && point->bits == 8);
+	point = point_called(settings, "low");
+	assert_true(point->bit == 0 && point->bits == 8);
+	assert_int_equal(point_called(settings, "bcd")->decimals, 2);
+	assert_int_equal(point_called(settings, "half")->decimals, DECIMALS_HALF);
+	assert_int_equal(point_called(settings, "bytes")->count, 2);
 	point = point_called(settings, "elsewhere");
 	assert_true(point->bit == POINT_NO_BIT && point->write == WRITE_AUTO && !point->verify);
 	assert_true(point->invalid_count == 0 && !point->has_valid_min && !point->has_valid_max);
@@ -266,7 +273,7 @@ test_unasked_writes(void **state)
 	assert_int_equal(device->write_pause_ms, 10000);
 	assert_true(device->mask_write);
 	assert_int_equal(device->offline_retry_max_ms, 1000);
-	assert_int_equal(device->on_connect_count, 3);
+	assert_int_equal(device->on_connect_count, 5);
 	assert_ptr_equal(device->on_connect[0].point, point_called(settings, "bit"));
 	assert_string_equal(value_text(&device->on_connect[0].value), "on");
 	assert_int_equal(device->on_connect[1].value.integer, 0xffff);

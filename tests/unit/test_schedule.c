@@ -298,6 +298,63 @@ test_units_that_never_answered_cost_no_more(void **state)
 	schedule_done(&schedule);
 }
 
+/* A gateway that answers exception 10 or 11 for a unit says so at once: nothing is waited for, and nothing
+ * pends. */
+static void
+test_a_gateways_word_about_a_unit_costs_no_wait(void **state)
+{
+	int polls[2] = { 0 };
+	uint64_t missed = 0;
+
+	(void)state;
+	bench_init(&bench, BUS_TCP);
+	add_apart(10, 200);
+	begin();
+	while (now < 400 * S) {
+		struct poll_request *request = next_request();
+		struct poll_unit *unit = request->unit;
+		bool dead = unit->state.id > 5;
+		int64_t asked = now;
+
+		polls[dead] += now > 200 * S;
+		if (dead) {
+			now += 5 * MS;
+			schedule_advance(&schedule, request, asked);
+			schedule_unit_failed(&schedule, unit, request, asked, now, 0);
+			schedule_spent(&schedule, NULL, 5 * MS, now);
+			continue;
+		}
+		missed += make(request, 5 * MS, true);
+		deliver(request, asked);
+	}
+	assert_int_equal(missed, 0);
+	assert_in_range(polls[0], 4995, 5005);
+	assert_in_range(polls[1], 5 * 6, 5 * 8); /* one each 30 s */
+	schedule_done(&schedule);
+}
+
+static void
+test_a_lone_point_that_is_refused_does_not_stop_the_clock(void **state)
+{
+	struct poll_request *request;
+	int64_t due;
+	bool news;
+
+	(void)state;
+	bench_init(&bench, BUS_TCP);
+	bench_point(&bench, 1, TABLE_HOLDING, 0, 1, 1000);
+	begin();
+	request = next_request();
+	make(request, 5 * MS, true);
+	assert_int_equal(schedule_refused(&schedule, request, 2, now, &news), SCHEDULE_LEFT_OUT);
+	assert_null(schedule_next(&schedule, now, &due));
+	assert_true(due <= now); /* for the new plan */
+	assert_true(schedule_update(&schedule, now));
+	assert_null(schedule_next(&schedule, now, &due));
+	assert_int_equal(due, now + 600 * S);
+	schedule_done(&schedule);
+}
+
 static void
 test_a_dead_unit_is_back_at_full_rate_at_its_first_answer(void **state)
 {
@@ -541,7 +598,7 @@ test_one_bad_register_costs_one_point(void **state)
 	poll_refusing(&unit, now + 590 * S);
 	for (int i = 0; i < 100; i++)
 		assert_in_range(unit.delivered[i], i == 57 ? 0 : 590, i == 57 ? 0 : 592);
-	/* Read as one again, around the bad one where the unit lets us: but it does not. */
+	/* One before it, one behind it, and the one that tries it. */
 	assert_in_range(schedule.request_count, 3, 3);
 	schedule_done(&schedule);
 }
@@ -684,10 +741,10 @@ test_what_is_remembered_is_not_asked_at_the_start(void **state)
 	begin();
 	schedule_remember_point(&schedule, &bench.points[5], 2, now);
 	poll_refusing(&unit, now + 590 * S);
-	assert_true(unit.refusals <= 1); /* that of the hole which it leaves */
+	assert_int_equal(unit.refusals, 0); /* not as a hole between its neighbours either */
 	assert_int_equal(unit.delivered[0], 591);
 	poll_refusing(&unit, now + 20 * S);
-	assert_in_range(unit.refusals, 1, 2);
+	assert_int_equal(unit.refusals, 1);
 	schedule_done(&schedule);
 }
 
@@ -768,6 +825,8 @@ main(void)
 		cmocka_unit_test(test_an_overload_that_ends_leaves_no_debt),
 		cmocka_unit_test(test_dead_units_cost_the_others_a_stated_share),
 		cmocka_unit_test(test_units_that_never_answered_cost_no_more),
+		cmocka_unit_test(test_a_gateways_word_about_a_unit_costs_no_wait),
+		cmocka_unit_test(test_a_lone_point_that_is_refused_does_not_stop_the_clock),
 		cmocka_unit_test(test_a_dead_unit_is_back_at_full_rate_at_its_first_answer),
 		cmocka_unit_test(test_a_failing_unit_is_asked_the_same_again),
 		cmocka_unit_test(test_a_lost_unit_is_probed_with_its_shortest_request),

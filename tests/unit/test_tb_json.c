@@ -64,6 +64,11 @@ test_reals(void **state)
 		int decimals;
 		const char *text;
 	} rows[] = {
+		{ 0.0999755859375, DECIMALS_HALF, "0.1" },
+		{ 21.296875, DECIMALS_HALF, "21.3" },
+		{ 65504, DECIMALS_HALF, "65504.0" },
+		{ -0x1p-24, DECIMALS_HALF, "-0.00000006" },
+		{ 65600.5, DECIMALS_HALF, "65600.5" }, /* no half, but scaled */
 		{ 21.3f, DECIMALS_SINGLE, "21.3" },
 		{ 0.1f, DECIMALS_SINGLE, "0.1" },
 		{ -0.1f, DECIMALS_SINGLE, "-0.1" },
