@@ -346,11 +346,12 @@ read_name(struct reader *reader, const struct setting_group *group, const struct
 	return true;
 }
 
-/* 0x8000 or [ 0x8000, 0x7FFF ] */
+/* 0x8000 or ( 0x80000000, 0x7FFFFFFF ), or [ ], where libconfig wants all to be of one width. */
 static int
 read_ints(struct reader *reader, const struct place *place, const config_setting_t *setting, bool *ret_valid)
 {
-	bool several = config_setting_type(setting) == CONFIG_TYPE_ARRAY;
+	bool several = config_setting_type(setting) == CONFIG_TYPE_ARRAY ||
+		       config_setting_type(setting) == CONFIG_TYPE_LIST;
 	struct items items = { .count = several ? (size_t)config_setting_length(setting) : 1 };
 	int64_t *numbers = settings_alloc(reader->scratch, items.count * sizeof(*numbers));
 

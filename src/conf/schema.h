@@ -112,7 +112,7 @@ enum setting_kind {
 	SETTING_NAME,	/* one of names, its index into an enum */
 	SETTING_GROUP,	/* into its input, which is part of this one */
 	SETTING_LIST,	/* of min groups or more, into struct items */
-	SETTING_INTS,	/* one whole number or an array of them, into struct items of int64_t */
+	SETTING_INTS,	/* one whole number or a list of them, into struct items of int64_t */
 	SETTING_VALUE,	/* true, false, a number or a text, into a struct value */
 	SETTING_LABELS, /* { label = number; ... } or a list of groups, into struct items */
 };

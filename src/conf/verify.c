@@ -399,6 +399,25 @@ verify_field(struct verify *verify, struct point_input *input)
 	return true;
 }
 
+/* Numbers of whole registers can be several. */
+static bool
+verify_array(struct verify *verify, const struct point_input *input)
+{
+	const struct node *node = &input->node;
+	const struct codec_type *type = codec_type(input->point.type);
+
+	if (is_wrong(GROUP_POINT, node, "array"))
+		return false;
+	if (!has(GROUP_POINT, node, "array"))
+		return true;
+	if (point_table_has_bits(input->point.table) || !type->scalable || input->point.bit != POINT_NO_BIT)
+		return fault(verify, node, "array",
+		    "the point is no number of whole registers, array is allowed for those");
+	if (input->point.deadband > 0)
+		fault(verify, node, "deadband", "an array has none, deadband is allowed for single numbers");
+	return true;
+}
+
 /* Settle the type. Returns false if it is not known. */
 static bool
 verify_type(struct verify *verify, struct point_input *input)
@@ -428,7 +447,7 @@ verify_type(struct verify *verify, struct point_input *input)
 		point->bit = POINT_NO_BIT;
 		point->bits = 0;
 	}
-	return bits || verify_field(verify, input);
+	return (bits || verify_field(verify, input)) && verify_array(verify, input);
 }
 
 /* Settle how many cells there are. Returns false if that is not known. */
@@ -440,7 +459,7 @@ verify_count(struct verify *verify, struct point_input *input)
 	const struct codec_type *type = codec_type(point->type);
 	bool given = has(GROUP_POINT, node, "count");
 	bool bits = point_table_has_bits(point->table);
-	int most = bits ? type->bits : type->registers;
+	int most = bits ? type->bits : type->registers * (point->array > 0 ? point->array : 1);
 
 	if (is_wrong(GROUP_POINT, node, "count"))
 		return false;
@@ -448,6 +467,9 @@ verify_count(struct verify *verify, struct point_input *input)
 		return given ||
 		       fault(verify, node, "count", "missing, a whole number 1..%d is required for a %s",
 			   MODBUS_MAX_READ_REGISTERS, type->name);
+	if (most > MODBUS_MAX_READ_REGISTERS && !bits)
+		return fault(verify, node, "array", "%d of type %s are %d registers, allowed are 2..%d",
+		    point->array, type->name, most, MODBUS_MAX_READ_REGISTERS / type->registers);
 	if (!given) {
 		point->count = most;
 		return true;

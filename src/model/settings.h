@@ -143,6 +143,7 @@ struct point {
 	 * least significant one. int8 and uint8 are always one. On coils and discrete inputs never. */
 	int bit;  /* 0..63, or POINT_NO_BIT: all of it */
 	int bits; /* 1..64, with bit only; 0 is taken as 1 */
+	int array; /* so many numbers one after the other, a list, over all of `count`; 0 = one, by itself */
 	int chars; /* string: characters a register, 2 or 1; 0 is taken as 2 */
 
 	/* engineering value = raw * scale + offset; both finite, scale not 0 */

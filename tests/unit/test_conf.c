@@ -247,6 +247,11 @@ test_layouts(void **state)
 	assert_true(point->has_valid_max && point->valid_max == 1e4);
 	point = point_called(settings, "name");
 	assert_true(point->chars == 1 && point->order == ORDER_BADC);
+	point = point_called(settings, "list");
+	assert_true(point->array == 60 && point->count == 120);
+	assert_int_equal(point->invalid_count, 3);
+	assert_true(
+	    point->invalid[0] == 0x80000000 && point->invalid[1] == INT32_MAX && point->invalid[2] == -1);
 	point = point_called(settings, "high");
 	assert_true(point->type == TYPE_INT8 && point->count == 1 && point->bit == 8 && point->bits == 8);
 	point = point_called(settings, "low");
