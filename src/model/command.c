@@ -26,6 +26,23 @@ silence_text(const struct outcome *outcome, const char *doubt, char *text, size_
 		    strerror(outcome->error), doubt);
 }
 
+static void value_words(const struct value *value, char *text, size_t size);
+
+/* "[1, 2, 3]", cut when there is no more room */
+static void
+list_words(const struct value_list *list, char *text, size_t size)
+{
+	size_t used = 0;
+
+	for (size_t i = 0; i < list->count && used + 2 < size; i++) {
+		used += (size_t)snprintf(text + used, size - used, i == 0 ? "[" : ", ");
+		value_words(&list->items[i], text + used, size - used);
+		used += strlen(text + used);
+	}
+	if (used + 1 < size)
+		memcpy(text + used, "]", 2);
+}
+
 static void
 value_words(const struct value *value, char *text, size_t size)
 {
@@ -33,6 +50,8 @@ value_words(const struct value *value, char *text, size_t size)
 
 	if (value_text(value))
 		snprintf(text, size, "'%.64s'", value_text(value));
+	else if (value->kind == VALUE_LIST)
+		list_words(value->list, text, size);
 	else if (value->kind == VALUE_BOOL)
 		snprintf(text, size, "%s", value->boolean ? "true" : "false");
 	else if (value->kind == VALUE_INT)
