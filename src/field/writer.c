@@ -12,6 +12,8 @@
 
 #define WHOLE_CELL 0xffff
 #define UNITS	   256
+/* Cells of one value that are written one by one without a poll between: those of a number. */
+#define SINGLES_AT_ONCE 4
 
 /* An on_connect value. */
 struct greeting {
@@ -523,7 +525,7 @@ ask(struct step *step, const struct pdu_request *request, uint16_t *cells)
 
 	step->asked = report.sent;
 	step->writing = pdu_writes(request);
-	return error;
+	return error == -EAGAIN ? -EIO : error; /* which has a meaning of its own here */
 }
 
 static int
@@ -556,11 +558,13 @@ write_request(struct step *step, const struct pdu_request *request)
 	return error;
 }
 
-/* One by one; goes on where it was when the unit wants a pause between. */
+/* One by one; goes on where it was when the unit wants a pause between, and lets others have their turn if
+ * there are many. */
 static int
 write_singly(struct step *step, struct job *job)
 {
 	struct run *run = step->run;
+	int enough = job->done + SINGLES_AT_ONCE;
 
 	while (job->done < run->count) {
 		struct pdu_request request = pdu_write(
@@ -569,7 +573,8 @@ write_singly(struct step *step, struct job *job)
 
 		if (error != 0)
 			return error;
-		if (++job->done < run->count && must_wait(step->writer, run->first->unit))
+		if (++job->done < run->count &&
+		    (job->done == enough || must_wait(step->writer, run->first->unit)))
 			return -EAGAIN;
 	}
 	return 0;
@@ -720,7 +725,7 @@ write_step(struct step *step)
 	int error = 0;
 
 	lay_out(writer, run);
-	if (changed_only || (is_partial(run) && !masked)) {
+	if ((changed_only && !is_begun(job)) || (is_partial(run) && !masked)) {
 		error = read_cells(step, run->held);
 		if (error == 0 && must_wait(writer, run->first->unit))
 			error = -EAGAIN;

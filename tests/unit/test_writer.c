@@ -662,6 +662,27 @@ test_single_writes_of_a_wide_value_have_pauses_between(void **state)
 	assert_int_equal(now_us - began_us, 10000 * MS + 2 * COST_US);
 }
 
+static void
+test_many_single_writes_leave_others_a_turn(void **state)
+{
+	struct point *text = bench_point(&bench, 1, TABLE_HOLDING, 10, 6, 1000);
+	struct command command = make(COMMAND_WRITE_CHANGED, text, 0);
+
+	(void)state;
+	text->write = WRITE_SINGLE;
+	begin();
+	command.value = (struct value){ .kind = VALUE_TEXT, .text = strdup("ABCDEFGHIJKL") };
+	writer_take(writer, &command, false);
+	assert_true(writer_run(writer));
+	expect_requests("3 u1 10+6; 6 u1 10=16706; 6 u1 11=17220; 6 u1 12=17734; 6 u1 13=18248");
+	assert_true(writer_run(writer));
+	expect_requests("6 u1 14=18762; 6 u1 15=19276");
+	assert_false(writer_run(writer));
+	command.value = expect(text, OUTCOME_DONE).value;
+	assert_string_equal(value_text(&command.value), "ABCDEFGHIJKL");
+	value_done(&command.value);
+}
+
 /* --- units that do not answer, time, the end --- */
 
 static void
@@ -998,6 +1019,7 @@ main(void)
 		TEST(test_what_cannot_be_read_back_is_said_to_be_written),
 		TEST(test_a_unit_has_its_pause_and_others_do_not_wait),
 		TEST(test_single_writes_of_a_wide_value_have_pauses_between),
+		TEST(test_many_single_writes_leave_others_a_turn),
 		TEST(test_a_unit_that_is_away_costs_one_try),
 		TEST(test_nothing_was_written_if_the_read_before_got_no_answer),
 		TEST(test_a_unit_that_is_out_of_step_is_left_alone),
