@@ -20,6 +20,10 @@
 
 #define STACK_BYTES	  (256 * 1024) /* of which some 16 KiB are ever touched */
 #define REOPEN_SERIAL_MS  1000
+/* A port that is not there is tried when something appears where it should be, once it had the time to get its links and
+ * rights; and now and then all the same. */
+#define REOPEN_WATCHED_MS 30000
+#define REOPEN_NEWS_US	  50000
 #define REOPEN_TCP_MIN_MS 250
 #define REOPEN_TCP_MAX_MS 5000
 /* A connection that was just lost may be back at once: a command waits so long for it before it is told
@@ -28,6 +32,7 @@
 #define LOAD_WINDOW_US	    10000000
 #define LOAD_MISSED_PERCENT 5 /* of the polls in a window: more is called overload, one slow reply is not */
 #define KEYS_TOLD	    3
+#define STALE_LOOK_US	    1000000 /* between looks for points that were not read in time */
 #define PERIODS_TOLD	    4
 #define REMEMBERED_TOLD	    10
 #define SAVE_PAUSE_US	    10000000
@@ -67,6 +72,7 @@ struct bus_worker {
 
 	struct load load;
 	struct sample *batch; /* room for the samples of the largest request */
+	int64_t stale_look_us; /* the next */
 	uint64_t samples_refused;
 	bool samples_told;
 };
@@ -159,6 +165,78 @@ log_unit(const struct bus_worker *worker, const struct poll_unit *unit, enum uni
 		    unit->state.id, text);
 }
 
+/* --- samples and what becomes of points --- */
+
+/* Returns how many were taken, the first ones. */
+static size_t
+push_samples(struct bus_worker *worker, size_t count)
+{
+	size_t taken = count > 0 ? worker->samples.push(worker->samples.ctx, worker->batch, count) : 0;
+
+	for (size_t i = taken; i < count; i++)
+		value_done(&worker->batch[i].value);
+	worker->samples_refused += count - taken;
+	if (taken < count && !worker->samples_told)
+		log_warning("bus %s: samples find no room and are dropped", worker->bus->name);
+	else if (taken == count && count > 0 && worker->samples_told)
+		log_notice("bus %s: samples find room again, %llu were dropped", worker->bus->name,
+		    (unsigned long long)worker->samples_refused);
+	if (count > 0)
+		worker->samples_told = taken < count;
+	return taken;
+}
+
+static bool
+is_stale(const struct schedule_item *item, int64_t now_us)
+{
+	return item->quality == QUALITY_GOOD &&
+	       now_us - item->fresh_us > (int64_t)item->point->period_ms * 1000 * QUALITY_STALE_PERIODS;
+}
+
+/* The point is of that quality now: say so if it was of another. What finds no room is said when it is noticed again. */
+static void
+note_quality(struct bus_worker *worker, struct schedule_item *item, enum quality quality)
+{
+	if (item->quality == quality)
+		return;
+	worker->batch[0] = (struct sample){ .point = item->point,
+		.taken_mono_ms = clock_mono_ms(),
+		.taken_unix_ms = clock_unix_ms(),
+		.quality = quality };
+	if (push_samples(worker, 1) == 1)
+		item->quality = quality;
+}
+
+static void
+note_request_quality(struct bus_worker *worker, struct poll_request *poll, enum quality quality)
+{
+	for (size_t i = 0; i < poll->item_count; i++)
+		note_quality(worker, poll->items[i], quality);
+}
+
+static void
+note_unit_offline(struct bus_worker *worker, const struct poll_unit *unit)
+{
+	for (size_t i = 0; i < worker->schedule.item_count; i++)
+		if (worker->schedule.items[i].point->unit == unit->state.id)
+			note_quality(worker, &worker->schedule.items[i], QUALITY_OFFLINE);
+}
+
+/* The bus is too slow for its periods, or a unit is left alone for a while. Nobody is woken for it: whoever waits for a point
+ * that is late is awake. */
+static void
+note_stale_points(struct bus_worker *worker)
+{
+	int64_t now_us = clock_mono_us();
+
+	if (now_us < worker->stale_look_us)
+		return;
+	worker->stale_look_us = now_us + STALE_LOOK_US;
+	for (size_t i = 0; i < worker->schedule.item_count; i++)
+		if (is_stale(&worker->schedule.items[i], now_us))
+			note_quality(worker, &worker->schedule.items[i], QUALITY_STALE);
+}
+
 /* --- the line --- */
 
 /* When the line is needed next: not before the first poll is due. */
@@ -171,12 +249,23 @@ next_needed_us(struct bus_worker *worker)
 	return schedule_next(&worker->schedule, now_us, &due_us) ? now_us : due_us;
 }
 
+/* Is somebody watching for the closed line to come back? */
+static bool
+is_watched(const struct bus_worker *worker)
+{
+	short events;
+
+	return !worker->open && worker->link->ops->idle_fd(worker->link, &events) >= 0;
+}
+
 static void
 back_off(struct bus_worker *worker)
 {
-	if (worker->bus->type == BUS_RTU)
-		worker->back_off_ms = REOPEN_SERIAL_MS;
-	else
+	if (worker->bus->type == BUS_RTU) {
+		worker->back_off_ms = is_watched(worker) ? REOPEN_WATCHED_MS : REOPEN_SERIAL_MS;
+		worker->open_at_us = clock_mono_us() + (int64_t)worker->back_off_ms * 1000;
+		return;
+	}
 		worker->back_off_ms = worker->back_off_ms ? worker->back_off_ms * 2 : REOPEN_TCP_MIN_MS;
 	if (worker->back_off_ms > REOPEN_TCP_MAX_MS)
 		worker->back_off_ms = REOPEN_TCP_MAX_MS;
@@ -188,10 +277,14 @@ tell_trouble(struct bus_worker *worker, const char *what)
 {
 	int worst_ms = worker->bus->type == BUS_RTU ? REOPEN_SERIAL_MS : REOPEN_TCP_MAX_MS;
 
-	if (!worker->trouble_told)
+	if (!worker->trouble_told && is_watched(worker))
+		log_warning("bus %s: %s, trying again when it appears", worker->bus->name, what);
+	else if (!worker->trouble_told)
 		log_warning("bus %s: %s, trying again every %s%d s", worker->bus->name, what,
 		    worker->bus->type == BUS_RTU ? "" : "0.25..", worst_ms / 1000);
 	worker->trouble_told = true;
+	for (size_t i = 0; i < worker->schedule.item_count; i++)
+		note_quality(worker, &worker->schedule.items[i], QUALITY_OFFLINE);
 }
 
 static void
@@ -203,10 +296,13 @@ tell_well(struct bus_worker *worker)
 }
 
 /* Close the line. Without an error it is opened again when it is needed; with one at once, unless nothing
- * good came from it since it was opened: then it is as if it could not be opened. */
+ * good came from it since it was opened: then it is as if it could not be opened. So it is if a server takes a connection
+ * and drops it before it was used: it has too many. */
 static void
 close_line(struct bus_worker *worker, int error)
 {
+	if (error == 0 && !worker->fruitful)
+		error = -ECONNRESET;
 	worker->link->ops->close(worker->link);
 	worker->open = false;
 	worker->closed_us = clock_mono_us();
@@ -265,6 +361,8 @@ note_stale(struct bus_worker *worker, const struct link_report *report)
 			continue;
 		change = schedule_unit_stale(&worker->schedule, unit, clock_mono_us());
 		log_unit(worker, unit, change, -EBADMSG, 0, 0);
+		if (change == UNIT_LOST)
+			note_unit_offline(worker, unit);
 		if (!unit->timed_out || unit->late_told)
 			continue;
 		log_warning("bus %s unit %d: answers after its timeout, a longer timeout_ms would help",
@@ -322,6 +420,8 @@ judge_unit(struct bus_worker *worker, struct poll_unit *unit, struct poll_reques
 	if (error < 0)
 		unit->timed_out = error == -ETIMEDOUT && wait_ms == timeout_ms;
 	log_unit(worker, unit, change, error, timeout_ms, away_us);
+	if (change == UNIT_LOST)
+		note_unit_offline(worker, unit);
 }
 
 /* What it says about the line. */
@@ -338,6 +438,15 @@ judge_line(struct bus_worker *worker, int error, const struct link_report *repor
 	} else if (error != -ETIMEDOUT && error != -EBADMSG && error != -EBUSY && error != -EINVAL) {
 		close_line(worker, error);
 	}
+}
+
+static void
+tell_news(struct bus_worker *worker)
+{
+	const char *news = worker->link->ops->news(worker->link);
+
+	if (news)
+		log_warning("bus %s: %s", worker->bus->name, news);
 }
 
 static void note_missed(struct bus_worker *worker, uint64_t missed);
@@ -381,6 +490,7 @@ ask(struct bus_worker *worker, struct poll_unit *unit, struct poll_request *poll
 		note_time(worker, poll, error, began_us, report);
 	}
 	note_stale(worker, report);
+	tell_news(worker);
 	judge_line(worker, error, report);
 	return error;
 }
@@ -541,23 +651,6 @@ note_decoded(struct bus_worker *worker, struct schedule_item *item, int error)
 		    table_words[point->table][0], point->addr, point->key);
 }
 
-static void
-push_samples(struct bus_worker *worker, size_t count)
-{
-	size_t taken = count > 0 ? worker->samples.push(worker->samples.ctx, worker->batch, count) : 0;
-
-	for (size_t i = taken; i < count; i++)
-		value_done(&worker->batch[i].value);
-	worker->samples_refused += count - taken;
-	if (taken < count && !worker->samples_told)
-		log_warning("bus %s: samples find no room and are dropped", worker->bus->name);
-	else if (taken == count && count > 0 && worker->samples_told)
-		log_notice("bus %s: samples find room again, %llu were dropped", worker->bus->name,
-		    (unsigned long long)worker->samples_refused);
-	if (count > 0)
-		worker->samples_told = taken < count;
-}
-
 /* Hand up the items of a reply whose time has come. */
 static void
 deliver(struct bus_worker *worker, struct poll_request *poll, const uint16_t *cells,
@@ -572,6 +665,7 @@ deliver(struct bus_worker *worker, struct poll_request *poll, const uint16_t *ce
 
 		if (!schedule_deliver(item, report->asked_mono_us))
 			continue;
+		item->fresh_us = report->done_mono_us;
 		*sample = (struct sample){
 			.point = item->point,
 			.taken_mono_ms = report->done_mono_us / 1000,
@@ -579,11 +673,16 @@ deliver(struct bus_worker *worker, struct poll_request *poll, const uint16_t *ce
 		};
 		error = codec_decode(item->point, cells + (item->point->addr - poll->addr), &sample->value);
 		note_decoded(worker, item, error);
+		sample->quality = error == 0 ? QUALITY_GOOD : QUALITY_NO_VALUE;
 		poll->unit->state.counters.no_values += error != 0;
-		if (error == 0)
+		if (sample->quality == QUALITY_GOOD || item->quality != sample->quality)
 			count++;
+		item->quality = sample->quality;
 	}
-	push_samples(worker, count);
+	/* What found no room has not been told. */
+	if (push_samples(worker, count) < count)
+		for (size_t i = 0; i < poll->item_count; i++)
+			poll->items[i]->quality = QUALITY_UNKNOWN;
 }
 
 static void
@@ -642,6 +741,8 @@ note_refused(struct bus_worker *worker, struct poll_request *poll, int exception
 	    schedule_refused(&worker->schedule, poll, exception, clock_mono_us(), &news);
 	char text[320];
 
+	if (verdict == SCHEDULE_KEPT || verdict == SCHEDULE_LEFT_OUT)
+		note_request_quality(worker, poll, QUALITY_REFUSED);
 	/* Of a search its begin and what it finds is told. */
 	if (news || verdict == SCHEDULE_HOLES || (verdict == SCHEDULE_LEFT_OUT && searched))
 		log_warning("bus %s unit %d: %s: exception %d (%s)%s", worker->bus->name,
@@ -790,6 +891,20 @@ sleep_until(struct bus_worker *worker, int fd, short events, int64_t until_us)
 	close_line(worker, error == -ENOTCONN ? 0 : error);
 }
 
+/* While the line is closed: until it is time to try, or something appears that may be it. */
+static void
+sleep_closed(struct bus_worker *worker)
+{
+	int wake_fd = writer_room(worker->writer) > 0 ? fifo_fd(worker->commands) : -1;
+	short events = 0;
+	int fd = worker->link->ops->idle_fd(worker->link, &events);
+
+	if (port_wait(fd, events, wake_fd, fifo_fd(worker->stop), worker->open_at_us) <= 0)
+		return;
+	(void)worker->link->ops->idle(worker->link);
+	worker->open_at_us = clock_mono_us() + REOPEN_NEWS_US;
+}
+
 /* While the line is closed commands are answered at once, unless it was lost a moment ago. */
 static void
 open_line(struct bus_worker *worker)
@@ -809,7 +924,7 @@ open_line(struct bus_worker *worker)
 		writer_refuse(worker->writer, OUTCOME_OFFLINE, worker->error);
 	wanted = writer_waits(worker->writer);
 	if (now_us < worker->open_at_us) {
-		sleep_until(worker, -1, 0, worker->open_at_us);
+		sleep_closed(worker);
 		return;
 	}
 	error = worker->link->ops->open(
@@ -857,6 +972,7 @@ worker_run(void *arg)
 			break;
 		take_commands(worker);
 		writer_expire(worker->writer);
+		note_stale_points(worker);
 		if (!worker->open)
 			open_line(worker);
 		else if (!line_ready(worker) || !run_next(worker))

@@ -820,7 +820,12 @@ collect_items(
 			if (point->bus != bus || point->period_ms <= 0)
 				continue;
 			if (items)
-				items[count] = (struct schedule_item){ .point = point, .due_us = now_us };
+				items[count] = (struct schedule_item){
+					.point = point,
+					.due_us = now_us,
+					.fresh_us = now_us,
+					.quality = QUALITY_UNKNOWN,
+				};
 			count++;
 		}
 	return count;

@@ -63,6 +63,22 @@ fake_idle(struct link *link)
 	return -EIO;
 }
 
+static const char *
+fake_news(struct link *link)
+{
+	(void)link;
+	return NULL;
+}
+
+static const struct link_counters *
+fake_counters(const struct link *link)
+{
+	static const struct link_counters none;
+
+	(void)link;
+	return &none;
+}
+
 static int
 answer(struct fake_link *self, const struct pdu_request *request, uint16_t *cells)
 {
@@ -130,6 +146,8 @@ static const struct link_ops fake_ops = {
 	.ready_us = fake_ready_us,
 	.idle_fd = fake_idle_fd,
 	.idle = fake_idle,
+	.news = fake_news,
+	.counters = fake_counters,
 	.exchange = fake_exchange,
 	.free = fake_free,
 };
