@@ -12,17 +12,18 @@
 #include "base/log.h"
 #include "cloud/rpc.h"
 #include "cloud/tb_json.h"
+#include "model/exception.h"
 
-#define CALLS_MAX	32 /* of one device: beyond, a request is answered "busy" */
-#define ANSWERS_KEPT	16 /* replies to writes, for requests that the server repeats */
-#define ANSWER_KEPT_MS	60000
-#define ASK_AGAIN_MS	10000 /* an attribute request that fails is not answered at all */
-#define ASK_TRIES	5
-#define WANTED_RETRY_MS 5000
-#define SHARED_KEYS_MAX 60000 /* bytes of an attribute request */
-#define SAFE_RETRY_MS	5000  /* doubling, if an on_cloud_loss value could not be written */
+#define CALLS_MAX	  32 /* of one device: beyond, a request is answered "busy" */
+#define ANSWERS_KEPT	  16 /* replies to writes, for requests that the server repeats */
+#define ANSWER_KEPT_MS	  60000
+#define ASK_AGAIN_MS	  10000 /* an attribute request that fails is not answered at all */
+#define ASK_TRIES	  5
+#define WANTED_RETRY_MS	  5000
+#define SHARED_KEYS_MAX	  60000 /* bytes of an attribute request */
+#define SAFE_RETRY_MS	  5000	/* doubling, if an on_cloud_loss value could not be written */
 #define SAFE_RETRY_MAX_MS 30000
-#define SAFE_SAMPLE_MS	1000 /* a unit that answers is tried before, but not more often */
+#define SAFE_SAMPLE_MS	  1000 /* a unit that answers is tried before, but not more often */
 
 /* A reply that was given. */
 struct answer {
@@ -97,8 +98,9 @@ struct channel {
 	size_t wanted_count;
 	struct call *calls;
 	size_t call_count;
-	struct heap_node loss; /* mono ms: the server counts as lost, or try again to write what that asks for */
-	bool heard;	       /* the server has answered on this connection */
+	struct heap_node
+	    loss;   /* mono ms: the server counts as lost, or try again to write what that asks for */
+	bool heard; /* the server has answered on this connection */
 	bool lost;
 	int64_t silent_mono_ms; /* since when there is no session that was heard */
 	int64_t safe_sent_mono_ms;
@@ -493,6 +495,13 @@ wanted_say(struct wanted *wanted, const char *shown, const char *what, const cha
 	    "device %s: shared attribute %s: %s", wanted->point->device->name, wanted->point->key, line);
 }
 
+/* Was it refused, but only for now? */
+static bool
+is_passing(const struct outcome *outcome)
+{
+	return outcome->status == OUTCOME_EXCEPTION && exception_is_passing(outcome->exception);
+}
+
 static void
 wanted_outcome(struct downlink *downlink, struct wanted *wanted, const struct outcome *outcome)
 {
@@ -505,7 +514,7 @@ wanted_outcome(struct downlink *downlink, struct wanted *wanted, const struct ou
 		wanted_send(downlink, wanted);
 		return;
 	}
-	switch (outcome->status) {
+	switch (is_passing(outcome) ? OUTCOME_AWAY : outcome->status) {
 	case OUTCOME_DONE:
 	case OUTCOME_UNCHANGED:
 		wanted->said = 0;
@@ -794,8 +803,7 @@ static void
 start_call(
     struct downlink *downlink, struct channel *channel, int64_t id, uint64_t hash, struct rpc_call *parsed)
 {
-	struct call *call =
-	    channel->call_count < CALLS_MAX ? call_new(channel, id, hash, parsed) : NULL;
+	struct call *call = channel->call_count < CALLS_MAX ? call_new(channel, id, hash, parsed) : NULL;
 	size_t length;
 
 	for (size_t i = 0; call && i < parsed->count; i++)
@@ -931,8 +939,8 @@ safe_say(const struct channel *channel, struct safe *safe, const struct outcome 
 		return;
 	safe->said = true;
 	outcome_text(outcome, COMMAND_WRITE, text, sizeof(text));
-	log_warning("device %s: on_cloud_loss: %s: %s: %s", channel->device->name, safe->write->point->key, text,
-	    result);
+	log_warning("device %s: on_cloud_loss: %s: %s: %s", channel->device->name, safe->write->point->key,
+	    text, result);
 }
 
 static bool
@@ -958,7 +966,8 @@ is_unsafe_unit(const struct channel *channel, const struct point *point)
 	return false;
 }
 
-/* Write what is not written yet, one by one and in order. What finds no place is tried again like what fails. */
+/* Write what is not written yet, one by one and in order. What finds no place is tried again like what fails.
+ */
 static void
 safe_send(struct downlink *downlink, struct channel *channel)
 {
@@ -1045,13 +1054,13 @@ note_silence(struct downlink *downlink, struct channel *channel)
 }
 
 static void
-safe_outcome(struct downlink *downlink, struct channel *channel, struct safe *safe,
-    const struct outcome *outcome)
+safe_outcome(
+    struct downlink *downlink, struct channel *channel, struct safe *safe, const struct outcome *outcome)
 {
 	safe->running = false;
 	if (!safe->wanted)
 		return;
-	switch (outcome->status) {
+	switch (is_passing(outcome) ? OUTCOME_AWAY : outcome->status) {
 	case OUTCOME_DONE:
 	case OUTCOME_UNCHANGED:
 		safe->wanted = false;

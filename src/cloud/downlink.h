@@ -2,9 +2,9 @@
  *
  * An RPC is answered whatever happens, once, and on the connection that asked; ThingsBoard asks again on a
  * new connection, and gets the same answer without a second write. A shared attribute is kept wanted until
- * the unit has taken or refused it. A device whose session is down for too long gets its on_cloud_loss values,
- * once, until the server has answered again. Owned by the cloud's thread; knows the sessions through `struct
- * downlink_port` only, the field through a command sink.
+ * the unit has taken or refused it. A device whose session is down for too long gets its on_cloud_loss
+ * values, once, until the server has answered again. Owned by the cloud's thread; knows the sessions through
+ * `struct downlink_port` only, the field through a command sink.
  */
 #ifndef CLOUD_DOWNLINK_H
 #define CLOUD_DOWNLINK_H

@@ -141,8 +141,7 @@ append_members(char *reply, size_t *used, const struct rpc_result *results, size
 
 		if (errors != (results[i].value == NULL))
 			continue;
-		length = tb_json_member(
-		    results[i].key, value, first, reply + *used, RPC_REPLY_MAX - *used);
+		length = tb_json_member(results[i].key, value, first, reply + *used, RPC_REPLY_MAX - *used);
 		if (length < 0)
 			return false;
 		*used += (size_t)length;
@@ -347,7 +346,8 @@ values_of(const struct device *device, const char *method, const struct tb_json 
 	for (size_t i = 0; i < device->rpc_count; i++)
 		if (strcmp(device->rpc[i].method, method) == 0)
 			return NULL;
-	return strcmp(method, "set") == 0 && !tb_json_get(params, "key") ? tb_json_get(params, "values") : NULL;
+	return strcmp(method, "set") == 0 && !tb_json_get(params, "key") ? tb_json_get(params, "values")
+									 : NULL;
 }
 
 static int

@@ -52,8 +52,8 @@ int rpc_check_value(const struct point *point, const struct value *value, char *
 size_t rpc_reply_value(const struct value *value, char *reply);
 size_t rpc_reply_error(const char *error, char *reply);
 
-/* {"values":{..}} into RPC_REPLY_MAX bytes; with {"errors":{..}} and {"error":"text"} if there are any. Returns
- * the length. */
+/* {"values":{..}} into RPC_REPLY_MAX bytes; with {"errors":{..}} and {"error":"text"} if there are any.
+ * Returns the length. */
 size_t rpc_reply_values(const struct rpc_result *results, size_t count, char *reply);
 
 /* The point of a device by its key, or NULL. */

@@ -8,9 +8,12 @@
 #include "base/log.h"
 #include "field/plan.h"
 #include "model/codec.h"
+#include "model/exception.h"
 
 #define WHOLE_CELL 0xffff
 #define UNITS	   256
+/* Cells of one value that are written one by one without a poll between: those of a number. */
+#define SINGLES_AT_ONCE 4
 
 /* An on_connect value. */
 struct greeting {
@@ -195,14 +198,16 @@ is_whole(const struct writer *writer, const struct job *job)
 
 /* --- outcomes --- */
 
+/* May the unit take it a little later? */
 static bool
-is_silence(const struct outcome *outcome)
+is_passing(const struct outcome *outcome)
 {
-	return outcome->status == OUTCOME_TIMEOUT || outcome->status == OUTCOME_AWAY;
+	return outcome->status == OUTCOME_TIMEOUT || outcome->status == OUTCOME_AWAY ||
+	       (outcome->status == OUTCOME_EXCEPTION && exception_is_passing(outcome->exception));
 }
 
-/* An on_connect value that got no answer is tried again at the next answer of its unit, a few times; what the
- * unit refuses it will refuse again. */
+/* An on_connect value that got no answer, or a passing one, is tried again at the next answer of its unit, a
+ * few times; what the unit refuses it will refuse again. */
 static void
 finish_greeting(struct writer *writer, struct greeting *greeting, const struct outcome *outcome)
 {
@@ -214,7 +219,7 @@ finish_greeting(struct writer *writer, struct greeting *greeting, const struct o
 	greeting->queued = false;
 	if (!sent)
 		return;
-	greeting->wanted = is_silence(outcome) && (writer->port.is_away(writer->port.ctx, point->unit) ||
+	greeting->wanted = is_passing(outcome) && (writer->port.is_away(writer->port.ctx, point->unit) ||
 						      ++greeting->tries < WRITER_GREETING_TRIES);
 	if (greeting->wanted || greeting->told == !good)
 		return;
@@ -224,8 +229,8 @@ finish_greeting(struct writer *writer, struct greeting *greeting, const struct o
 		log_notice("bus %s unit %d: on_connect: %s: written again", writer->bus->name, point->unit,
 		    point->key);
 	else
-		log_warning("bus %s unit %d: on_connect: %s: %s", writer->bus->name, point->unit, point->key,
-		    text);
+		log_warning(
+		    "bus %s unit %d: on_connect: %s: %s", writer->bus->name, point->unit, point->key, text);
 }
 
 static void
@@ -351,7 +356,7 @@ encode(const struct job *job, uint16_t *value, uint16_t *mask)
 	if (fault != CODEC_OK || codec_encode(point, &job->command.value, mask) != CODEC_OK)
 		return fault;
 	for (int i = 0; i < point->count; i++)
-		mask[i] = (uint16_t)~(value[i] ^ mask[i]);
+		mask[i] = (uint16_t) ~(value[i] ^ mask[i]);
 	return CODEC_OK;
 }
 
@@ -520,7 +525,7 @@ ask(struct step *step, const struct pdu_request *request, uint16_t *cells)
 
 	step->asked = report.sent;
 	step->writing = pdu_writes(request);
-	return error;
+	return error == -EAGAIN ? -EIO : error; /* which has a meaning of its own here */
 }
 
 static int
@@ -553,20 +558,23 @@ write_request(struct step *step, const struct pdu_request *request)
 	return error;
 }
 
-/* One by one; goes on where it was when the unit wants a pause between. */
+/* One by one; goes on where it was when the unit wants a pause between, and lets others have their turn if
+ * there are many. */
 static int
 write_singly(struct step *step, struct job *job)
 {
 	struct run *run = step->run;
+	int enough = job->done + SINGLES_AT_ONCE;
 
 	while (job->done < run->count) {
-		struct pdu_request request = pdu_write(run->first->table, run->first->unit,
-		    run->addr + job->done, 1, run->value + job->done);
+		struct pdu_request request = pdu_write(
+		    run->first->table, run->first->unit, run->addr + job->done, 1, run->value + job->done);
 		int error = write_request(step, &request);
 
 		if (error != 0)
 			return error;
-		if (++job->done < run->count && must_wait(step->writer, run->first->unit))
+		if (++job->done < run->count &&
+		    (job->done == enough || must_wait(step->writer, run->first->unit)))
 			return -EAGAIN;
 	}
 	return 0;
@@ -609,8 +617,7 @@ write_cells(struct step *step)
 
 /* Finish a job of the run whose value is in `cells`, those of the run. */
 static void
-finish_with_value(
-    struct step *step, struct job *job, enum outcome_status status, const uint16_t *cells)
+finish_with_value(struct step *step, struct job *job, enum outcome_status status, const uint16_t *cells)
 {
 	const struct point *point = job->command.point;
 	struct outcome outcome = { .status = status };
@@ -718,7 +725,7 @@ write_step(struct step *step)
 	int error = 0;
 
 	lay_out(writer, run);
-	if (changed_only || (is_partial(run) && !masked)) {
+	if ((changed_only && !is_begun(job)) || (is_partial(run) && !masked)) {
 		error = read_cells(step, run->held);
 		if (error == 0 && must_wait(writer, run->first->unit))
 			error = -EAGAIN;
@@ -771,7 +778,8 @@ fail(struct step *step, int error)
 	struct writer *writer = step->writer;
 	struct run *run = step->run;
 	int unit = run->first->unit;
-	bool silent = error < 0 && error != -EINVAL && step->asked;
+	bool silent = (error < 0 && error != -EINVAL && step->asked) || error == PDU_GATEWAY_NO_PATH ||
+		      error == PDU_GATEWAY_NO_ANSWER;
 	bool greeting = false;
 
 	for (size_t i = 0; i < run->job_count; i++) {
@@ -906,8 +914,7 @@ writer_run(struct writer *writer)
 		queue_greetings(writer, -1);
 	job = first_ready(writer);
 	/* A unit that has not got its values gets them before a command, which may change them. */
-	if (job && !job->greeting && !is_begun(job) &&
-	    queue_greetings(writer, job->command.point->unit))
+	if (job && !job->greeting && !is_begun(job) && queue_greetings(writer, job->command.point->unit))
 		job = first_ready(writer);
 	if (job)
 		run_step(writer, (size_t)(job - writer->jobs));

@@ -21,8 +21,9 @@
 #include "model/command.h"
 #include "model/settings.h"
 
-#define WRITER_COMMANDS_MAX  64 /* that wait at the same time */
-#define WRITER_GREETING_TRIES 3 /* of an on_connect value that gets no answer, until the unit is lost again */
+#define WRITER_COMMANDS_MAX   64 /* that wait at the same time */
+#define WRITER_GREETING_TRIES 3	 /* of an on_connect value that gets no answer, until the unit is lost again \
+				  */
 
 struct writer;
 

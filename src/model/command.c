@@ -26,6 +26,23 @@ silence_text(const struct outcome *outcome, const char *doubt, char *text, size_
 		    strerror(outcome->error), doubt);
 }
 
+static void value_words(const struct value *value, char *text, size_t size);
+
+/* "[1, 2, 3]", cut when there is no more room */
+static void
+list_words(const struct value_list *list, char *text, size_t size)
+{
+	size_t used = 0;
+
+	for (size_t i = 0; i < list->count && used + 2 < size; i++) {
+		used += (size_t)snprintf(text + used, size - used, i == 0 ? "[" : ", ");
+		value_words(&list->items[i], text + used, size - used);
+		used += strlen(text + used);
+	}
+	if (used + 1 < size)
+		memcpy(text + used, "]", 2);
+}
+
 static void
 value_words(const struct value *value, char *text, size_t size)
 {
@@ -34,7 +51,7 @@ value_words(const struct value *value, char *text, size_t size)
 	if (value_text(value))
 		snprintf(text, size, "'%.64s'", value_text(value));
 	else if (value->kind == VALUE_LIST)
-		snprintf(text, size, "another array");
+		list_words(value->list, text, size);
 	else if (value->kind == VALUE_BOOL)
 		snprintf(text, size, "%s", value->boolean ? "true" : "false");
 	else if (value->kind == VALUE_INT)
@@ -59,8 +76,8 @@ outcome_text(const struct outcome *outcome, enum command_kind kind, char *text, 
 		refusal_text(outcome, text, size);
 		break;
 	case OUTCOME_TIMEOUT:
-		silence_text(outcome, kind == COMMAND_READ ? "" : "; it may or may not have been written", text,
-		    size);
+		silence_text(
+		    outcome, kind == COMMAND_READ ? "" : "; it may or may not have been written", text, size);
 		break;
 	case OUTCOME_UNVERIFIED:
 		if (outcome->exception != 0)
@@ -84,10 +101,12 @@ outcome_text(const struct outcome *outcome, enum command_kind kind, char *text, 
 			snprintf(text, size, "bus %s: offline (%s)", bus, strerror(outcome->error));
 		break;
 	case OUTCOME_AWAY:
-		snprintf(text, size, "bus %s unit %d: no answer, nothing was written", bus, point->unit);
+		snprintf(text, size, "bus %s unit %d: no answer%s", bus, point->unit,
+		    kind == COMMAND_READ ? "" : ", nothing was written");
 		break;
 	case OUTCOME_EXPIRED:
-		snprintf(text, size, "bus %s: busy for too long, the request expired and nothing was sent", bus);
+		snprintf(
+		    text, size, "bus %s: busy for too long, the request expired and nothing was sent", bus);
 		break;
 	case OUTCOME_STOPPED:
 		snprintf(text, size, "the gateway is stopping or its queue is full, nothing was sent");

@@ -22,3 +22,9 @@ exception_name(int code)
 		return "unknown exception";
 	return names[code];
 }
+
+bool
+exception_is_passing(int code)
+{
+	return code == 5 || code == 6 || code == 10 || code == 11;
+}

@@ -550,15 +550,15 @@ several_values_are_one_push_and_one_reply(void **state)
 static void
 what_went_wrong_is_told_by_key(void **state)
 {
-	static const char set[] =
-	    "{\"method\":\"set\",\"params\":{\"values\":{\"setpoint\":21,\"mode\":1}}}";
+	static const char set[] = "{\"method\":\"set\",\"params\":{\"values\":{\"setpoint\":21,\"mode\":1}}}";
 
 	(void)state;
 	request(1, set);
 	finish(0, OUTCOME_EXCEPTION, 2);
 	finish(1, OUTCOME_DONE, 1);
-	expect_reply(1, "{\"error\":\"1 of 2 values failed\",\"errors\":{\"setpoint\":\"unit 3 refused: exception 2 "
-			"(illegal data address)\"},\"values\":{\"mode\":1}}");
+	expect_reply(1,
+	    "{\"error\":\"1 of 2 values failed\",\"errors\":{\"setpoint\":\"unit 3 refused: exception 2 "
+	    "(illegal data address)\"},\"values\":{\"mode\":1}}");
 	/* Told again it is answered from memory. */
 	reconnect();
 	request(1, set);
@@ -570,8 +570,9 @@ one_wrong_value_and_none_is_sent(void **state)
 {
 	(void)state;
 	request(1, "{\"method\":\"set\",\"params\":{\"values\":{\"setpoint\":31,\"mode\":1,\"x\":null}}}");
-	expect_reply(1, "{\"error\":\"nothing was written\",\"errors\":{\"setpoint\":\"setpoint: 31 is above the "
-			"maximum 30\",\"x\":\"no point 'x'\"},\"values\":{}}");
+	expect_reply(1,
+	    "{\"error\":\"nothing was written\",\"errors\":{\"setpoint\":\"setpoint: 31 is above the "
+	    "maximum 30\",\"x\":\"no point 'x'\"},\"values\":{}}");
 	request(2, "{\"method\":\"set\",\"params\":{\"values\":{}}}");
 	expect_reply(2, "{\"error\":\"the member \\\"values\\\" has no keys\"}");
 	request(3, "{\"method\":\"set\",\"params\":{\"values\":[1]}}");
@@ -608,7 +609,8 @@ points_of_two_buses_are_two_pushes(void **state)
 	request(2, "{\"method\":\"set\",\"params\":{\"values\":{\"setpoint\":22,\"mode\":0}}}");
 	assert_int_equal(command_count, 3);
 	finish(2, OUTCOME_DONE, 22);
-	expect_reply(2, "{\"error\":\"1 of 2 values failed\",\"errors\":{\"mode\":\"the gateway is stopping or its queue is "
+	expect_reply(2, "{\"error\":\"1 of 2 values failed\",\"errors\":{\"mode\":\"the gateway is stopping "
+			"or its queue is "
 			"full, nothing was sent\"},\"values\":{\"setpoint\":22}}");
 }
 
@@ -760,11 +762,15 @@ what_was_not_written_is_tried_until_the_cloud_is_back(void **state)
 	assert_int_equal(command_count, 5);
 	fresh_sample(0);
 	assert_int_equal(command_count, 5);
+	finish(4, OUTCOME_EXCEPTION, 6); /* busy, which passes */
+	now_ms += 1000;
+	fresh_sample(0);
+	assert_int_equal(command_count, 6);
 	come_up();
-	finish(4, OUTCOME_AWAY, 0);
+	finish(5, OUTCOME_AWAY, 0);
 	pass(3600000);
 	fresh_sample(0);
-	assert_int_equal(command_count, 5);
+	assert_int_equal(command_count, 6);
 }
 
 static void

@@ -20,9 +20,9 @@
 #include "field/writer.h"
 #include "model/codec.h"
 
-#define MS	 1000
-#define UNITS	 4
-#define COST_US	 (5 * MS)
+#define MS	    1000
+#define UNITS	    4
+#define COST_US	    (5 * MS)
 #define VALUES_TOLD 4
 
 static int64_t now_us;
@@ -62,15 +62,15 @@ note_request(const struct pdu_request *request)
 	if (!pdu_writes(request))
 		used += snprintf(at + used, left - (size_t)used, "+%d", request->count);
 	else if (request->function == PDU_MASK_WRITE_REGISTER)
-		used += snprintf(at + used, left - (size_t)used, "=%x,%x", request->cells[0],
-		    request->cells[1]);
+		used +=
+		    snprintf(at + used, left - (size_t)used, "=%x,%x", request->cells[0], request->cells[1]);
 	else if (request->count > VALUES_TOLD)
 		used += snprintf(at + used, left - (size_t)used, "+%d", request->count);
 	for (int i = 0; pdu_writes(request) && request->function != PDU_MASK_WRITE_REGISTER &&
 			request->count <= VALUES_TOLD && i < request->count;
 	     i++)
-		used += snprintf(
-		    at + used, left - (size_t)used, "%c%d", i == 0 ? '=' : ',', request->cells[i]);
+		used +=
+		    snprintf(at + used, left - (size_t)used, "%c%d", i == 0 ? '=' : ',', request->cells[i]);
 }
 
 static int
@@ -662,6 +662,27 @@ test_single_writes_of_a_wide_value_have_pauses_between(void **state)
 	assert_int_equal(now_us - began_us, 10000 * MS + 2 * COST_US);
 }
 
+static void
+test_many_single_writes_leave_others_a_turn(void **state)
+{
+	struct point *text = bench_point(&bench, 1, TABLE_HOLDING, 10, 6, 1000);
+	struct command command = make(COMMAND_WRITE_CHANGED, text, 0);
+
+	(void)state;
+	text->write = WRITE_SINGLE;
+	begin();
+	command.value = (struct value){ .kind = VALUE_TEXT, .text = strdup("ABCDEFGHIJKL") };
+	writer_take(writer, &command, false);
+	assert_true(writer_run(writer));
+	expect_requests("3 u1 10+6; 6 u1 10=16706; 6 u1 11=17220; 6 u1 12=17734; 6 u1 13=18248");
+	assert_true(writer_run(writer));
+	expect_requests("6 u1 14=18762; 6 u1 15=19276");
+	assert_false(writer_run(writer));
+	command.value = expect(text, OUTCOME_DONE).value;
+	assert_string_equal(value_text(&command.value), "ABCDEFGHIJKL");
+	value_done(&command.value);
+}
+
 /* --- units that do not answer, time, the end --- */
 
 static void
@@ -730,8 +751,8 @@ test_a_unit_that_is_out_of_step_is_left_alone(void **state)
 	expect(a, OUTCOME_EXPIRED);
 }
 
-/* On a line without transactions a unit that answers again is not asked at once: the write that follows a read
- * starts again with a read. */
+/* On a line without transactions a unit that answers again is not asked at once: the write that follows a
+ * read starts again with a read. */
 static void
 test_a_read_that_brings_a_unit_back_is_done_again(void **state)
 {
@@ -907,6 +928,27 @@ test_what_a_unit_refuses_is_tried_when_it_is_back(void **state)
 	expect_requests("6 u1 10=7; 6 u1 20=8");
 }
 
+static void
+test_a_unit_that_is_busy_is_greeted_later(void **state)
+{
+	struct point *word = holding(10);
+
+	(void)state;
+	greet(0, word, 7);
+	begin();
+	fake.next_error = 6;
+	writer_answered(writer, 1);
+	writer_run(writer);
+	expect_requests("6 u1 10=7");
+	assert_true(writer_greets(writer, 1));
+	run_all();
+	expect_requests("");
+	writer_answered(writer, 1);
+	run_all();
+	expect_requests("6 u1 10=7");
+	assert_false(writer_greets(writer, 1));
+}
+
 /* A unit that answers reads and swallows writes does not cost a timeout for ever. */
 static void
 test_a_greeting_without_answer_is_given_up(void **state)
@@ -977,6 +1019,7 @@ main(void)
 		TEST(test_what_cannot_be_read_back_is_said_to_be_written),
 		TEST(test_a_unit_has_its_pause_and_others_do_not_wait),
 		TEST(test_single_writes_of_a_wide_value_have_pauses_between),
+		TEST(test_many_single_writes_leave_others_a_turn),
 		TEST(test_a_unit_that_is_away_costs_one_try),
 		TEST(test_nothing_was_written_if_the_read_before_got_no_answer),
 		TEST(test_a_unit_that_is_out_of_step_is_left_alone),
@@ -988,6 +1031,7 @@ main(void)
 		TEST(test_a_unit_is_greeted_at_its_first_answer_and_when_it_is_back),
 		TEST(test_greetings_go_before_commands),
 		TEST(test_what_a_unit_refuses_is_tried_when_it_is_back),
+		TEST(test_a_unit_that_is_busy_is_greeted_later),
 		TEST(test_a_greeting_without_answer_is_given_up),
 		TEST(test_a_command_to_a_unit_that_was_never_there_costs_one_try),
 	};
