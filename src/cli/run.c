@@ -93,6 +93,30 @@ load_settings(const char *path)
 	return settings;
 }
 
+#define STATE_FOLDER "/var/lib/fieldgate"
+
+/* systemd names the folder that it made (StateDirectory=), the first of several. Returns 0 or -ENOMEM. */
+static int
+choose_folder(struct settings *settings)
+{
+	const char *list = getenv("STATE_DIRECTORY");
+	size_t length = list ? strcspn(list, ":") : 0;
+	char *dir;
+
+	if (settings->store.dir)
+		return 0;
+	if (length == 0) {
+		settings->store.dir = STATE_FOLDER;
+		return 0;
+	}
+	dir = settings_alloc(settings, length + 1);
+	if (!dir)
+		return -ENOMEM;
+	memcpy(dir, list, length);
+	settings->store.dir = dir;
+	return 0;
+}
+
 /* A session takes a descriptor or three, a bus two; the default soft limit is 1024. */
 static void
 raise_descriptor_limit(void)
@@ -155,6 +179,7 @@ block_signals(sigset_t *ret_stopping)
 	sigaddset(ret_stopping, SIGINT);
 	pthread_sigmask(SIG_BLOCK, ret_stopping, NULL);
 	signal(SIGPIPE, SIG_IGN);
+	signal(SIGXFSZ, SIG_IGN); /* a file that may not grow is an error of the write, as a full disk is */
 	signal(SIGHUP, SIG_IGN); /* a lost terminal or a mistaken "reload" must not end a gateway */
 }
 
@@ -190,7 +215,9 @@ run_main(int argc, char **argv)
 		return CLI_WRONG;
 	block_signals(&stopping);
 	raise_descriptor_limit();
-	error = gateway_start(&gateway);
+	error = choose_folder(gateway.settings);
+	if (error == 0)
+		error = gateway_start(&gateway);
 	if (error < 0) {
 		log_error("cannot start: %s", strerror(-error));
 		gateway_free(&gateway);

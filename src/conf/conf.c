@@ -174,6 +174,8 @@ build_settings(const struct document *document, const struct root_input *root, s
 		build.settings->store = root->store.store;
 		error = copy_text(&build, &build.settings->server.host);
 	}
+	if (!error && build.settings->store.dir)
+		error = copy_text(&build, &build.settings->store.dir);
 	if (!error)
 		error = build_buses(&build, root);
 	if (!error)
