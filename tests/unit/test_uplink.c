@@ -375,7 +375,7 @@ an_rpc_reads_and_writes(void **state)
 	thingsboard_do(&bench->tb, rpc, "get", "{\"key\":\"level\"}");
 	await_reply(bench, "{\"value\":21}");
 	thingsboard_do(&bench->tb, rpc, "set", "{\"key\":\"setpoint\",\"value\":31}");
-	await_reply(bench, "{\"error\":\"31 is above the maximum 30\"}");
+	await_reply(bench, "{\"error\":\"setpoint: 31 is above the maximum 30\"}");
 	thingsboard_do(&bench->tb, rpc, "fly", "null");
 	await_reply(bench, "{\"error\":\"unknown method 'fly' (known: get, set)\"}");
 	close_bench(bench);
