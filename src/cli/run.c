@@ -1,4 +1,5 @@
-/* fieldgate run: wires field and cloud together, starts them in order, waits for a signal, stops them in reverse. */
+/* fieldgate run: wires field and cloud together, starts them in order, waits for a signal, stops them in
+ * reverse. */
 #include <config.h>
 
 #include <errno.h>
@@ -18,7 +19,8 @@
 #include "conf/conf.h"
 #include "field/field.h"
 
-/* systemd and people expect a stop within 2 s: a transaction on a bus may take one part of it, this is the cloud's. */
+/* systemd and people expect a stop within 2 s: a transaction on a bus may take one part of it, this is the
+ * cloud's. */
 #define FLUSH_GRACE_MS 1000
 
 struct gateway {
@@ -180,7 +182,7 @@ block_signals(sigset_t *ret_stopping)
 	pthread_sigmask(SIG_BLOCK, ret_stopping, NULL);
 	signal(SIGPIPE, SIG_IGN);
 	signal(SIGXFSZ, SIG_IGN); /* a file that may not grow is an error of the write, as a full disk is */
-	signal(SIGHUP, SIG_IGN); /* a lost terminal or a mistaken "reload" must not end a gateway */
+	signal(SIGHUP, SIG_IGN);  /* a lost terminal or a mistaken "reload" must not end a gateway */
 }
 
 static void

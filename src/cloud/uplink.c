@@ -31,7 +31,8 @@
 #define TIMER_ACCURACY_MS 250
 #define SAVE_MS		  4000 /* for the disk, at the end */
 #define REPLAY_ROWS	  16   /* a device that waits with more than this is catching up ... */
-#define REPLAY_WINDOW	  64   /* ... and has its turn when fewer messages than this await their PUBACK altogether */
+#define REPLAY_WINDOW                                                                                        \
+	64 /* ... and has its turn when fewer messages than this await their PUBACK altogether */
 
 /* A telemetry message that waits for its PUBACK. */
 struct flight {
@@ -253,8 +254,9 @@ is_pausing(struct uplink_device *device)
 	return false;
 }
 
-/* After an outage all devices have much to say at once. Each that catches up gets one message a turn, and the server's own pace
- * of acknowledging decides how many turns there are; what is live in the other devices does not stand in this line. */
+/* After an outage all devices have much to say at once. Each that catches up gets one message a turn, and the
+ * server's own pace of acknowledging decides how many turns there are; what is live in the other devices does
+ * not stand in this line. */
 static bool
 must_queue(struct uplink_device *device)
 {
@@ -682,7 +684,8 @@ finish(struct uplink *uplink)
 		log_notice("store: %" PRIu64 " rows wait on disk for the next start",
 		    counts.rows - counts.unsaved_rows);
 	if (counts.unsaved_rows > 0)
-		log_warning("store: %" PRIu64 " rows were not delivered and are lost: they are in memory only",
+		log_warning("store: %" PRIu64
+			    " rows were not delivered and are lost: they are in memory only",
 		    counts.unsaved_rows);
 	sd_event_exit(uplink->loop, 0);
 }
@@ -784,9 +787,8 @@ add_sources(struct uplink *uplink)
 		 TIMER_ACCURACY_MS * 1000, on_timer, uplink)) < 0 ||
 	    (error = sd_event_source_set_enabled(uplink->timer, SD_EVENT_OFF)) < 0)
 		return error;
-	if (store_fd(uplink->store) >= 0 &&
-	    (error = sd_event_add_io(uplink->loop, &uplink->store_io, store_fd(uplink->store), EPOLLIN, on_store,
-		 uplink)) < 0)
+	if (store_fd(uplink->store) >= 0 && (error = sd_event_add_io(uplink->loop, &uplink->store_io,
+						 store_fd(uplink->store), EPOLLIN, on_store, uplink)) < 0)
 		return error;
 	uplink->armed_mono_ms = CLOCK_NEVER;
 	return sd_event_add_post(uplink->loop, &uplink->post, on_post, uplink);
@@ -818,7 +820,8 @@ make_parts(struct uplink *uplink, struct resolver *resolver)
 	if (!uplink->filter || !uplink->store || !uplink->samples || !uplink->outcomes || !uplink->stop ||
 	    !uplink->devices)
 		return errno ? -errno : -ENOMEM;
-	if ((error = attach_disk(uplink)) < 0 || (error = heap_init(&uplink->due, settings->device_count)) < 0 ||
+	if ((error = attach_disk(uplink)) < 0 ||
+	    (error = heap_init(&uplink->due, settings->device_count)) < 0 ||
 	    (error = sd_event_new(&uplink->loop)) < 0 || (error = add_sources(uplink)) < 0)
 		return error;
 	uplink->mqtt = mqtt_new(&settings->server, uplink->loop, resolver, &events);

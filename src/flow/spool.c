@@ -1,7 +1,5 @@
 #include <config.h>
 
-#include "flow/spool.h"
-
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -18,6 +16,7 @@
 #include <unistd.h>
 
 #include "base/log.h"
+#include "flow/spool.h"
 
 #define FILE_NAME      "fieldgate.db"
 #define ASIDE_MARK     FILE_NAME ".bad-"
@@ -27,8 +26,12 @@
 #define NUMBERS_MAX    (1u << 20)
 #define SCAN_ROWS_MAX  200000 /* in one call, so that nobody waits for it for long */
 #define DROP_ROWS_MAX  50000  /* in one transaction */
-#define YOUNG_ROWS_MAX 1000   /* rows are old in about the order of their ids: after so many that are not, none is */
+#define YOUNG_ROWS_MAX                                                                                       \
+	1000 /* rows are old in about the order of their ids: after so many that are not, none is */
 
+#define USED_BYTES                                                                                           \
+	"SELECT (p.page_count - f.freelist_count) * s.page_size "                                            \
+	"FROM pragma_page_count p, pragma_freelist_count f, pragma_page_size s"
 #define ROW_COLUMNS "SELECT id, device, ts, n, sum, members FROM rows "
 
 enum statement {
@@ -49,18 +52,19 @@ static const char *const statement_texts[] = {
 	[STATEMENT_BEGIN] = "BEGIN IMMEDIATE",
 	[STATEMENT_COMMIT] = "COMMIT",
 	[STATEMENT_ROLLBACK] = "ROLLBACK",
-	[STATEMENT_INSERT] = "INSERT INTO rows (id, device, ts, n, sum, members) VALUES (?, ?, ?, ?, ?, ?)",
+	[STATEMENT_INSERT] =
+	    "INSERT OR REPLACE INTO rows (id, device, ts, n, sum, members) VALUES (?, ?, ?, ?, ?, ?)",
 	[STATEMENT_DELETE] = "DELETE FROM rows WHERE id > ? AND id <= ?",
 	[STATEMENT_OLDEST] = ROW_COLUMNS "WHERE id > ? AND id <= ? ORDER BY id",
 	[STATEMENT_NEWEST] = ROW_COLUMNS "WHERE id > ? AND id <= ? ORDER BY id DESC",
 	[STATEMENT_DEVICE] = "SELECT id FROM devices WHERE name = ? AND token = ?",
 	[STATEMENT_NEW_DEVICE] = "INSERT INTO devices (name, token) VALUES (?, ?)",
-	[STATEMENT_USED] = "SELECT (p.page_count - f.freelist_count) * s.page_size "
-			   "FROM pragma_page_count p, pragma_freelist_count f, pragma_page_size s",
+	[STATEMENT_USED] = USED_BYTES,
 };
 
-/* synchronous=FULL: a commit is on the disk when it returns; with NORMAL a power cut would take back what was committed since
- * the last checkpoint. Exclusive: no shared-memory file. No secure_delete, which writes each freed page once more. */
+/* synchronous=FULL: a commit is on the disk when it returns; with NORMAL a power cut would take back what was
+ * committed since the last checkpoint. Exclusive: no shared-memory file. No secure_delete, which writes each
+ * freed page once more. */
 static const char settings_text[] = "PRAGMA locking_mode = EXCLUSIVE;"
 				    "PRAGMA page_size = 4096;"
 				    "PRAGMA secure_delete = OFF;"
@@ -73,15 +77,16 @@ static const char settings_text[] = "PRAGMA locking_mode = EXCLUSIVE;"
 				    "PRAGMA wal_autocheckpoint = 1000;"
 				    "PRAGMA journal_size_limit = 4194304;";
 
-static const char schema_text[] =
-    "BEGIN IMMEDIATE;"
-    "CREATE TABLE file (id INTEGER NOT NULL);"
-    "CREATE TABLE devices (id INTEGER PRIMARY KEY, name TEXT NOT NULL, token INTEGER NOT NULL, UNIQUE (name, token));"
-    "CREATE TABLE rows (id INTEGER PRIMARY KEY, device INTEGER NOT NULL, ts INTEGER NOT NULL, n INTEGER NOT NULL,"
-    " sum INTEGER NOT NULL, members BLOB NOT NULL);"
-    "INSERT INTO file (id) VALUES (%lld);"
-    "PRAGMA user_version = %d;"
-    "COMMIT;";
+static const char schema_text[] = "BEGIN IMMEDIATE;"
+				  "CREATE TABLE file (id INTEGER NOT NULL);"
+				  "CREATE TABLE devices (id INTEGER PRIMARY KEY, name TEXT NOT NULL, token "
+				  "INTEGER NOT NULL, UNIQUE (name, token));"
+				  "CREATE TABLE rows (id INTEGER PRIMARY KEY, device INTEGER NOT NULL, ts "
+				  "INTEGER NOT NULL, n INTEGER NOT NULL,"
+				  " sum INTEGER NOT NULL, members BLOB NOT NULL);"
+				  "INSERT INTO file (id) VALUES (%lld);"
+				  "PRAGMA user_version = %d;"
+				  "COMMIT;";
 
 struct spool {
 	const struct settings *settings;
@@ -382,8 +387,8 @@ run_text(struct spool *spool, const char *text)
 static int
 connect_file(struct spool *spool)
 {
-	int code = sqlite3_open_v2(
-	    spool->path, &spool->db, SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_EXRESCODE, NULL);
+	int code = sqlite3_open_v2(spool->path, &spool->db,
+	    SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_EXRESCODE, NULL);
 
 	if (code != SQLITE_OK)
 		return failure(spool, code);
@@ -487,8 +492,8 @@ create_file(struct spool *spool, uint64_t id)
 			return -errno;
 	id &= INT64_MAX;
 	snprintf(text, sizeof(text), schema_text, (long long)id, FORMAT_VERSION);
-	if ((error = run_text(spool, "PRAGMA journal_mode = WAL")) < 0 || (error = run_text(spool, text)) < 0 ||
-	    (error = prepare_statements(spool)) < 0)
+	if ((error = run_text(spool, "PRAGMA journal_mode = WAL")) < 0 ||
+	    (error = run_text(spool, text)) < 0 || (error = prepare_statements(spool)) < 0)
 		return error;
 	spool->file = id;
 	memset(spool->numbers, 0, spool->settings->device_count * sizeof(spool->numbers[0]));
@@ -509,7 +514,8 @@ open_file(struct spool *spool)
 		error = put_aside(spool, "comes from a newer version of fieldgate", name);
 		return error < 0 ? error : -EBADMSG;
 	}
-	if ((error = run_text(spool, "PRAGMA journal_mode = WAL")) < 0 || (error = prepare_statements(spool)) < 0 ||
+	if ((error = run_text(spool, "PRAGMA journal_mode = WAL")) < 0 ||
+	    (error = prepare_statements(spool)) < 0 ||
 	    (error = query_number(spool, "SELECT id FROM file", &id)) < 0)
 		return error;
 	spool->file = (uint64_t)id;
@@ -519,9 +525,9 @@ open_file(struct spool *spool)
 /* ---- rows ---- */
 
 struct found {
-	struct spool_row row;
 	const char *members;
 	bool known;
+	struct spool_row row;
 };
 
 /* The row that a statement stands on. Returns false if it is damaged. */
@@ -608,7 +614,8 @@ take_inventory(struct spool *spool, struct spool_range *ranges, struct spool_inv
 		bool whole = read_row(spool, prepared, &found);
 
 		if (found.row.id < inventory->next_id)
-			error = failure(spool, SQLITE_CORRUPT); /* SQLite finds by halving, which needs the order */
+			error = failure(
+			    spool, SQLITE_CORRUPT); /* SQLite finds by halving, which needs the order */
 		else if (!whole)
 			error = add_id(&damaged, found.row.id);
 		else if (!found.known)
@@ -631,8 +638,9 @@ take_inventory(struct spool *spool, struct spool_range *ranges, struct spool_inv
 		error = spool_write(spool, NULL, damaged.ids, damaged.count, &inventory->used_bytes);
 	}
 	free(damaged.ids);
-	return error == 0 ? query_number(spool, statement_texts[STATEMENT_USED], (int64_t *)&inventory->used_bytes)
-			  : error;
+	return error == 0
+		   ? query_number(spool, statement_texts[STATEMENT_USED], (int64_t *)&inventory->used_bytes)
+		   : error;
 }
 
 /* A crash between making the file and filling it leaves a database without tables: there is nothing in it. */
@@ -713,8 +721,8 @@ insert_row(struct spool *spool, const struct spool_row *row)
 	number = spool->numbers[row->device];
 	sum = row_sum(row->id, (uint64_t)number, row->ts_unix_ms, row->values, row->members, row->length);
 	if (sqlite3_bind_int64(prepared, 1, (int64_t)row->id) || sqlite3_bind_int64(prepared, 2, number) ||
-	    sqlite3_bind_int64(prepared, 3, row->ts_unix_ms) || sqlite3_bind_int64(prepared, 4, row->values) ||
-	    sqlite3_bind_int64(prepared, 5, sum) ||
+	    sqlite3_bind_int64(prepared, 3, row->ts_unix_ms) ||
+	    sqlite3_bind_int64(prepared, 4, row->values) || sqlite3_bind_int64(prepared, 5, sum) ||
 	    sqlite3_bind_blob(prepared, 6, row->members, (int)row->length, SQLITE_STATIC))
 		return failure(spool, sqlite3_errcode(spool->db));
 	return run(spool, STATEMENT_INSERT);
@@ -726,7 +734,8 @@ insert_rows(struct spool *spool, const struct spool_rows *rows)
 	const struct spool_row *row;
 	int error = 0;
 
-	for (size_t at = 0; error == 0 && rows && (row = spool_rows_at(rows, at)); at += spool_row_size(row->length))
+	for (size_t at = 0; error == 0 && rows && (row = spool_rows_at(rows, at));
+	     at += spool_row_size(row->length))
 		error = insert_row(spool, row);
 	return error;
 }
@@ -848,7 +857,8 @@ save_device(struct rescue *rescue, sqlite3_stmt *from, sqlite3_stmt *to)
 	return 0;
 }
 
-/* What a row says is proven by its checksum, whatever the rest of the file is like; a row whose device is not known is of no use. */
+/* What a row says is proven by its checksum, whatever the rest of the file is like; a row whose device is not
+ * known is of no use. */
 static int
 save_row(struct rescue *rescue, sqlite3_stmt *from, sqlite3_stmt *to)
 {
@@ -892,7 +902,8 @@ save_all(struct rescue *rescue, const char *query, const char *insert,
 static int
 save_contents(struct rescue *rescue)
 {
-	static const char insert[] = "INSERT OR IGNORE INTO rows (id, device, ts, n, sum, members) VALUES (?, ?, ?, ?, ?, ?)";
+	static const char insert[] =
+	    "INSERT OR IGNORE INTO rows (id, device, ts, n, sum, members) VALUES (?, ?, ?, ?, ?, ?)";
 	int error = run(rescue->spool, STATEMENT_BEGIN);
 
 	if (error == 0)
@@ -905,7 +916,8 @@ save_contents(struct rescue *rescue)
 	return error == 0 ? run(rescue->spool, STATEMENT_COMMIT) : error;
 }
 
-/* If anything was saved the new file goes under the number of the old one, since it goes on where that ended. */
+/* If anything was saved the new file goes under the number of the old one, since it goes on where that ended.
+ */
 static int
 rescue_from(struct spool *spool, const char *name)
 {
@@ -921,8 +933,10 @@ rescue_from(struct spool *spool, const char *name)
 	}
 	rescue->spool = spool;
 	error = create_file(spool, 0);
-	if (error == 0 && sqlite3_open_v2(path, &rescue->old, SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX, NULL) == SQLITE_OK) {
-		sqlite3_exec(rescue->old, "PRAGMA locking_mode = EXCLUSIVE; PRAGMA cell_size_check = ON", NULL, NULL, NULL);
+	if (error == 0 && sqlite3_open_v2(path, &rescue->old, SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX,
+			      NULL) == SQLITE_OK) {
+		sqlite3_exec(rescue->old, "PRAGMA locking_mode = EXCLUSIVE; PRAGMA cell_size_check = ON",
+		    NULL, NULL, NULL);
 		error = save_contents(rescue);
 	}
 	if (error == 0 && rescue->rows > 0 && file != 0) {
@@ -972,7 +986,7 @@ struct scan {
 	struct spool_range *ranges;
 	bool newest_first;
 	int64_t before_unix_ms;
-	size_t limit; /* bytes */
+	size_t limit;		 /* bytes */
 	struct spool_rows *rows; /* take them along ... */
 	struct ids *ids;	 /* ... or note their ids */
 	/* how it goes */
@@ -990,7 +1004,8 @@ wants_row(struct scan *scan, const struct found *found)
 {
 	const struct spool_range *range = &scan->ranges[found->row.device];
 
-	if (found->row.id <= range->after_id || found->row.id > range->last_id || range->bytes >= range->wanted)
+	if (found->row.id <= range->after_id || found->row.id > range->last_id ||
+	    range->bytes >= range->wanted)
 		return false;
 	return scan->before_unix_ms == 0 || found->row.ts_unix_ms < scan->before_unix_ms;
 }
@@ -1042,7 +1057,8 @@ static bool
 is_enough(const struct scan *scan)
 {
 	return scan->steps >= SCAN_ROWS_MAX || scan->bytes >= scan->limit || scan->young >= YOUNG_ROWS_MAX ||
-	       (scan->open == 0 && scan->before_unix_ms == 0) || (scan->ids && scan->ids->count >= DROP_ROWS_MAX);
+	       (scan->open == 0 && scan->before_unix_ms == 0) ||
+	       (scan->ids && scan->ids->count >= DROP_ROWS_MAX);
 }
 
 /* A range that did not get all that it wants has been dealt with as far as the scan went. */

@@ -77,8 +77,8 @@ void spool_free(struct spool *spool);
 int spool_open(struct spool *spool, struct spool_range *ranges, struct spool_inventory *ret);
 void spool_close(struct spool *spool);
 
-/* Write rows and forget others, in one transaction that is on the disk when this returns. `gone` is sorted by this.
- * Returns 0 or negative errno, and then nothing has changed; after any failure the file must be opened again. */
+/* Write rows, over those of the same ids, and forget others, in one transaction that is on the disk when this returns. `gone` is sorted by this.
+ * Returns 0 or negative errno; then it has happened or not as a whole, and the file must be opened again. */
 int spool_write(struct spool *spool, const struct spool_rows *rows, uint64_t *gone, size_t gone_count, uint64_t *ret_used_bytes);
 
 /* Read up to range->wanted of each device, the oldest first, and at most `limit` bytes altogether. */

@@ -41,8 +41,8 @@ do_read(struct spool *spool, struct spooler_job *job)
 static void
 do_drop(struct spool *spool, struct spooler_job *job)
 {
-	job->error = spool_drop(spool, job->ranges, job->newest_first, job->before_unix_ms, &job->unknown_rows,
-	    &job->used_bytes);
+	job->error = spool_drop(
+	    spool, job->ranges, job->newest_first, job->before_unix_ms, &job->unknown_rows, &job->used_bytes);
 }
 
 static void (*const tasks[])(struct spool *spool, struct spooler_job *job) = {

@@ -14,24 +14,31 @@
 /* Rows live in blocks, and memory is taken and given back by the block: no allocation a row, no fragments. */
 #define BLOCK_BYTES_MAX 4096
 #define BLOCK_BYTES_MIN 512
-#define SPARE_BLOCKS	64 /* kept for the next rows; what an outage took beyond that goes back to the system \
-			    */
+#define SPARE_BLOCKS                                                                                         \
+	64 /* kept for the next rows; what an outage took beyond that goes back to the system                \
+	    */
 #define ROW_VALUES_MAX ((1u << 26) - 1)
 
-#define FIRST_SEQ	 (UINT64_C(1) << 40) /* of this run: what is on disk from before comes before it */
-#define FORGET_AFTER_MS	 1000		     /* acknowledged rows leave the disk together */
-#define HOLD_MS		 60000		     /* what is new waits so long for the look at what is on disk */
-#define RETRY_MIN_MS	 1000
-#define RETRY_MAX_MS	 60000
-#define AGE_LOOK_MS	 600000
-#define STOP_MS		 1000
-#define WRITE_BYTES_MAX	 (2u << 20) /* in one transaction */
-#define READ_BYTES_MAX	 (1u << 20)
-#define READ_DEVICE_MAX	 (128u << 10)
-#define READ_DEVICE_MIN	 (4u << 10)
+#define FIRST_SEQ	(UINT64_C(1) << 40) /* of this run: what is on disk from before comes before it */
+#define FORGET_AFTER_MS 1000		    /* acknowledged rows leave the disk together */
+#define HOLD_MS		60000		    /* what is new waits so long for the look at what is on disk */
+#define RETRY_MIN_MS	1000
+#define RETRY_MAX_MS	60000
+#define AGE_LOOK_MS	600000
+#define STOP_MS		1000
+#define WRITE_BYTES_MAX (2u << 20) /* in one transaction */
+#define READ_BYTES_MAX	(1u << 20)
+#define READ_DEVICE_MAX (128u << 10)
+#define READ_DEVICE_MIN (4u << 10)
 
 enum row_state { ROW_DUE, ROW_SENT, ROW_DONE };
-enum row_place { PLACE_MEMORY, PLACE_WRITING, PLACE_DISK };
+enum row_place {
+	PLACE_MEMORY,
+	PLACE_WRITING,
+	PLACE_DISK,
+	PLACE_UNCERTAIN, /* writing it failed: it may be there or not, and is written again under the same id
+			  */
+};
 
 struct row {
 	int64_t ts_unix_ms;
@@ -55,8 +62,8 @@ struct block {
 	char data[] __attribute__((aligned(8)));
 };
 
-/* Rows in the middle of a queue that are on disk only. Before it come rows that were read back or never left memory, after it
- * rows that are newer. */
+/* Rows in the middle of a queue that are on disk only. Before it come rows that were read back or never left
+ * memory, after it rows that are newer. */
 struct hole {
 	bool open;
 	struct block *before; /* the block that it follows; NULL = it comes first */
@@ -276,8 +283,8 @@ unlink_block(struct store *store, struct queue *queue, struct block *previous, s
 	block_give(store, block);
 }
 
-/* A row that is on disk, or on the way there, is forgotten there too. Without memory for that it would be sent once more after a
- * restart. */
+/* A row that is on disk, or on the way there, is forgotten there too. Without memory for that it would be
+ * sent once more after a restart. */
 static void
 forget_on_disk(struct store *store, const struct row *row)
 {
@@ -344,8 +351,8 @@ is_evictable(const struct block *block)
 	return block && block->loose == 0 && block->sent == 0;
 }
 
-/* The block that can be given up to the hole, or that begins one: what is needed last. Rows reach the disk in order, so that the
- * blocks without loose rows are the first ones. */
+/* The block that can be given up to the hole, or that begins one: what is needed last. Rows reach the disk in
+ * order, so that the blocks without loose rows are the first ones. */
 static struct block *
 find_evictable(const struct queue *queue, struct block **ret_previous)
 {
@@ -417,7 +424,8 @@ evict_block(struct store *store, struct queue *queue)
 	return true;
 }
 
-/* Give memory up for rows that are safe on disk. Not while a job reads or drops there: the ends of the holes are in its hands. */
+/* Give memory up for rows that are safe on disk. Not while a job reads or drops there: the ends of the holes
+ * are in its hands. */
 static bool
 evict(struct store *store)
 {
@@ -494,8 +502,8 @@ drop_from(struct store *store, struct queue *queue)
 	drop_block(store, queue, victim_previous, victim);
 }
 
-/* A block at a time is dropped, so that looking for the device that holds most is rare. Returns false if what wants the room is
- * what should go. */
+/* A block at a time is dropped, so that looking for the device that holds most is rare. Returns false if what
+ * wants the room is what should go. */
 static bool
 make_room(struct store *store, const struct queue *wants, uint32_t size)
 {
@@ -625,8 +633,9 @@ may_be_sent(const struct store *store, const struct row *row)
 {
 	const struct disk *disk = store->disk;
 
-	return row->state == ROW_DUE && (row->place == PLACE_DISK || !disk || !disk->open ||
-					    disk->settings->flush_after_ms > 0 || disk->used_bytes > disk->high_bytes);
+	return row->state == ROW_DUE &&
+	       (row->place == PLACE_DISK || !disk || !disk->open || disk->settings->flush_after_ms > 0 ||
+		   disk->used_bytes > disk->high_bytes);
 }
 
 static void
@@ -645,7 +654,8 @@ struct place {
 	uint64_t seq;
 };
 
-/* Find the first row that may be sent with after_seq < seq < end_seq, from the given place on and not beyond the hole. */
+/* Find the first row that may be sent with after_seq < seq < end_seq, from the given place on and not beyond
+ * the hole. */
 static bool
 find_due(struct store *store, struct queue *queue, struct place *place, uint64_t after_seq, uint64_t end_seq)
 {
@@ -673,7 +683,8 @@ find_due(struct store *store, struct queue *queue, struct place *place, uint64_t
 }
 
 static bool
-find_from_head(struct store *store, struct queue *queue, struct place *place, uint64_t after_seq, uint64_t end_seq)
+find_from_head(
+    struct store *store, struct queue *queue, struct place *place, uint64_t after_seq, uint64_t end_seq)
 {
 	if (queue->hole.open && !queue->hole.before)
 		return false;
@@ -848,6 +859,18 @@ ask(struct store *store, enum spooler_task task)
 	spooler_ask(store->disk->spooler, &store->disk->job);
 }
 
+static bool
+is_to_write(const struct row *row)
+{
+	return row->state != ROW_DONE && (row->place == PLACE_MEMORY || row->place == PLACE_UNCERTAIN);
+}
+
+static int64_t
+came_mono_ms(const struct row *row)
+{
+	return row->place == PLACE_MEMORY ? (int64_t)row->id : 0;
+}
+
 static struct row *
 first_loose(struct queue *queue)
 {
@@ -856,7 +879,7 @@ first_loose(struct queue *queue)
 	for (uint32_t at = 0; queue->loose_from && at < queue->loose_from->used;) {
 		struct row *row = row_at(queue->loose_from, at);
 
-		if (row->state != ROW_DONE && row->place == PLACE_MEMORY)
+		if (is_to_write(row))
 			return row;
 		at += row_bytes(row->length);
 	}
@@ -873,19 +896,20 @@ gather_device(struct store *store, size_t device)
 	for (struct block *block = queue->loose_from; block; block = block->next) {
 		for (uint32_t at = 0; block->loose > 0 && at < block->used;) {
 			struct row *row = row_at(block, at);
-			struct spool_row head = { .id = disk->next_id,
+			struct spool_row head = { .id = row->place == PLACE_MEMORY ? disk->next_id : row->id,
 				.ts_unix_ms = row->ts_unix_ms,
 				.device = (uint32_t)device,
 				.values = row->values,
 				.length = row->length };
 
 			at += row_bytes(row->length);
-			if (row->state == ROW_DONE || row->place != PLACE_MEMORY)
+			if (!is_to_write(row))
 				continue;
 			if (disk->job.rows.used >= disk->write_bytes ||
 			    spool_rows_add(&disk->job.rows, &head, row->members) < 0)
 				return false;
-			row->id = disk->next_id++;
+			disk->next_id += row->place == PLACE_MEMORY;
+			row->id = head.id;
 			row->place = PLACE_WRITING;
 			queue->writing = true;
 		}
@@ -893,7 +917,8 @@ gather_device(struct store *store, size_t device)
 	return true;
 }
 
-/* A device with a row that has waited too long writes all that it has: the next ones would follow one by one. */
+/* A device with a row that has waited too long writes all that it has: the next ones would follow one by one.
+ */
 static void
 gather(struct store *store, int64_t now)
 {
@@ -905,12 +930,13 @@ gather(struct store *store, int64_t now)
 	disk->job.rows.used = 0;
 	for (size_t i = 0; i < store->device_count; i++) {
 		size_t device = (disk->turn + i) % store->device_count;
-		const struct row *row = store->queues[device].loose > 0 ? first_loose(&store->queues[device]) : NULL;
+		const struct row *row =
+		    store->queues[device].loose > 0 ? first_loose(&store->queues[device]) : NULL;
 
 		if (!row)
 			continue;
-		if (!everything && (int64_t)row->id + wait > now) {
-			next = (int64_t)row->id + wait < next ? (int64_t)row->id + wait : next;
+		if (!everything && came_mono_ms(row) + wait > now) {
+			next = came_mono_ms(row) + wait < next ? came_mono_ms(row) + wait : next;
 		} else if (!gather_device(store, device)) {
 			disk->turn = device; /* the rest follows at once */
 			next = 0;
@@ -1133,7 +1159,8 @@ drop_aged_in_memory(struct store *store, struct queue *queue, int64_t before_uni
 	}
 }
 
-/* A clock that stands wrong for a moment must not cost a week of data: a row is too old when two looks in succession say so. */
+/* A clock that stands wrong for a moment must not cost a week of data: a row is too old when two looks in
+ * succession say so. */
 static bool
 ask_age(struct store *store, int64_t now)
 {
@@ -1183,7 +1210,8 @@ go_on(struct store *store)
 
 /* ---- the disk: what it answers ---- */
 
-/* After a write: the rows of the job are on disk, or back where they were. */
+/* After a write: the rows of the job are on disk, or not, or nobody knows: an fsync that fails leaves what it
+ * did not sync. */
 static void
 settle_rows(struct store *store, struct queue *queue, bool written)
 {
@@ -1194,11 +1222,9 @@ settle_rows(struct store *store, struct queue *queue, bool written)
 			at += row_bytes(row->length);
 			if (row->state == ROW_DONE || row->place != PLACE_WRITING)
 				continue;
-			row->place = written ? PLACE_DISK : PLACE_MEMORY;
-			if (!written) {
-				row->id = 0;
+			row->place = written ? PLACE_DISK : PLACE_UNCERTAIN;
+			if (!written)
 				continue;
-			}
 			block->loose--;
 			queue->loose--;
 			store->loose--;
@@ -1266,7 +1292,8 @@ disk_fails(struct store *store, int error)
 			    error == -EBUSY ? "in use by another program" : strerror(-error));
 	}
 	/* A damaged file is put aside at once. */
-	disk->retry_mono_ms = error == -EBADMSG && disk->retry_ms == RETRY_MIN_MS ? now : now + disk->retry_ms;
+	disk->retry_mono_ms =
+	    error == -EBADMSG && disk->retry_ms == RETRY_MIN_MS ? now : now + disk->retry_ms;
 	disk->retry_ms = disk->retry_ms * 2 < RETRY_MAX_MS ? disk->retry_ms * 2 : RETRY_MAX_MS;
 	if (disk->open && disk->settings->flush_after_ms == 0)
 		all_ready(store);
@@ -1303,7 +1330,8 @@ adopt(struct store *store)
 	if (rows > 0)
 		log_notice("store: %" PRIu64 " rows from before wait on disk", rows);
 	if (disk->unknown_rows > 0)
-		log_warning("store: %" PRIu64 " rows on disk are of devices that are not configured: they are kept for %d h",
+		log_warning("store: %" PRIu64
+			    " rows on disk are of devices that are not configured: they are kept for %d h",
 		    disk->unknown_rows, disk->settings->max_age_h);
 }
 
@@ -1324,13 +1352,14 @@ start_over(struct store *store)
 		for (struct block *block = queue->head; block; block = block->next)
 			for (uint32_t at = 0; at < block->used;) {
 				struct row *row = row_at(block, at);
+				bool was_safe = row->place == PLACE_DISK;
 
 				at += row_bytes(row->length);
-				if (row->place != PLACE_DISK)
+				if (row->place == PLACE_MEMORY)
 					continue;
 				row->place = PLACE_MEMORY;
 				row->id = 0;
-				if (row->state == ROW_DONE)
+				if (row->state == ROW_DONE || !was_safe)
 					continue;
 				block->loose++;
 				queue->loose++;
@@ -1399,7 +1428,8 @@ take_row_back(struct store *store, const struct spool_row *from)
 	uint32_t size = row_bytes(from->length);
 	struct row *row;
 
-	if (!block || block_last_seq(block) + 1 != hole->first_seq || block->size - sizeof(*block) - block->used < size) {
+	if (!block || block_last_seq(block) + 1 != hole->first_seq ||
+	    block->size - sizeof(*block) - block->used < size) {
 		block = insert_block(store, queue, hole->before, size);
 		if (!block)
 			return -ENOMEM;
@@ -1422,7 +1452,8 @@ read_back(struct store *store)
 	const struct spool_row *row;
 	bool whole = true;
 
-	for (size_t at = 0; whole && (row = spool_rows_at(&disk->job.rows, at)); at += spool_row_size(row->length))
+	for (size_t at = 0; whole && (row = spool_rows_at(&disk->job.rows, at));
+	     at += spool_row_size(row->length))
 		whole = take_row_back(store, row) == 0;
 	for (size_t i = 0; i < store->device_count; i++) {
 		const struct spool_range *range = &disk->job.ranges[i];
@@ -1464,7 +1495,8 @@ dropped(struct store *store)
 	bool aged = disk->job.before_unix_ms != 0;
 
 	store->counts.aged_rows += disk->job.unknown_rows;
-	disk->unknown_rows -= disk->job.unknown_rows < disk->unknown_rows ? disk->job.unknown_rows : disk->unknown_rows;
+	disk->unknown_rows -=
+	    disk->job.unknown_rows < disk->unknown_rows ? disk->job.unknown_rows : disk->unknown_rows;
 	if (disk->job.before_unix_ms == INT64_MAX && disk->job.unknown_rows == 0)
 		disk->unknown_rows = 0; /* there are none, whatever was counted */
 	for (size_t i = 0; i < store->device_count; i++) {
@@ -1489,7 +1521,7 @@ dropped(struct store *store)
 static void
 answered(struct store *store, const struct spooler_job *job)
 {
-	static void (*const handlers[])(struct store *store) = {
+	static void (*const handlers[])(struct store * store) = {
 		[SPOOLER_OPEN] = opened,
 		[SPOOLER_WRITE] = written,
 		[SPOOLER_READ] = read_back,

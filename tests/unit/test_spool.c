@@ -50,7 +50,7 @@ setup(void **state)
 	static const char *const names[DEVICES] = { "Boiler", "Pump", "Scale" };
 	struct bench *bench = calloc(1, sizeof(*bench));
 
-	log_init(getenv("TEST_LOG") ? LOG_LEVEL_DEBUG : -1, true);
+	log_init(getenv("TEST_LOG") ? LOG_LEVEL_DEBUG : (enum log_level)0, true);
 	strcpy(bench->dir, "/tmp/fieldgate-spool-XXXXXX");
 	assert_non_null(mkdtemp(bench->dir));
 	snprintf(bench->path, sizeof(bench->path), "%s/fieldgate.db", bench->dir);
@@ -236,7 +236,8 @@ rows_are_dropped_from_either_end_and_by_age(void **state)
 	assert_int_equal(spool_drop(bench->spool, bench->ranges, true, 0, &unknown, &bench->used), 0);
 	assert_int_equal(bench->ranges[1].reached_id, 298);
 	bench->ranges[2].wanted = UINT64_MAX;
-	assert_int_equal(spool_drop(bench->spool, bench->ranges, false, 151 * 1000, &unknown, &bench->used), 0);
+	assert_int_equal(
+	    spool_drop(bench->spool, bench->ranges, false, 151 * 1000, &unknown, &bench->used), 0);
 	assert_int_equal(bench->ranges[2].rows, 50);
 	assert_int_equal(bench->ranges[2].reached_id, 0);
 	assert_int_equal(reopen(bench), 0);
@@ -263,7 +264,8 @@ devices_are_known_by_name_and_token(void **state)
 	assert_int_equal(bench->ranges[2].after_id, 2);
 	assert_int_equal(bench->ranges[1].rows, 0);
 	want(bench, 0);
-	assert_int_equal(spool_drop(bench->spool, bench->ranges, false, INT64_MAX, &unknown, &bench->used), 0);
+	assert_int_equal(
+	    spool_drop(bench->spool, bench->ranges, false, INT64_MAX, &unknown, &bench->used), 0);
 	assert_int_equal(unknown, 10);
 	assert_int_equal(reopen(bench), 0);
 	assert_int_equal(bench->inventory.unknown_rows, 0);
@@ -387,7 +389,8 @@ make_original(struct bench *bench, char *original, size_t size)
 	return (long)file.st_size;
 }
 
-/* Whatever has happened to the file, it opens or is put aside, what it gives is right, and it takes what is new. */
+/* Whatever has happened to the file, it opens or is put aside, what it gives is right, and it takes what is
+ * new. */
 static uint64_t
 check_survival(struct bench *bench)
 {

@@ -41,6 +41,43 @@ fake_unix_ms(void)
 
 static const struct clock_source fake_clock = { .mono_us = fake_mono_us, .unix_ms = fake_unix_ms };
 
+/* ---- a disk that is slow, or fails ---- */
+
+/* What SQLite syncs with; ours are taken before the C library's. The gate is open (0), closed (1), or an
+ * error. */
+static _Atomic int gate;
+static _Atomic int at_gate;
+
+static int
+pass_gate(int fd)
+{
+	at_gate++;
+	while (gate == 1)
+		poll(NULL, 0, 1);
+	at_gate--;
+	if (gate == EIO) {
+		errno = EIO;
+		return -1;
+	}
+	(void)fd;
+	return 0;
+}
+
+int fsync(int fd);
+int fdatasync(int fd);
+
+int
+fsync(int fd)
+{
+	return pass_gate(fd);
+}
+
+int
+fdatasync(int fd)
+{
+	return pass_gate(fd);
+}
+
 struct bench {
 	char dir[64];
 	struct device devices[DEVICES];
@@ -62,7 +99,7 @@ setup(void **state)
 	static const char *const names[DEVICES] = { "Boiler", "Pump", "Scale" };
 	struct bench *bench = calloc(1, sizeof(*bench));
 
-	log_init(getenv("TEST_LOG") ? LOG_LEVEL_DEBUG : -1, true);
+	log_init(getenv("TEST_LOG") ? LOG_LEVEL_DEBUG : (enum log_level)0, true);
 	clock_replace(&fake_clock);
 	now_ms = 1000000;
 	strcpy(bench->dir, "/tmp/fieldgate-store-XXXXXX");
@@ -144,7 +181,8 @@ restart(struct bench *bench)
 static size_t
 text_of(size_t device, int number, char *text)
 {
-	return (size_t)sprintf(text, "\"n\":%d,\"of\":\"device %zu\",\"more\":\"%0*d\"", number, device, number % 40 + 1, 0);
+	return (size_t)sprintf(
+	    text, "\"n\":%d,\"of\":\"device %zu\",\"more\":\"%0*d\"", number, device, number % 40 + 1, 0);
 }
 
 static void
@@ -153,7 +191,8 @@ append(struct bench *bench, size_t device, int number)
 	char text[160];
 	size_t length = text_of(device, number, text);
 
-	assert_int_equal(store_append(bench->store, device, fake_unix_ms(), (unsigned)number, text, length), 0);
+	assert_int_equal(
+	    store_append(bench->store, device, fake_unix_ms(), (unsigned)number, text, length), 0);
 }
 
 /* The number of the row, which is as it was. */
@@ -357,7 +396,8 @@ what_is_too_old_goes(void **state)
 	pass(bench, 1000);
 	crash(bench);
 	pass(bench, 3600 * 1000 + 1);
-	assert_int_equal(store_counts(bench->store).aged_rows, 0); /* the clock may stand wrong for a moment */
+	assert_int_equal(
+	    store_counts(bench->store).aged_rows, 0); /* the clock may stand wrong for a moment */
 	append(bench, 0, 10);
 	pass(bench, 600 * 1000);
 	assert_int_equal(store_counts(bench->store).aged_rows, 10);
@@ -448,6 +488,66 @@ a_disk_that_fails_comes_back(void **state)
 }
 
 static void
+nobody_waits_for_a_slow_disk(void **state)
+{
+	struct bench *bench = *state;
+	struct store_row row;
+	uint64_t after = 0;
+
+	start(bench);
+	for (int i = 0; i < 100; i++)
+		append(bench, 0, i);
+	gate = 1;
+	now_ms += 1000;
+	store_tick(bench->store);
+	while (at_gate == 0)
+		poll(NULL, 0, 1);
+	/* Its thread stands in fsync. Rows come, go out, and are acknowledged, those too that are being
+	 * written. */
+	for (int i = 100; i < 200; i++) {
+		append(bench, 0, i);
+		now_ms += 100;
+		store_tick(bench->store);
+	}
+	for (int i = 0; i < 150; i++) {
+		assert_int_equal(store_next(bench->store, 0, after, &row), 0);
+		assert_int_equal(number_of(0, &row), i);
+		after = row.seq;
+	}
+	store_confirm(bench->store, 0, 1, after);
+	assert_int_equal(store_depth(bench->store, 0), 50);
+	assert_true(store_busy(bench->store));
+	gate = 0;
+	work(bench);
+	pass(bench, 1000);
+	crash(bench);
+	assert_int_equal(drain(bench, 0, 150), 50);
+}
+
+static void
+an_io_error_is_survived(void **state)
+{
+	struct bench *bench = *state;
+
+	start(bench);
+	for (int i = 0; i < 100; i++)
+		append(bench, 0, i);
+	pass(bench, 1000);
+	gate = EIO;
+	for (int i = 100; i < 200; i++) {
+		append(bench, 0, i);
+		pass(bench, 100);
+	}
+	assert_int_equal(store_counts(bench->store).unsaved_rows, 100);
+	gate = 0;
+	pass(bench, 60000);
+	assert_int_equal(store_counts(bench->store).unsaved_rows, 0);
+	crash(bench);
+	assert_int_equal(store_counts(bench->store).rows, 200);
+	assert_int_equal(drain(bench, 0, 0), 200);
+}
+
+static void
 a_file_that_is_damaged_is_replaced(void **state)
 {
 	struct bench *bench = *state;
@@ -477,11 +577,11 @@ a_file_that_is_damaged_is_replaced(void **state)
 enum { ROWS = 20000 };
 
 struct model {
-	int appended;	/* rows 0..appended-1 */
-	int on_disk;	/* rows below this survive a crash */
-	int confirmed;	/* rows below this have been acknowledged */
-	int forgotten;	/* rows below this are not sent again, whatever happens */
-	int sent;	/* rows below this are sent */
+	int appended;  /* rows 0..appended-1 */
+	int on_disk;   /* rows below this survive a crash */
+	int confirmed; /* rows below this have been acknowledged */
+	int forgotten; /* rows below this are not sent again, whatever happens */
+	int sent;      /* rows below this are sent */
 };
 
 static void
@@ -586,7 +686,8 @@ behaves_like_the_model_through_restarts(void **state)
 			    models[device].appended - models[device].confirmed);
 	}
 	for (size_t i = 0; i < DEVICES; i++)
-		assert_int_equal(drain(bench, i, models[i].confirmed), models[i].appended - models[i].confirmed);
+		assert_int_equal(
+		    drain(bench, i, models[i].confirmed), models[i].appended - models[i].confirmed);
 	assert_int_equal(store_counts(bench->store).rows, 0);
 	assert_int_equal(store_counts(bench->store).bytes, 0);
 	assert_int_equal(store_counts(bench->store).dropped_rows, 0);
@@ -608,6 +709,8 @@ main(void)
 		TEST(written_before_it_is_sent),
 		TEST(live_goes_first_if_wanted),
 		TEST(a_disk_that_fails_comes_back),
+		TEST(nobody_waits_for_a_slow_disk),
+		TEST(an_io_error_is_survived),
 		TEST(a_file_that_is_damaged_is_replaced),
 		TEST(behaves_like_the_model_through_restarts),
 	};
