@@ -254,15 +254,16 @@ is_pausing(struct uplink_device *device)
 	return false;
 }
 
-/* After an outage all devices have much to say at once. Each that catches up gets one message a turn, and the
- * server's own pace of acknowledging decides how many turns there are; what is live in the other devices does
- * not stand in this line. */
+/* After an outage all devices have much to say at once. One message each is always under way, so that a
+ * session whose PUBACKs do not come holds up nobody; for more than that, those that catch up take turns, and
+ * the server's own pace of acknowledging decides how many turns there are. What is live in the other devices
+ * does not stand in this line. */
 static bool
 must_queue(struct uplink_device *device)
 {
 	struct uplink *uplink = device->uplink;
 
-	if (store_depth(uplink->store, device->device->index) <= REPLAY_ROWS)
+	if (device->flight_count == 0 || store_depth(uplink->store, device->device->index) <= REPLAY_ROWS)
 		return false;
 	if (!uplink->line && uplink->flight_count < REPLAY_WINDOW)
 		return false;

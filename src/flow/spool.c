@@ -96,6 +96,7 @@ struct spool {
 	sqlite3_stmt *statements[STATEMENT_COUNT];
 	bool unusable; /* what was open is damaged: put it aside */
 	uint64_t file;
+	ino_t inode;
 	uint32_t *numbers; /* by index of the device: its id in the file; 0 = not there yet */
 	uint32_t *indexes; /* by id in the file: index + 1; 0 = unknown */
 	size_t index_count;
@@ -475,9 +476,10 @@ find_devices(struct spool *spool)
 }
 
 static int
-create_file(struct spool *spool, uint64_t id)
+create_file(struct spool *spool)
 {
 	char text[sizeof(schema_text) + 64];
+	uint64_t id = 0;
 	int error;
 	int fd = open(spool->path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
 
@@ -502,6 +504,17 @@ create_file(struct spool *spool, uint64_t id)
 }
 
 static int
+note_inode(struct spool *spool)
+{
+	struct stat file;
+
+	if (fstatat(spool->folder, FILE_NAME, &file, 0) < 0)
+		return -errno;
+	spool->inode = file.st_ino;
+	return 0;
+}
+
+static int
 open_file(struct spool *spool)
 {
 	int64_t version = 0, id = 0;
@@ -519,7 +532,8 @@ open_file(struct spool *spool)
 	    (error = query_number(spool, "SELECT id FROM file", &id)) < 0)
 		return error;
 	spool->file = (uint64_t)id;
-	return find_devices(spool);
+	error = note_inode(spool);
+	return error < 0 ? error : find_devices(spool);
 }
 
 /* ---- rows ---- */
@@ -784,6 +798,15 @@ used_bytes(struct spool *spool, uint64_t *ret)
 	return error;
 }
 
+/* What is written to a file that was deleted or replaced under us would be gone with the process. */
+static int
+check_inode(const struct spool *spool)
+{
+	struct stat file;
+
+	return fstatat(spool->folder, FILE_NAME, &file, 0) == 0 && file.st_ino == spool->inode ? 0 : -ESTALE;
+}
+
 int
 spool_write(struct spool *spool, const struct spool_rows *rows, uint64_t *gone, size_t gone_count,
     uint64_t *ret_used_bytes)
@@ -793,7 +816,7 @@ spool_write(struct spool *spool, const struct spool_rows *rows, uint64_t *gone, 
 
 	if (!spool->db && (!rows || rows->used == 0))
 		return 0; /* there is no file yet, and so nothing in it to forget */
-	if (!spool->db && (error = create_file(spool, 0)) < 0)
+	if (!spool->db && ((error = create_file(spool)) < 0 || (error = note_inode(spool)) < 0))
 		return error;
 	if (anything) {
 		error = run(spool, STATEMENT_BEGIN);
@@ -811,7 +834,8 @@ spool_write(struct spool *spool, const struct spool_rows *rows, uint64_t *gone, 
 			return error;
 		}
 	}
-	return used_bytes(spool, ret_used_bytes);
+	error = check_inode(spool);
+	return error < 0 ? error : used_bytes(spool, ret_used_bytes);
 }
 
 uint64_t
@@ -932,7 +956,7 @@ rescue_from(struct spool *spool, const char *name)
 		return -ENOMEM;
 	}
 	rescue->spool = spool;
-	error = create_file(spool, 0);
+	error = create_file(spool);
 	if (error == 0 && sqlite3_open_v2(path, &rescue->old, SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX,
 			      NULL) == SQLITE_OK) {
 		sqlite3_exec(rescue->old, "PRAGMA locking_mode = EXCLUSIVE; PRAGMA cell_size_check = ON",

@@ -733,7 +733,7 @@ store_next(struct store *store, size_t device, uint64_t after_seq, struct store_
 	const struct row *row;
 	struct place place;
 
-	if (store->disk && store->disk->hold_mono_ms != CLOCK_NEVER)
+	if (store->disk && store->disk->hold_mono_ms != CLOCK_NEVER && store->replay == REPLAY_IN_ORDER)
 		return -ENOENT;
 	if (!find_next(store, queue, &place, after_seq)) {
 		if (queue->hole.open)

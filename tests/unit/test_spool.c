@@ -552,6 +552,23 @@ pages_are_used_again(void **state)
 }
 
 static void
+a_file_that_is_taken_away_is_noticed(void **state)
+{
+	struct bench *bench = *state;
+
+	assert_int_equal(reopen(bench), 0);
+	assert_int_equal(write_rows(bench, 1, 10), 0);
+	assert_int_equal(unlink(bench->path), 0);
+	assert_int_equal(write_rows(bench, 11, 20), -ESTALE);
+	spool_close(bench->spool);
+	assert_int_equal(spool_open(bench->spool, bench->ranges, &bench->inventory), 0);
+	assert_int_equal(bench->inventory.file, 0);
+	assert_int_equal(write_rows(bench, 11, 20), 0);
+	assert_int_equal(reopen(bench), 0);
+	assert_int_equal(read_all(bench), 10);
+}
+
+static void
 a_folder_that_comes_late_is_taken(void **state)
 {
 	struct bench *bench = *state;
@@ -589,6 +606,7 @@ main(void)
 		TEST(a_file_of_a_newer_version_is_put_aside),
 		TEST(a_full_disk_is_an_error_and_then_goes_on),
 		TEST(pages_are_used_again),
+		TEST(a_file_that_is_taken_away_is_noticed),
 		TEST(a_folder_that_comes_late_is_taken),
 	};
 

@@ -572,6 +572,73 @@ a_file_that_is_damaged_is_replaced(void **state)
 	assert_int_equal(drain(bench, 0, 7), 1);
 }
 
+/* Bytes change under the running gateway: what comes is right and in order, and what does not come is
+ * counted. */
+static void
+damage_in_the_middle_of_it_is_counted(void **state)
+{
+	struct bench *bench = *state;
+	enum { ROWS_THEN = 60000 };
+	int got = 0, last = -1;
+	char path[128];
+	FILE *file;
+	struct store_counts counts;
+
+	bench->memory = 128 * 1024;
+	start(bench);
+	for (int i = 0; i < ROWS_THEN; i++) {
+		append(bench, 0, i);
+		if (i % 200 == 199)
+			pass(bench, 1000);
+	}
+	snprintf(path, sizeof(path), "%s/fieldgate.db", bench->dir);
+	file = fopen(path, "r+");
+	for (long at = 400 * 1024; at < 500 * 1024; at += 777) {
+		fseek(file, at, SEEK_SET);
+		fputc(0x5a, file);
+	}
+	fclose(file);
+	for (int quiet = 0; quiet < 5;) {
+		struct store_row row;
+
+		if (store_next(bench->store, 0, 0, &row) < 0) {
+			pass(bench, 1000);
+			quiet++;
+			continue;
+		}
+		quiet = 0;
+		assert_true(number_of(0, &row) > last);
+		last = number_of(0, &row);
+		got++;
+		store_confirm(bench->store, 0, row.seq, row.seq);
+	}
+	counts = store_counts(bench->store);
+	print_message("%d of %d came, %d were counted as lost\n", got, ROWS_THEN, (int)counts.lost_rows);
+	assert_int_equal(last, ROWS_THEN - 1);
+	assert_int_equal(counts.rows, 0);
+	assert_int_equal(got + (int)counts.lost_rows, ROWS_THEN);
+	assert_true(got > ROWS_THEN / 2);
+}
+
+static void
+a_file_that_is_deleted_is_written_again(void **state)
+{
+	struct bench *bench = *state;
+	char path[128];
+
+	start(bench);
+	for (int i = 0; i < 100; i++)
+		append(bench, 0, i);
+	pass(bench, 1000);
+	snprintf(path, sizeof(path), "%s/fieldgate.db", bench->dir);
+	assert_int_equal(unlink(path), 0);
+	append(bench, 0, 100);
+	pass(bench, 1000);
+	pass(bench, 1000);
+	crash(bench);
+	assert_int_equal(drain(bench, 0, 0), 101);
+}
+
 /* ---- against a model that is obviously right ---- */
 
 enum { ROWS = 20000 };
@@ -712,6 +779,8 @@ main(void)
 		TEST(nobody_waits_for_a_slow_disk),
 		TEST(an_io_error_is_survived),
 		TEST(a_file_that_is_damaged_is_replaced),
+		TEST(damage_in_the_middle_of_it_is_counted),
+		TEST(a_file_that_is_deleted_is_written_again),
 		TEST(behaves_like_the_model_through_restarts),
 	};
 
