@@ -9,7 +9,7 @@ tests_unit_test_filter_LDADD = libflow.a libmodel.a libbase.a $(CMOCKA_LIBS) -lm
 
 tests_unit_test_store_CFLAGS = $(AM_CFLAGS) $(CMOCKA_CFLAGS)
 tests_unit_test_store_SOURCES = tests/unit/test_store.c
-tests_unit_test_store_LDADD = libflow.a libbase.a $(CMOCKA_LIBS)
+tests_unit_test_store_LDADD = libflow.a libmodel.a libbase.a $(CMOCKA_LIBS) $(SQLITE_LIBS) -lm
 
 tests_unit_test_stamps_CFLAGS = $(AM_CFLAGS) $(CMOCKA_CFLAGS)
 tests_unit_test_stamps_SOURCES = tests/unit/test_stamps.c
