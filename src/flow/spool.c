@@ -22,6 +22,7 @@
 #define FILE_NAME      "fieldgate.db"
 #define ASIDE_MARK     FILE_NAME ".bad-"
 #define ASIDE_KEPT     2
+#define ASIDE_NAME_MAX 64
 #define FORMAT_VERSION 1 /* PRAGMA user_version */
 #define NUMBERS_MAX    (1u << 20)
 #define SCAN_ROWS_MAX  200000 /* in one call, so that nobody waits for it for long */
@@ -49,7 +50,7 @@ static const char *const statement_texts[] = {
 	[STATEMENT_COMMIT] = "COMMIT",
 	[STATEMENT_ROLLBACK] = "ROLLBACK",
 	[STATEMENT_INSERT] = "INSERT INTO rows (id, device, ts, n, sum, members) VALUES (?, ?, ?, ?, ?, ?)",
-	[STATEMENT_DELETE] = "DELETE FROM rows WHERE id BETWEEN ? AND ?",
+	[STATEMENT_DELETE] = "DELETE FROM rows WHERE id > ? AND id <= ?",
 	[STATEMENT_OLDEST] = ROW_COLUMNS "WHERE id > ? AND id <= ? ORDER BY id",
 	[STATEMENT_NEWEST] = ROW_COLUMNS "WHERE id > ? AND id <= ? ORDER BY id DESC",
 	[STATEMENT_DEVICE] = "SELECT id FROM devices WHERE name = ? AND token = ?",
@@ -342,19 +343,19 @@ forget_old_asides(struct spool *spool)
 
 /* The journal is part of a database: it moves with it, and first, or it would be taken for the next one's. */
 static int
-put_aside(struct spool *spool, const char *why)
+put_aside(struct spool *spool, const char *why, char name[ASIDE_NAME_MAX])
 {
 	time_t now = time(NULL);
-	char stamp[32] = "0", name[64], wal[72];
+	char stamp[32] = "0", wal[ASIDE_NAME_MAX + 8];
 	struct stat other;
 	struct tm at;
 
 	spool_close(spool);
 	if (gmtime_r(&now, &at))
 		strftime(stamp, sizeof(stamp), "%Y%m%dT%H%M%SZ", &at);
-	snprintf(name, sizeof(name), ASIDE_MARK "%s", stamp);
+	snprintf(name, ASIDE_NAME_MAX, ASIDE_MARK "%s", stamp);
 	for (int i = 2; fstatat(spool->folder, name, &other, 0) == 0; i++)
-		snprintf(name, sizeof(name), ASIDE_MARK "%s.%d", stamp, i);
+		snprintf(name, ASIDE_NAME_MAX, ASIDE_MARK "%s.%d", stamp, i);
 	snprintf(wal, sizeof(wal), "%s-wal", name);
 	if (renameat(spool->folder, FILE_NAME "-wal", spool->folder, wal) < 0 && errno != ENOENT)
 		return -errno;
@@ -362,7 +363,7 @@ put_aside(struct spool *spool, const char *why)
 	if (renameat(spool->folder, FILE_NAME, spool->folder, name) < 0 && errno != ENOENT)
 		return -errno;
 	spool->unusable = false;
-	log_error("store: %s %s: it is kept as %s, and a new one is begun", spool->path, why, name);
+	log_error("store: %s %s: it is kept as %s and a new one is begun", spool->path, why, name);
 	forget_old_asides(spool);
 	return 0;
 }
@@ -469,10 +470,9 @@ find_devices(struct spool *spool)
 }
 
 static int
-create_file(struct spool *spool)
+create_file(struct spool *spool, uint64_t id)
 {
 	char text[sizeof(schema_text) + 64];
-	uint64_t id = 0;
 	int error;
 	int fd = open(spool->path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
 
@@ -500,12 +500,13 @@ static int
 open_file(struct spool *spool)
 {
 	int64_t version = 0, id = 0;
+	char name[ASIDE_NAME_MAX];
 	int error = connect_file(spool);
 
 	if (error < 0 || (error = query_number(spool, "PRAGMA user_version", &version)) < 0)
 		return error;
 	if (version > FORMAT_VERSION) {
-		error = put_aside(spool, "comes from a newer version of fieldgate");
+		error = put_aside(spool, "comes from a newer version of fieldgate", name);
 		return error < 0 ? error : -EBADMSG;
 	}
 	if ((error = run_text(spool, "PRAGMA journal_mode = WAL")) < 0 || (error = prepare_statements(spool)) < 0 ||
@@ -604,8 +605,11 @@ take_inventory(struct spool *spool, struct spool_range *ranges, struct spool_inv
 	while (error == 0 && (code = sqlite3_step(prepared)) == SQLITE_ROW) {
 		struct spool_range *range;
 		struct found found;
+		bool whole = read_row(spool, prepared, &found);
 
-		if (!read_row(spool, prepared, &found))
+		if (found.row.id < inventory->next_id)
+			error = failure(spool, SQLITE_CORRUPT); /* SQLite finds by halving, which needs the order */
+		else if (!whole)
 			error = add_id(&damaged, found.row.id);
 		else if (!found.known)
 			inventory->unknown_rows++;
@@ -679,25 +683,6 @@ try_open(struct spool *spool, struct spool_range *ranges, struct spool_inventory
 		error = take_inventory(spool, ranges, inventory);
 	inventory->file = spool->file;
 	return error;
-}
-
-int
-spool_open(struct spool *spool, struct spool_range *ranges, struct spool_inventory *ret)
-{
-	int error = take_folder(spool);
-
-	spool_close(spool);
-	for (int i = 0; error == 0 && i < 3; i++) {
-		if (spool->unusable && (error = put_aside(spool, "is damaged")) < 0)
-			return error;
-		error = try_open(spool, ranges, ret);
-		if (error == 0)
-			return 0;
-		spool_close(spool);
-		if (error == -EBADMSG)
-			error = 0;
-	}
-	return error == 0 ? -EIO : error;
 }
 
 /* ---- writing ---- */
@@ -799,7 +784,7 @@ spool_write(struct spool *spool, const struct spool_rows *rows, uint64_t *gone, 
 
 	if (!spool->db && (!rows || rows->used == 0))
 		return 0; /* there is no file yet, and so nothing in it to forget */
-	if (!spool->db && (error = create_file(spool)) < 0)
+	if (!spool->db && (error = create_file(spool, 0)) < 0)
 		return error;
 	if (anything) {
 		error = run(spool, STATEMENT_BEGIN);
@@ -824,6 +809,161 @@ uint64_t
 spool_file(const struct spool *spool)
 {
 	return spool->db ? spool->file : 0;
+}
+
+/* ---- what can be saved from a damaged file ---- */
+
+#define SAVE_ROWS_AT_ONCE 10000
+
+struct rescue {
+	struct spool *spool; /* the new file */
+	sqlite3 *old;
+	unsigned char devices[NUMBERS_MAX / 8]; /* a bit for each that was found */
+	uint64_t rows;
+};
+
+static int
+commit_and_go_on(struct rescue *rescue)
+{
+	int error = run(rescue->spool, STATEMENT_COMMIT);
+
+	return error < 0 ? error : run(rescue->spool, STATEMENT_BEGIN);
+}
+
+static int
+save_device(struct rescue *rescue, sqlite3_stmt *from, sqlite3_stmt *to)
+{
+	int64_t number = sqlite3_column_int64(from, 0);
+	int code;
+
+	if (number <= 0 || number >= NUMBERS_MAX)
+		return 0;
+	for (int i = 0; i < 3; i++)
+		sqlite3_bind_value(to, i + 1, sqlite3_column_value(from, i));
+	code = sqlite3_step(to);
+	sqlite3_reset(to);
+	if (code != SQLITE_DONE)
+		return failure(rescue->spool, code);
+	rescue->devices[number / 8] |= (unsigned char)(1u << (number % 8));
+	return 0;
+}
+
+/* What a row says is proven by its checksum, whatever the rest of the file is like; a row whose device is not known is of no use. */
+static int
+save_row(struct rescue *rescue, sqlite3_stmt *from, sqlite3_stmt *to)
+{
+	int64_t number = sqlite3_column_int64(from, 1);
+	struct found found;
+	int code;
+
+	if (!read_row(rescue->spool, from, &found) || number >= NUMBERS_MAX ||
+	    !(rescue->devices[number / 8] & 1u << (number % 8)))
+		return 0;
+	for (int i = 0; i < 6; i++)
+		sqlite3_bind_value(to, i + 1, sqlite3_column_value(from, i));
+	code = sqlite3_step(to);
+	sqlite3_reset(to);
+	if (code != SQLITE_DONE)
+		return failure(rescue->spool, code);
+	rescue->rows += (uint64_t)sqlite3_changes(rescue->spool->db);
+	if (rescue->rows % SAVE_ROWS_AT_ONCE == SAVE_ROWS_AT_ONCE - 1)
+		return commit_and_go_on(rescue);
+	return 0;
+}
+
+/* Read the old file as far as it can be read. Only the new one's errors are errors. */
+static int
+save_all(struct rescue *rescue, const char *query, const char *insert,
+    int (*save)(struct rescue *rescue, sqlite3_stmt *from, sqlite3_stmt *to))
+{
+	sqlite3_stmt *from = NULL, *to = NULL;
+	int code = sqlite3_prepare_v2(rescue->spool->db, insert, -1, &to, NULL);
+	int error = code == SQLITE_OK ? 0 : failure(rescue->spool, code);
+
+	if (error == 0 && sqlite3_prepare_v2(rescue->old, query, -1, &from, NULL) == SQLITE_OK)
+		while (error == 0 && sqlite3_step(from) == SQLITE_ROW)
+			error = save(rescue, from, to);
+	sqlite3_finalize(from);
+	sqlite3_finalize(to);
+	return error;
+}
+
+/* From the front until it breaks, then from the end: between the two lies what is lost. */
+static int
+save_contents(struct rescue *rescue)
+{
+	static const char insert[] = "INSERT OR IGNORE INTO rows (id, device, ts, n, sum, members) VALUES (?, ?, ?, ?, ?, ?)";
+	int error = run(rescue->spool, STATEMENT_BEGIN);
+
+	if (error == 0)
+		error = save_all(rescue, "SELECT id, name, token FROM devices",
+		    "INSERT OR IGNORE INTO devices (id, name, token) VALUES (?, ?, ?)", save_device);
+	if (error == 0)
+		error = save_all(rescue, ROW_COLUMNS "ORDER BY id", insert, save_row);
+	if (error == 0)
+		error = save_all(rescue, ROW_COLUMNS "ORDER BY id DESC", insert, save_row);
+	return error == 0 ? run(rescue->spool, STATEMENT_COMMIT) : error;
+}
+
+/* If anything was saved the new file goes under the number of the old one, since it goes on where that ended. */
+static int
+rescue_from(struct spool *spool, const char *name)
+{
+	struct rescue *rescue = calloc(1, sizeof(*rescue));
+	uint64_t file = spool->file;
+	char *path = NULL;
+	char text[64];
+	int error;
+
+	if (!rescue || asprintf(&path, "%s/%s", spool->settings->store.dir, name) < 0) {
+		free(rescue);
+		return -ENOMEM;
+	}
+	rescue->spool = spool;
+	error = create_file(spool, 0);
+	if (error == 0 && sqlite3_open_v2(path, &rescue->old, SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX, NULL) == SQLITE_OK) {
+		sqlite3_exec(rescue->old, "PRAGMA locking_mode = EXCLUSIVE; PRAGMA cell_size_check = ON", NULL, NULL, NULL);
+		error = save_contents(rescue);
+	}
+	if (error == 0 && rescue->rows > 0 && file != 0) {
+		snprintf(text, sizeof(text), "UPDATE file SET id = %" PRIu64, file);
+		error = run_text(spool, text);
+	}
+	if (error == 0 && rescue->rows > 0)
+		log_notice("store: %" PRIu64 " rows were saved from %s", rescue->rows, name);
+	sqlite3_close(rescue->old);
+	free(rescue);
+	free(path);
+	spool_close(spool);
+	return error;
+}
+
+static int
+recover(struct spool *spool)
+{
+	char name[ASIDE_NAME_MAX];
+	int error = put_aside(spool, "is damaged", name);
+
+	return error < 0 ? error : rescue_from(spool, name);
+}
+
+int
+spool_open(struct spool *spool, struct spool_range *ranges, struct spool_inventory *ret)
+{
+	int error = take_folder(spool);
+
+	spool_close(spool);
+	for (int i = 0; error == 0 && i < 3; i++) {
+		if (spool->unusable && (error = recover(spool)) < 0)
+			return error;
+		error = try_open(spool, ranges, ret);
+		if (error == 0)
+			return 0;
+		spool_close(spool);
+		if (error == -EBADMSG)
+			error = 0;
+	}
+	return error == 0 ? -EIO : error;
 }
 
 /* ---- reading and dropping ---- */
@@ -878,7 +1018,8 @@ take_row(struct scan *scan, const struct found *found)
 	}
 	range = &scan->ranges[found->row.device];
 	count_row(range, found);
-	range->reached_id = found->row.id;
+	if (scan->before_unix_ms == 0)
+		range->reached_id = found->row.id;
 	if (range->bytes >= range->wanted)
 		scan->open--;
 	return 0;

@@ -1087,13 +1087,42 @@ drop_both(struct store *store, uint64_t need)
 	}
 }
 
+/* What is oldest is in memory as well, before the hole. Returns about how many bytes that frees on disk. */
+static uint64_t
+drop_before_hole(struct store *store, struct queue *queue, uint64_t need)
+{
+	uint64_t freed = 0;
+
+	while (freed < need && queue->hole.before && is_evictable(queue->head))
+		freed += drop_block(store, queue, NULL, queue->head);
+	return freed;
+}
+
+static bool
+set_quotas(struct store *store, uint64_t need)
+{
+	uint64_t level = fair_level(store, need);
+	bool any = false;
+
+	for (size_t i = 0; i < store->device_count; i++) {
+		struct queue *queue = &store->queues[i];
+		uint64_t quota = queue->hole.bytes > level ? queue->hole.bytes - level : 0;
+		uint64_t freed = store->drop == DROP_OLDEST ? drop_before_hole(store, queue, quota) : 0;
+
+		if (quota <= freed)
+			continue;
+		store->disk->job.ranges[i].wanted = quota - freed;
+		any = true;
+	}
+	return any;
+}
+
 /* The file is about as large as it may be. What belongs to nobody goes first. */
 static bool
 ask_room(struct store *store)
 {
 	struct disk *disk = store->disk;
 	uint64_t need = disk->high_bytes / 16;
-	uint64_t level;
 
 	if (has_room(disk) || (disk->closing && store->loose == 0))
 		return false;
@@ -1107,11 +1136,9 @@ ask_room(struct store *store)
 	want_nothing(store);
 	if (disk->unknown_rows > 0) {
 		disk->job.before_unix_ms = INT64_MAX;
-	} else {
-		level = fair_level(store, need);
-		for (size_t i = 0; i < store->device_count; i++)
-			if (store->queues[i].hole.bytes > level)
-				disk->job.ranges[i].wanted = store->queues[i].hole.bytes - level;
+	} else if (!set_quotas(store, need)) {
+		disk->gone_mono_ms = 0;
+		return false;
 	}
 	ask(store, SPOOLER_DROP);
 	return true;
@@ -1564,6 +1591,12 @@ store_attach(struct store *store, const struct settings *settings)
 	store->disk = disk;
 	go_on(store);
 	return 0;
+}
+
+bool
+store_busy(const struct store *store)
+{
+	return store->disk && store->disk->busy;
 }
 
 int

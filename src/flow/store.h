@@ -62,6 +62,9 @@ int store_fd(const struct store *store);
 int64_t store_due_mono_ms(const struct store *store);
 void store_tick(struct store *store);
 
+/* Is the disk at work? */
+bool store_busy(const struct store *store);
+
 /* A device for which store_next() may give a row that it did not give before, each once. Returns false when there is none. */
 bool store_ready(struct store *store, size_t *ret_device);
 
