@@ -4,6 +4,7 @@ SYSTEM_TESTS = \
 	tests/system/100-telemetry \
 	tests/system/110-rtu \
 	tests/system/120-polling \
+	tests/system/130-reports \
 	tests/system/200-cloud \
 	tests/system/210-delivery \
 	tests/system/220-store \
