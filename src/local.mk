@@ -10,13 +10,14 @@ libbase_a_SOURCES = \
 	src/base/heap.c src/base/heap.h \
 	src/base/log.c src/base/log.h \
 	src/base/resolver.c src/base/resolver.h \
-	src/base/utf8.c src/base/utf8.h
+	src/base/utf8.c src/base/utf8.h \
+	src/base/wall.c src/base/wall.h
 
 libmodel_a_SOURCES = \
 	src/model/codec.c src/model/codec.h \
 	src/model/command.h \
 	src/model/exception.c src/model/exception.h \
-	src/model/sample.h \
+	src/model/sample.c src/model/sample.h \
 	src/model/settings.c src/model/settings.h \
 	src/model/value.c src/model/value.h
 
@@ -47,7 +48,9 @@ libflow_a_SOURCES = \
 	src/flow/filter.c src/flow/filter.h \
 	src/flow/spool.c src/flow/spool.h \
 	src/flow/spooler.c src/flow/spooler.h \
-	src/flow/store.c src/flow/store.h
+	src/flow/stamps.c src/flow/stamps.h \
+	src/flow/store.c src/flow/store.h \
+	src/flow/window.c src/flow/window.h
 
 libcloud_a_CFLAGS = $(AM_CFLAGS) $(MOSQUITTO_CFLAGS) $(JSON_CFLAGS) $(SYSTEMD_CFLAGS)
 libcloud_a_SOURCES = \

@@ -25,7 +25,9 @@
 
 struct gateway {
 	struct settings *settings;
-	struct resolver *resolver;
+	/* One each: a look-up of the server's name that hangs must not hold up a bus that is connected anew. */
+	struct resolver *field_resolver;
+	struct resolver *cloud_resolver;
 	struct uplink *uplink;
 	struct field *field;
 };
@@ -137,13 +139,14 @@ gateway_start(struct gateway *gateway)
 {
 	int error;
 
-	gateway->resolver = resolver_start();
-	if (!gateway->resolver)
+	gateway->field_resolver = resolver_start();
+	gateway->cloud_resolver = resolver_start();
+	if (!gateway->field_resolver || !gateway->cloud_resolver)
 		return -errno;
-	gateway->uplink = uplink_new(gateway->settings, gateway->resolver);
+	gateway->uplink = uplink_new(gateway->settings, gateway->cloud_resolver);
 	if (!gateway->uplink)
 		return -errno;
-	gateway->field = field_new(gateway->settings, gateway->resolver, uplink_samples(gateway->uplink),
+	gateway->field = field_new(gateway->settings, gateway->field_resolver, uplink_samples(gateway->uplink),
 	    uplink_outcomes(gateway->uplink));
 	if (!gateway->field)
 		return -errno;
@@ -166,7 +169,8 @@ gateway_stop(struct gateway *gateway)
 static void
 gateway_free(struct gateway *gateway)
 {
-	resolver_stop(gateway->resolver);
+	resolver_stop(gateway->cloud_resolver);
+	resolver_stop(gateway->field_resolver);
 	field_free(gateway->field);
 	uplink_free(gateway->uplink);
 	settings_free(gateway->settings);

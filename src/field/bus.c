@@ -25,6 +25,7 @@
 #define LOAD_WINDOW_US	    10000000
 #define LOAD_MISSED_PERCENT 5 /* of the polls in a window: more is called overload, one slow reply is not */
 #define KEYS_TOLD	    3
+#define STALE_LOOK_US	    1000000 /* between looks for points that were not read in time */
 
 struct load {
 	int64_t since_us;
@@ -58,6 +59,7 @@ struct bus_worker {
 
 	struct load load;
 	struct sample *batch; /* room for the samples of the largest request */
+	int64_t stale_look_us; /* the next */
 	uint64_t samples_refused;
 	bool samples_told;
 	uint64_t outcomes_refused;
@@ -141,6 +143,77 @@ log_unit(const struct bus_worker *worker, const struct poll_unit *unit, enum uni
 	    UNIT_PAUSE_MIN_MS / 1000, UNIT_PAUSE_MAX_MS / 1000);
 }
 
+/* --- samples and what becomes of points --- */
+
+/* Returns how many were taken, the first ones. */
+static size_t
+push_samples(struct bus_worker *worker, size_t count)
+{
+	size_t taken = count > 0 ? worker->samples.push(worker->samples.ctx, worker->batch, count) : 0;
+
+	for (size_t i = taken; i < count; i++)
+		value_done(&worker->batch[i].value);
+	worker->samples_refused += count - taken;
+	if (taken < count && !worker->samples_told)
+		log_warning("bus %s: samples find no room and are dropped", worker->bus->name);
+	else if (taken == count && count > 0 && worker->samples_told)
+		log_notice("bus %s: samples find room again, %llu were dropped", worker->bus->name,
+		    (unsigned long long)worker->samples_refused);
+	if (count > 0)
+		worker->samples_told = taken < count;
+	return taken;
+}
+
+static bool
+is_stale(const struct schedule_item *item, int64_t now_us)
+{
+	return item->quality == QUALITY_GOOD &&
+	       now_us - item->fresh_us > (int64_t)item->point->period_ms * 1000 * QUALITY_STALE_PERIODS;
+}
+
+/* These points are of that quality now: say so of those that were of another. What finds no room is said when it is noticed
+ * again. For QUALITY_STALE, only of those that are. */
+static void
+note_quality(struct bus_worker *worker, struct schedule_item *items, size_t count, enum quality quality)
+{
+	int64_t now_us = clock_mono_us(), now_unix_ms = clock_unix_ms();
+
+	for (size_t i = 0; i < count; i++) {
+		if (items[i].quality == quality || (quality == QUALITY_STALE && !is_stale(&items[i], now_us)))
+			continue;
+		worker->batch[0] = (struct sample){ .point = items[i].point,
+			.taken_mono_ms = now_us / 1000,
+			.taken_unix_ms = now_unix_ms,
+			.quality = quality };
+		if (push_samples(worker, 1) == 1)
+			items[i].quality = quality;
+	}
+}
+
+static void
+note_unit_offline(struct bus_worker *worker, const struct poll_unit *unit)
+{
+	for (size_t i = 0; i < worker->schedule.plan.request_count; i++) {
+		struct poll_request *request = &worker->schedule.requests[i];
+
+		if (request->unit == unit)
+			note_quality(worker, request->items, request->item_count, QUALITY_OFFLINE);
+	}
+}
+
+/* The bus is too slow for its periods, or a unit is left alone for a while. Nobody is woken for it: whoever waits for a point
+ * that is late is awake. */
+static void
+note_stale_points(struct bus_worker *worker)
+{
+	int64_t now_us = clock_mono_us();
+
+	if (now_us < worker->stale_look_us)
+		return;
+	worker->stale_look_us = now_us + STALE_LOOK_US;
+	note_quality(worker, worker->schedule.items, worker->schedule.item_count, QUALITY_STALE);
+}
+
 /* --- the line --- */
 
 /* When the line is needed next: not before the first poll is due. */
@@ -173,6 +246,7 @@ tell_trouble(struct bus_worker *worker, const char *what)
 		log_warning("bus %s: %s, trying again every %s%d s", worker->bus->name, what,
 		    worker->bus->type == BUS_RTU ? "" : "0.25..", worst_ms / 1000);
 	worker->trouble_told = true;
+	note_quality(worker, worker->schedule.items, worker->schedule.item_count, QUALITY_OFFLINE);
 }
 
 static void
@@ -287,6 +361,8 @@ note_stale(struct bus_worker *worker, const struct link_report *report)
 			continue;
 		change = schedule_unit_stale(&worker->schedule, unit, clock_mono_us());
 		log_unit(worker, unit, change, -EBADMSG, 0, 0);
+		if (change == UNIT_LOST)
+			note_unit_offline(worker, unit);
 		if (!unit->timed_out || unit->late_told)
 			continue;
 		log_warning("bus %s unit %d: answers after its timeout, a longer timeout_ms would help",
@@ -342,6 +418,8 @@ judge_unit(struct bus_worker *worker, struct poll_unit *unit, struct poll_reques
 	if (error < 0)
 		unit->timed_out = error == -ETIMEDOUT;
 	log_unit(worker, unit, change, error, timeout_ms, away_us);
+	if (change == UNIT_LOST)
+		note_unit_offline(worker, unit);
 }
 
 /* What it says about the line. */
@@ -429,23 +507,6 @@ note_decoded(struct bus_worker *worker, struct schedule_item *item, int error)
 		    table_words[point->table][0], point->addr, point->key);
 }
 
-static void
-push_samples(struct bus_worker *worker, size_t count)
-{
-	size_t taken = count > 0 ? worker->samples.push(worker->samples.ctx, worker->batch, count) : 0;
-
-	for (size_t i = taken; i < count; i++)
-		value_done(&worker->batch[i].value);
-	worker->samples_refused += count - taken;
-	if (taken < count && !worker->samples_told)
-		log_warning("bus %s: samples find no room and are dropped", worker->bus->name);
-	else if (taken == count && count > 0 && worker->samples_told)
-		log_notice("bus %s: samples find room again, %llu were dropped", worker->bus->name,
-		    (unsigned long long)worker->samples_refused);
-	if (count > 0)
-		worker->samples_told = taken < count;
-}
-
 /* Hand up the items of a reply whose time has come. */
 static void
 deliver(struct bus_worker *worker, struct poll_request *poll, const uint16_t *cells,
@@ -460,6 +521,7 @@ deliver(struct bus_worker *worker, struct poll_request *poll, const uint16_t *ce
 
 		if (!schedule_deliver(item, report->asked_mono_us))
 			continue;
+		item->fresh_us = report->done_mono_us;
 		*sample = (struct sample){
 			.point = item->point,
 			.taken_mono_ms = report->done_mono_us / 1000,
@@ -467,10 +529,15 @@ deliver(struct bus_worker *worker, struct poll_request *poll, const uint16_t *ce
 		};
 		error = codec_decode(item->point, cells + (item->point->addr - poll->addr), &sample->value);
 		note_decoded(worker, item, error);
-		if (error == 0)
+		sample->quality = error == 0 ? QUALITY_GOOD : QUALITY_NO_VALUE;
+		if (sample->quality == QUALITY_GOOD || item->quality != sample->quality)
 			count++;
+		item->quality = sample->quality;
 	}
-	push_samples(worker, count);
+	/* What found no room has not been told. */
+	if (push_samples(worker, count) < count)
+		for (size_t i = 0; i < poll->item_count; i++)
+			poll->items[i].quality = QUALITY_UNKNOWN;
 }
 
 static void
@@ -491,6 +558,8 @@ note_refused(struct bus_worker *worker, struct poll_request *poll, int exception
 	bool parted = schedule_refused(&worker->schedule, poll, exception, clock_mono_us());
 	char text[320];
 
+	if (!parted)
+		note_quality(worker, poll->items, poll->item_count, QUALITY_REFUSED);
 	if (news)
 		log_warning("bus %s unit %d: %s: exception %d (%s)%s", worker->bus->name,
 		    poll->unit->state.id, request_text(poll, text, sizeof(text)), exception,
@@ -736,6 +805,7 @@ worker_run(void *arg)
 			break;
 		take_commands(worker);
 		drop_expired(worker);
+		note_stale_points(worker);
 		if (!worker->open)
 			open_line(worker);
 		else if (!line_ready(worker) || (!run_command(worker) && !run_poll(worker)))

@@ -80,7 +80,10 @@ init_request(struct schedule *schedule, size_t index, struct poll_unit *unit, in
 	};
 	for (size_t i = 0; i < planned->item_count; i++)
 		request->items[i] =
-		    (struct schedule_item){ .point = planned->items[i].point, .due_us = now_us };
+		    (struct schedule_item){ .point = planned->items[i].point,
+			    .due_us = now_us,
+			    .fresh_us = now_us,
+			    .quality = QUALITY_UNKNOWN };
 	heap_set(&unit->polls, &request->node, now_us);
 }
 

@@ -13,13 +13,16 @@
 #include "base/heap.h"
 #include "field/plan.h"
 #include "field/unit.h"
+#include "model/sample.h"
 
 #define SCHEDULE_REFUSED_RETRY_MS 60000 /* a point that the unit refuses is asked for again this seldom */
 
 struct schedule_item {
 	const struct point *point;
 	int64_t due_us;	  /* delivered with the first reply to a request due then or later */
-	bool undecodable; /* its last reply made no value */
+	int64_t fresh_us; /* when it was delivered last, or there was news of its quality */
+	enum quality quality; /* as was told last */
+	bool undecodable;     /* its last reply made no value */
 };
 
 struct poll_unit {

@@ -1023,6 +1023,13 @@ struct scan {
 	bool all;    /* there are no more */
 };
 
+/* A time below 0 is not known yet (flow/store.c): nothing but the end of its device makes such a row old. */
+static bool
+is_older(const struct spool_row *row, int64_t before_unix_ms)
+{
+	return row->ts_unix_ms < before_unix_ms && (row->ts_unix_ms >= 0 || before_unix_ms == INT64_MAX);
+}
+
 static bool
 wants_row(struct scan *scan, const struct found *found)
 {
@@ -1031,7 +1038,7 @@ wants_row(struct scan *scan, const struct found *found)
 	if (found->row.id <= range->after_id || found->row.id > range->last_id ||
 	    range->bytes >= range->wanted)
 		return false;
-	return scan->before_unix_ms == 0 || found->row.ts_unix_ms < scan->before_unix_ms;
+	return scan->before_unix_ms == 0 || is_older(&found->row, scan->before_unix_ms);
 }
 
 static int
@@ -1070,9 +1077,9 @@ look_at_row(struct spool *spool, struct scan *scan, sqlite3_stmt *prepared)
 		return 0;
 	}
 	if (scan->before_unix_ms != 0)
-		scan->young = found.row.ts_unix_ms < scan->before_unix_ms ? 0 : scan->young + 1;
+		scan->young = is_older(&found.row, scan->before_unix_ms) ? 0 : scan->young + 1;
 	if (found.known ? wants_row(scan, &found)
-			: scan->before_unix_ms != 0 && found.row.ts_unix_ms < scan->before_unix_ms)
+			: scan->before_unix_ms != 0 && is_older(&found.row, scan->before_unix_ms))
 		return take_row(scan, &found);
 	return 0;
 }

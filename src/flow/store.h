@@ -4,6 +4,10 @@
  * the same after a restart with another configuration. A row is `sent` while a batch with it waits for its PUBACK, and
  * forgotten when that arrives; when the session is lost, what was sent and not acknowledged is due again, in order.
  *
+ * A gateway without a battery for its clock starts in the past. What it samples before the clock is set has a time since
+ * the boot (CLOCK_BOOTTIME) instead of since 1970; such a row waits, in memory or on disk, until store_date() says when the
+ * boot was. If the machine is booted before that, nobody will ever know: the row is dropped and counted.
+ *
  * Memory is bounded: beyond the bound rows that are on disk leave memory, and are read back when their turn comes. Without a
  * disk the oldest rows of the device that holds most are dropped and counted, so that one chatty device cannot evict the
  * others; the newest with drop = "newest".
@@ -25,7 +29,7 @@ struct store;
 
 struct store_row {
 	uint64_t seq;    /* rising per device, without a gap while rows are appended in one run; > 0, never reused */
-	int64_t ts_unix_ms;
+	int64_t ts_unix_ms; /* of every row that store_next() gives */
 	unsigned values; /* data points in the row, as ThingsBoard counts them */
 	const char *members; /* `"a":1,"b":true`: the inside of "values", not terminated; until the next call for the device */
 	size_t length;
@@ -39,6 +43,7 @@ struct store_counts {
 	uint64_t dropped_values;
 	uint64_t aged_rows;    /* dropped because of max_age_h, or of devices that are not configured */
 	uint64_t lost_rows;    /* that were on disk only and cannot be read */
+	uint64_t undated_rows; /* dropped because they are of an earlier boot, before the clock was set */
 	uint64_t damaged_rows; /* found on disk with a wrong checksum */
 };
 
@@ -66,11 +71,22 @@ bool store_ready(struct store *store, size_t *ret_device);
 /* Write what is not on disk and wait for it, at most so long. Rows that then are unsaved are lost with the store. */
 void store_close(struct store *store, int timeout_ms);
 
-/* Append a row to the device's queue. Returns 0, also when it is the one that is dropped; -EMSGSIZE for a row that cannot be held; -ENOMEM. */
-int store_append(struct store *store, size_t device, int64_t ts_unix_ms, unsigned values, const char *members, size_t length);
+/* What a time counts from. */
+enum store_epoch {
+	STORE_UNIX,
+	STORE_BOOT, /* this boot of the machine */
+};
+
+/* Append a row to the device's queue. Returns 0, also when it is the one that is dropped; -EMSGSIZE for a row that cannot be
+ * held; -ENOMEM. */
+int store_append(struct store *store, size_t device, int64_t ts_ms, enum store_epoch epoch, unsigned values,
+    const char *members, size_t length);
+
+/* The boot was at `boot_unix_ms`: every row that has a time since this boot gets its time since 1970. */
+void store_date(struct store *store, int64_t boot_unix_ms);
 
 /* The oldest row of the device with seq > `after_seq` that is not sent, for building a batch row by row without marking it.
- * Returns 0 or -ENOENT. */
+ * One whose time is not known yet, and what comes after it, has to wait. Returns 0 or -ENOENT. */
 int store_next(struct store *store, size_t device, uint64_t after_seq, struct store_row *ret);
 
 /* The rows first_seq..last_seq are in a batch now. */

@@ -270,9 +270,10 @@ class Case(unittest.TestCase):
             print("\n".join(gateway.log.all()[-80:]), file=sys.stderr)
 
 
-def server(port, **settings):
+def server(port, clock_wait_s=0, **settings):
+    """A test machine was perhaps booted a moment ago, without NTP: its clock is taken as it is."""
     rest = "".join(f" {name} = {value};" for name, value in settings.items())
-    return f'server = {{ host = "127.0.0.1"; port = {port};{rest} }};\n'
+    return f'server = {{ host = "127.0.0.1"; port = {port};{rest} }};\nclock = {{ wait_s = {clock_wait_s}; }};\n'
 
 
 def tcp_bus(name, port, **settings):

@@ -191,8 +191,7 @@ append(struct bench *bench, size_t device, int number)
 	char text[160];
 	size_t length = text_of(device, number, text);
 
-	assert_int_equal(
-	    store_append(bench->store, device, fake_unix_ms(), (unsigned)number, text, length), 0);
+	assert_int_equal(store_append(bench->store, device, fake_unix_ms(), STORE_UNIX, (unsigned)number, text, length), 0);
 }
 
 /* The number of the row, which is as it was. */
