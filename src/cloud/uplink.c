@@ -107,7 +107,7 @@ struct uplink {
 	bool closing;
 	int64_t stop_mono_ms; /* the grace, then the time for DISCONNECT, is over */
 
-	struct overflow store_overflow, age_overflow, samples_overflow;
+	struct overflow store_overflow, age_overflow, lost_overflow, samples_overflow;
 	uint64_t unheld_rows;  /* no memory, or larger than all of the store */
 	uint64_t refused_rows; /* by the server, for good */
 
@@ -161,6 +161,8 @@ overflow_tick(struct uplink *uplink, int64_t now)
 {
 	if (now >= overflow_due(&uplink->store_overflow))
 		overflow_end(&uplink->store_overflow, "store: has room again: rows");
+	if (now >= overflow_due(&uplink->lost_overflow))
+		overflow_end(&uplink->lost_overflow, "store: rows on disk");
 	if (now >= overflow_due(&uplink->age_overflow))
 		overflow_end(&uplink->age_overflow, "store: nothing is too old any more: rows");
 	if (now >= overflow_due(&uplink->samples_overflow))
@@ -706,6 +708,7 @@ on_samples(sd_event_source *source, int fd, uint32_t revents, void *userdata)
 	counts = store_counts(uplink->store);
 	overflow_note(&uplink->store_overflow, counts.dropped_rows + uplink->unheld_rows);
 	overflow_note(&uplink->age_overflow, counts.aged_rows);
+	overflow_note(&uplink->lost_overflow, counts.lost_rows);
 	overflow_note(&uplink->samples_overflow, fifo_refused(uplink->samples));
 	return 0;
 }
@@ -799,6 +802,7 @@ arm_timer(struct uplink *uplink)
 	due = earlier(due, downlink_due_mono_ms(uplink->downlink));
 	due = earlier(due, overflow_due(&uplink->store_overflow));
 	due = earlier(due, overflow_due(&uplink->age_overflow));
+	due = earlier(due, overflow_due(&uplink->lost_overflow));
 	due = earlier(due, overflow_due(&uplink->samples_overflow));
 	due = earlier(due, uplink->wall_due_mono_ms);
 	due = earlier(due, windows_due_mono_ms(uplink->windows));
@@ -841,6 +845,7 @@ finish(struct uplink *uplink)
 	counts = store_counts(uplink->store);
 	overflow_end(&uplink->store_overflow, "store: rows");
 	overflow_end(&uplink->age_overflow, "store: too old: rows");
+	overflow_end(&uplink->lost_overflow, "store: rows on disk");
 	overflow_end(&uplink->samples_overflow, "uplink: samples");
 	if (counts.rows > counts.unsaved_rows)
 		log_notice("store: %" PRIu64 " rows wait on disk for the next start",
@@ -1009,6 +1014,7 @@ uplink_new(const struct settings *settings, struct resolver *resolver)
 		return NULL;
 	uplink->settings = settings;
 	uplink->store_overflow.what = "store: full, the oldest rows are dropped";
+	uplink->lost_overflow.what = "store: rows that were only on disk cannot be read";
 	uplink->age_overflow.what = "store: what is older than max_age_h is dropped";
 	uplink->samples_overflow.what = "uplink: cannot keep up with the field, samples are lost";
 	error = make_parts(uplink, resolver);
