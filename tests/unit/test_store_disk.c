@@ -286,6 +286,26 @@ what_was_not_acknowledged_is_there_after_a_crash(void **state)
 	assert_int_equal(store_counts(bench->store).rows, 0);
 }
 
+/* The first look at the file takes its time; what is sampled meanwhile comes after what is there. */
+static void
+what_is_new_waits_for_the_first_look(void **state)
+{
+	struct bench *bench = *state;
+	struct store_row row;
+
+	start(bench);
+	for (int i = 0; i < 10; i++)
+		append(bench, 0, i);
+	store_close(bench->store, 5000);
+	store_free(bench->store);
+	bench->store = store_new(DEVICES, bench->memory);
+	assert_int_equal(store_attach(bench->store, &bench->settings), 0);
+	append(bench, 0, 10);
+	assert_int_equal(store_next(bench->store, 0, 0, &row), -ENOENT);
+	work(bench);
+	assert_int_equal(drain(bench, 0, 0), 11);
+}
+
 static void
 a_stop_writes_the_rest(void **state)
 {
@@ -767,6 +787,7 @@ main(void)
 	const struct CMUnitTest tests[] = {
 		TEST(nothing_is_written_while_all_is_acknowledged),
 		TEST(what_was_not_acknowledged_is_there_after_a_crash),
+		TEST(what_is_new_waits_for_the_first_look),
 		TEST(a_stop_writes_the_rest),
 		TEST(more_than_memory_waits_on_disk),
 		TEST(a_full_file_drops_the_oldest_of_who_holds_most),
