@@ -83,7 +83,7 @@ class Demo:
         self.tb = harness.Bench("--any-token", "--port", "18830")
         self.field = harness.Modbus("--tcp", "15020", "--rtu", f"{FOLDER}/meters", "--baud", "19200", "--unit", "1", "--unit", "2")
         prepare(self.field)
-        self.gateway = harness.Fieldgate(arguments.config)
+        self.gateway = harness.Fieldgate(arguments.config, env={"STATE_DIRECTORY": f"{FOLDER}/state"})
 
     def show_new(self):
         for event in self.tb.lines.all(since=self.shown):

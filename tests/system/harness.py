@@ -230,6 +230,7 @@ class Case(unittest.TestCase):
     def setUp(self):
         self.folder = tempfile.mkdtemp(prefix="fieldgate-test-")
         self.addCleanup(shutil.rmtree, self.folder, ignore_errors=True)
+        self.gateways = []
 
     def path(self, name):
         return os.path.join(self.folder, name)
@@ -249,7 +250,11 @@ class Case(unittest.TestCase):
         with open(path, "w", encoding="utf-8") as file:
             file.write(config)
         os.chmod(path, 0o600)
-        gateway = Fieldgate(path, *arguments, env=env)
+        # One after the other they are the same gateway, side by side they are not.
+        running = sum(other.process.poll() is None for other in self.gateways)
+        state = self.path(f"state-{running}" if running else "state")
+        gateway = Fieldgate(path, *arguments, env={"STATE_DIRECTORY": state, **(env or {})})
+        self.gateways.append(gateway)
 
         def end():
             if gateway.process.poll() is None:

@@ -8,8 +8,10 @@ SYSTEM_TESTS = \
 	tests/system/120-polling \
 	tests/system/130-bad-registers \
 	tests/system/140-overload \
+	tests/system/130-reports \
 	tests/system/200-cloud \
 	tests/system/210-delivery \
+	tests/system/220-store \
 	tests/system/230-time \
 	tests/system/240-isolation \
 	tests/system/300-rpc \
