@@ -37,10 +37,10 @@ struct port {
 	int fd;
 	int connecting_fd;
 	int watch_fd;
-	int64_t give_up_us;		/* for all addresses together */
-	int64_t address_give_up_us;	/* for the one that is tried */
-	struct resolver_answer answer;	/* the addresses of the host */
-	size_t tried;			/* of them, the one that is tried included */
+	int64_t give_up_us;	       /* for all addresses together */
+	int64_t address_give_up_us;    /* for the one that is tried */
+	struct resolver_answer answer; /* the addresses of the host */
+	size_t tried;		       /* of them, the one that is tried included */
 	struct fifo *answers;
 	uint64_t question;
 	char fault[256];
@@ -170,8 +170,8 @@ port_is_open(const struct port *port)
 
 /* --- serial --- */
 
-/* The watch comes before the attempt, so that what appears in between is not missed. It is kept only while the port is not
- * there: who waits for somebody else to close it has to ask again. */
+/* The watch comes before the attempt, so that what appears in between is not missed. It is kept only while
+ * the port is not there: who waits for somebody else to close it has to ask again. */
 static int
 open_serial(struct port *port)
 {
@@ -189,7 +189,8 @@ open_serial(struct port *port)
 	if (fd != -ENOENT)
 		close_fd(&port->watch_fd);
 	if (fd == -ENOTUNIQ) {
-		snprintf(port->fault, sizeof(port->fault), "%.120s: several adapters are called so", bus->port);
+		snprintf(
+		    port->fault, sizeof(port->fault), "%.120s: several adapters are called so", bus->port);
 		return fd;
 	}
 	if (fd < 0) {
@@ -230,8 +231,8 @@ set_socket(int fd)
 	set_option(fd, IPPROTO_TCP, TCP_USER_TIMEOUT, USER_TIMEOUT_MS);
 }
 
-/* Begin with the next address of the host; each has its share of the time that is left. An address of a family that this
- * machine does not speak fails at once. Returns 0, or how the last one failed. */
+/* Begin with the next address of the host; each has its share of the time that is left. An address of a
+ * family that this machine does not speak fails at once. Returns 0, or how the last one failed. */
 static int
 try_next_address(struct port *port, int error)
 {
