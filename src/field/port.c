@@ -28,7 +28,7 @@
 #define KEEPALIVE_INTERVAL_S 5
 #define KEEPALIVE_COUNT	     3
 #define USER_TIMEOUT_MS	     10000
-#define ANSWERS_WAITING	     8
+#define ANSWER_FRESH_MS	     60000 /* an answer that came while nobody wanted to connect serves so long */
 #define PTY_MAJOR_FIRST	     136 /* Linux, Documentation/admin-guide/devices.txt: Unix98 PTY slaves */
 #define PTY_MAJOR_LAST	     143
 
@@ -44,7 +44,10 @@ struct port {
 	int connecting_fd;
 	int64_t give_up_us;
 	struct fifo *answers;
-	uint64_t question;
+	bool asked;		       /* the resolver still owes an answer */
+	struct resolver_answer answer; /* the addresses that are tried, */
+	size_t address;		       /* which of them, and the first one next time if it was good; */
+	size_t tried;		       /* how many were, in this attempt */
 	char fault[256];
 };
 
@@ -120,7 +123,7 @@ port_new(const struct bus *bus, struct resolver *resolver, int stop_fd)
 	*port = (struct port){ .bus = bus, .resolver = resolver, .stop_fd = stop_fd, .connecting_fd = -1 };
 	port->fd = open("/dev/null", O_RDWR | O_CLOEXEC);
 	port->spare_fd = open("/dev/null", O_RDWR | O_CLOEXEC);
-	port->answers = fifo_new(sizeof(struct resolver_answer), ANSWERS_WAITING);
+	port->answers = fifo_new(sizeof(struct resolver_answer), 1);
 	if (port->fd < 0 || port->spare_fd < 0 || !port->answers || port->fd >= FD_SETSIZE) {
 		error = port->fd >= FD_SETSIZE ? EMFILE : errno;
 		port_free(port);
@@ -338,60 +341,123 @@ set_socket(int fd)
 	set_option(fd, IPPROTO_TCP, TCP_USER_TIMEOUT, USER_TIMEOUT_MS);
 }
 
-static int
-begin_connect(struct port *port, const struct resolver_answer *answer)
+static int64_t
+timeout_us(const struct port *port)
 {
-	int fd = socket(answer->address.ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+	int timeout_ms =
+	    port->bus->connect_timeout_ms > 0 ? port->bus->connect_timeout_ms : CONNECT_TIMEOUT_DEFAULT_MS;
+
+	return (int64_t)timeout_ms * 1000;
+}
+
+/* Once at a time: an answer that came too late for one attempt serves the next. */
+static int
+ask_name(struct port *port)
+{
+	int error =
+	    resolver_ask(port->resolver, port->bus->host, (uint16_t)port->bus->tcp_port, 0, port->answers);
+
+	port->asked = error == 0;
+	return error == 0 ? 0 : fail_network(port, -error);
+}
+
+/* Returns false when each has been tried in this attempt. */
+static bool
+next_address(struct port *port)
+{
+	port->address = (port->address + 1) % port->answer.count;
+	return port->tried++ < port->answer.count;
+}
+
+static int
+connect_address(struct port *port, const struct resolver_address *address)
+{
+	int fd = socket(address->storage.ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
 
 	if (fd < 0)
-		return fail_network(port, errno);
+		return -errno;
 	port->connecting_fd = fd;
 	set_socket(fd);
-	if (connect(fd, (const struct sockaddr *)&answer->address, answer->address_length) != 0 &&
-	    errno != EINPROGRESS)
-		return fail_network(port, errno);
+	if (connect(fd, (const struct sockaddr *)&address->storage, address->length) != 0 && errno != EINPROGRESS)
+		return -errno;
 	port->state = PORT_CONNECTING;
 	return 0;
 }
 
+/* Each address has the whole timeout: the first one may be of a network that is down. */
 static int
-begin_network(struct port *port)
+begin_connect(struct port *port)
 {
-	int timeout_ms =
-	    port->bus->connect_timeout_ms > 0 ? port->bus->connect_timeout_ms : CONNECT_TIMEOUT_DEFAULT_MS;
-	struct resolver_answer answer;
 	int error;
 
-	port->give_up_us = clock_mono_us() + (int64_t)timeout_ms * 1000;
-	if (resolver_numeric(port->bus->host, (uint16_t)port->bus->tcp_port, &answer) == 0)
-		return begin_connect(port, &answer);
-	if (!port->resolver)
-		return fail_network(port, EHOSTUNREACH);
-	error = resolver_ask(
-	    port->resolver, port->bus->host, (uint16_t)port->bus->tcp_port, ++port->question, port->answers);
-	if (error != 0)
-		return fail_network(port, -error);
-	port->state = PORT_RESOLVING;
-	return 0;
+	do {
+		port_close(port);
+		port->give_up_us = clock_mono_us() + timeout_us(port);
+		error = connect_address(port, &port->answer.addresses[port->address]);
+	} while (error != 0 && next_address(port));
+	return error != 0 ? fail_network(port, -error) : 0;
 }
 
-/* An answer may be that of a question that was given up: the tag tells. */
+/* The address that was tried is no good: try the next one, until all have been. */
+static int
+connect_failed(struct port *port, int error)
+{
+	return next_address(port) ? begin_connect(port) : fail_network(port, error);
+}
+
+/* Go on with the address that was the last one, if the name still has it. */
+static int
+take_addresses(struct port *port, const struct resolver_answer *answer)
+{
+	size_t address = port->answer.count > 0
+			     ? resolver_find(answer, &port->answer.addresses[port->address])
+			     : 0;
+
+	port->answer = *answer;
+	port->address = address;
+	port->tried = 1;
+	return begin_connect(port);
+}
+
+static int
+name_timed_out(struct port *port)
+{
+	port_close(port);
+	snprintf(port->fault, sizeof(port->fault), "%.150s: no name server answers", port->bus->host);
+	return -EHOSTUNREACH;
+}
+
 static int
 take_answer(struct port *port)
 {
 	struct resolver_answer answer;
 
-	while (fifo_pop(port->answers, &answer, 1) == 1) {
-		if (answer.tag != port->question)
-			continue;
-		if (answer.error == 0)
-			return begin_connect(port, &answer);
-		port_close(port);
-		snprintf(port->fault, sizeof(port->fault), "%.150s: %s", port->bus->host,
-		    gai_strerror(answer.error));
-		return -EHOSTUNREACH;
-	}
-	return 0;
+	if (fifo_pop(port->answers, &answer, 1) == 0)
+		return 0;
+	port->asked = false;
+	if (clock_mono_ms() - answer.answered_mono_ms > ANSWER_FRESH_MS)
+		return ask_name(port);
+	if (answer.error == 0)
+		return take_addresses(port, &answer);
+	port_close(port);
+	snprintf(port->fault, sizeof(port->fault), "%.150s: %s", port->bus->host, gai_strerror(answer.error));
+	return -EHOSTUNREACH;
+}
+
+static int
+begin_network(struct port *port)
+{
+	struct resolver_answer answer;
+	int error;
+
+	port->give_up_us = clock_mono_us() + timeout_us(port);
+	if (resolver_numeric(port->bus->host, (uint16_t)port->bus->tcp_port, &answer) == 0)
+		return take_addresses(port, &answer);
+	if (!port->resolver)
+		return fail_network(port, EHOSTUNREACH);
+	error = port->asked ? 0 : ask_name(port);
+	port->state = error == 0 ? PORT_RESOLVING : port->state;
+	return error;
 }
 
 static int
@@ -404,7 +470,7 @@ finish_connect(struct port *port)
 	if (getsockopt(fd, SOL_SOCKET, SO_ERROR, &error, &length) != 0)
 		error = errno;
 	if (error != 0)
-		return fail_network(port, error);
+		return connect_failed(port, error);
 	port->connecting_fd = -1;
 	return take_descriptor(port, fd);
 }
@@ -425,7 +491,7 @@ open_network(struct port *port, int wake_fd, int64_t until_us)
 		if (ready > 0)
 			error = resolving ? take_answer(port) : finish_connect(port);
 		else if (clock_mono_us() >= port->give_up_us)
-			error = fail_network(port, ETIMEDOUT);
+			error = resolving ? name_timed_out(port) : connect_failed(port, ETIMEDOUT);
 		else
 			return -EAGAIN;
 	}
