@@ -189,6 +189,7 @@ run_main(int argc, char **argv)
 	if (!gateway.settings)
 		return CLI_WRONG;
 	block_signals(&stopping);
+	log_never_wait();
 	raise_descriptor_limit();
 	error = gateway_start(&gateway);
 	if (error < 0) {
