@@ -22,6 +22,8 @@
 #define SETTLE_QUIET_US 20000
 /* How long a request that writes is still waited for when the bus is to stop. */
 #define STOP_GRACE_US 1000000
+/* A busy system may let us look so long after the deadline; later than that nobody knows when a reply came. */
+#define LATE_LOOK_US 50000
 /* Through a serial server: so many failures in a row of whatever units, and the connection itself is doubted.
  */
 #define FRUITLESS_MAX 6
@@ -350,6 +352,15 @@ wait_reply(struct exchange *exchange, int fd, int64_t until_us)
 	return port_wait(fd, POLLIN, -1, -1, until_us < grace_us ? until_us : grace_us);
 }
 
+/* We stood still (a stopped process, a suspended machine, a system out of memory) while the reply waited for us: nobody
+ * knows when it came, and a value must not get the time of now. That a write was done is true whenever it is
+ * found out. */
+static bool
+is_found_too_late(const struct exchange *exchange)
+{
+	return !pdu_writes(exchange->request) && clock_mono_us() > exchange->deadline_us + LATE_LOOK_US;
+}
+
 /* Take more bytes: those that are there, or the first that come until `until_us`.
  * missing  so many cannot come sooner than they pass the wire: sleep meanwhile instead of waking for each
  * Returns how many came, 0 at `until_us`; negative errno, -ENOBUFS when more came than any reply has. */
@@ -372,6 +383,8 @@ take_more(struct link_modbus *self, struct exchange *exchange, size_t missing, i
 	got = take_bytes(self);
 	if (got == 0) /* the descriptor had something to say, and it was no byte */
 		return is_socket(self) ? -ECONNRESET : -EIO;
+	if (got > 0 && is_found_too_late(exchange))
+		return -ETIMEDOUT;
 	if (got > 0)
 		self->active_us = clock_mono_us();
 	return got == -ENOTCONN ? -ECONNRESET : got;

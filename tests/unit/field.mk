@@ -10,7 +10,8 @@ FIELD_TESTS = \
 	tests/unit/test_plan \
 	tests/unit/test_schedule \
 	tests/unit/test_serial \
-	tests/unit/test_unit
+	tests/unit/test_unit \
+	tests/unit/test_writer
 check_PROGRAMS += $(FIELD_TESTS)
 TESTS += $(FIELD_TESTS)
 
@@ -71,4 +72,9 @@ tests_unit_test_unit_SOURCES = tests/unit/test_unit.c
 tests_unit_test_unit_CPPFLAGS = $(AM_CPPFLAGS) -I$(top_srcdir)/tests
 tests_unit_test_unit_CFLAGS = $(AM_CFLAGS) $(CMOCKA_CFLAGS)
 tests_unit_test_unit_LDADD = $(FIELD_TEST_LIBS)
+
+tests_unit_test_writer_SOURCES = tests/unit/test_writer.c
+tests_unit_test_writer_CPPFLAGS = $(AM_CPPFLAGS) -I$(top_srcdir)/tests
+tests_unit_test_writer_CFLAGS = $(AM_CFLAGS) $(CMOCKA_CFLAGS)
+tests_unit_test_writer_LDADD = $(FIELD_TEST_LIBS)
 endif

@@ -20,6 +20,7 @@
 #include <sys/select.h>
 #include <sys/socket.h>
 #include <termios.h>
+#include <time.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -37,9 +38,9 @@ int __wrap_resolver_ask(
 #define STEPS_MAX 4
 
 /* What the peer does with one request. Bytes are hexadecimal; "C" is the CRC of what was sent since the last
- * "C", "E", "N" or the start, "T" the transaction id of the request, "t" another one, "E" the request itself,
- * "e" the same with a bit that fell over, "N" ends what is noise, "|" is a pause of 20 ms, "L" one longer
- * than the timeout. */
+ * "C", "E", "N" or the start, "T" the transaction id of the request, "t" another one, "E" the request itself, "e" the same with a
+ * bit that fell over, "N" ends what is noise, "|" is a pause of 20 ms, "L" one longer than the timeout; "S": for us it is
+ * a second later, as for a process that was stopped. */
 struct peer {
 	int fd;	       /* the other end; -1 while nobody is connected */
 	int listen_fd; /* TCP */
@@ -55,6 +56,7 @@ static struct peer peer;
 static struct link *line;
 static int stop_fd;
 static enum bus_echo echo_setting = ECHO_OFF;
+static _Atomic int64_t stood_still_us;
 
 static uint16_t
 crc16(const uint8_t *bytes, size_t length)
@@ -135,6 +137,10 @@ frame_mark(struct frame *frame, char mark, int fd, const uint8_t *request)
 		frame_send(frame, fd);
 		nap(TIMEOUT_MS * 3 / 2);
 		break;
+	case 'S':
+		frame_send(frame, fd);
+		stood_still_us += 1000000;
+		break;
 	default:
 		break;
 	}
@@ -148,7 +154,7 @@ play(const char *step, int fd, const uint8_t *request)
 	for (const char *at = step; *at; at++) {
 		unsigned byte;
 
-		if (strchr(" CTtEeN|L", *at)) {
+		if (strchr(" CTtEeN|LS", *at)) {
 			frame_mark(&frame, *at, fd, request);
 		} else {
 			sscanf(at, "%2x", &byte);
@@ -553,6 +559,51 @@ test_rtu_keeps_the_silence(void **state)
 	tear_down();
 }
 
+static int64_t
+mono_us(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return (int64_t)now.tv_sec * 1000000 + now.tv_nsec / 1000 + stood_still_us;
+}
+
+static int64_t
+unix_ms(void)
+{
+	return mono_us() / 1000;
+}
+
+static void
+check_standing_still(enum bus_type type, const char *read_step, const char *write_step)
+{
+	static const struct clock_source source = { .mono_us = mono_us, .unix_ms = unix_ms };
+	static const uint16_t value[] = { 3 };
+	struct pdu_request read = pdu_read(TABLE_HOLDING, 17, 0, 2);
+	struct pdu_request write = pdu_write(TABLE_HOLDING, 17, 1, 1, value);
+	uint16_t cells[2] = { 0, 0 };
+
+	clock_replace(&source);
+	set_up(type);
+	start_peer(read_step, write_step, NULL);
+	assert_int_equal(ask(&read, cells, NULL), -ETIMEDOUT);
+	assert_int_equal(cells[0], 0);
+	assert_int_equal(ask(&write, NULL, NULL), 0);
+	pthread_join(peer.thread, NULL);
+	tear_down();
+	clock_replace(NULL);
+}
+
+/* When it came is not known, so it is no value; but what was done was done. */
+static void
+test_a_reply_that_waited_for_us_is_no_value(void **state)
+{
+	(void)state;
+	check_standing_still(BUS_RTU, "S 11 03 04 00 01 00 02 C", "S 11 06 00 01 00 03 C");
+	check_standing_still(
+	    BUS_TCP, "S T 00 00 00 07 11 03 04 00 01 00 02", "S T 00 00 00 06 11 06 00 01 00 03");
+}
+
 static void *
 babble(void *arg)
 {
@@ -908,6 +959,7 @@ main(void)
 		cmocka_unit_test(test_rtu_writes_need_their_own_echo),
 		cmocka_unit_test(test_rtu_noise_before_a_request_is_drained_and_counted),
 		cmocka_unit_test(test_rtu_keeps_the_silence),
+		cmocka_unit_test(test_a_reply_that_waited_for_us_is_no_value),
 		cmocka_unit_test(test_a_line_that_is_never_quiet_is_given_up),
 		cmocka_unit_test(test_a_serial_port_that_vanishes_is_an_error_of_the_line),
 		cmocka_unit_test(test_a_serial_port_is_ours_alone),
