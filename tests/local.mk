@@ -13,6 +13,7 @@ libfake_a_CFLAGS = $(AM_CFLAGS) $(CMOCKA_CFLAGS) $(JSON_CFLAGS)
 libfake_a_SOURCES = \
 	tests/fake/bench.c tests/fake/bench.h \
 	tests/fake/fake_link.c tests/fake/fake_link.h \
+	tests/fake/names.c tests/fake/names.h \
 	tests/fake/sinks.c tests/fake/sinks.h \
 	tests/fake/thingsboard.c tests/fake/thingsboard.h
 

@@ -19,6 +19,11 @@ enum log_level {
 /* Until called, everything up to LOG_LEVEL_INFO is printed with prefixes. */
 void log_init(enum log_level up_to, bool terminal);
 
+/* A log that nobody reads must not stop the gateway: from now on a line that is not taken at once (a full pipe, a journal
+ * that hangs, a terminal that was stopped) is lost, and the next one that gets through is preceded by how many were. To be
+ * called before threads are started. */
+void log_never_wait(void);
+
 /* The level called `name` (error, warning, notice, info, debug), or -1. */
 int log_level_find(const char *name);
 

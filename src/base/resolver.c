@@ -1,7 +1,7 @@
 #include "base/resolver.h"
 
 #include <errno.h>
-#include <poll.h>
+#include <netinet/in.h>
 #include <pthread.h>
 #include <stdbool.h>
 #include <stdlib.h>
@@ -10,31 +10,35 @@
 #include "base/clock.h"
 
 #define QUESTIONS_WAITING 512
-#define STOP_WAIT_MS 200
+#define HELPERS_MAX	  16
+#define STOP_WAIT_MS	  200
 
 struct question {
 	char host[NI_MAXHOST];
 	uint16_t port;
 	uint64_t tag;
-	struct fifo *answers; /* NULL: the end */
+	struct fifo *answers;
 };
 
 struct resolver {
-	pthread_t thread;
 	struct fifo *questions;
-	struct fifo *done; /* one byte when the thread has ended */
-	/* Held while an answer is pushed, so that after resolver_stop() no queue of a caller is touched. */
-	pthread_mutex_t answering;
-	bool stopped; /* under `answering` */
+	pthread_mutex_t lock; /* of all below; held while an answer is pushed, so that after resolver_stop() no queue of a
+				 caller is touched */
+	pthread_cond_t changed;
+	size_t waiting; /* questions */
+	size_t helpers; /* threads */
+	size_t busy;	/* of these, in getaddrinfo() */
+	bool stopped;
+	bool abandoned; /* by its owner: the last helper frees it */
 };
 
 static void
-fill_port(struct resolver_address *address, uint16_t port)
+fill_port(struct sockaddr_storage *address, uint16_t port)
 {
-	if (address->storage.ss_family == AF_INET6)
-		((struct sockaddr_in6 *)(void *)&address->storage)->sin6_port = htons(port);
+	if (address->ss_family == AF_INET6)
+		((struct sockaddr_in6 *)(void *)address)->sin6_port = htons(port);
 	else
-		((struct sockaddr_in *)(void *)&address->storage)->sin_port = htons(port);
+		((struct sockaddr_in *)(void *)address)->sin_port = htons(port);
 }
 
 static int
@@ -52,7 +56,7 @@ look_up(const char *host, uint16_t port, int flags, struct resolver_answer *ret)
 			continue;
 		memcpy(&address->storage, at->ai_addr, at->ai_addrlen);
 		address->length = at->ai_addrlen;
-		fill_port(address, port);
+		fill_port(&address->storage, port);
 		ret->count++;
 	}
 	if (found)
@@ -64,47 +68,98 @@ int
 resolver_numeric(const char *host, uint16_t port, struct resolver_answer *ret)
 {
 	memset(ret, 0, sizeof(*ret));
+	ret->answered_mono_ms = clock_mono_ms();
 	return look_up(host, port, AI_NUMERICHOST, ret) == 0 ? 0 : -EINVAL;
 }
 
-/* Returns false when it has been stopped. */
-static bool
-answer_question(struct resolver *resolver, const struct question *question)
+size_t
+resolver_find(const struct resolver_answer *answer, const struct resolver_address *address)
 {
-	struct resolver_answer answer = { .tag = question->tag };
-	bool stopped;
-
-	answer.error = look_up(question->host, question->port, AI_ADDRCONFIG, &answer);
-	pthread_mutex_lock(&resolver->answering);
-	stopped = resolver->stopped;
-	if (!stopped)
-		fifo_push(question->answers, &answer, 1);
-	pthread_mutex_unlock(&resolver->answering);
-	return !stopped;
-}
-
-static void *
-resolver_run(void *arg)
-{
-	struct resolver *resolver = arg;
-	struct pollfd waiting = { .fd = fifo_fd(resolver->questions), .events = POLLIN };
-	struct question question;
-
-	do
-		while (fifo_pop(resolver->questions, &question, 1) == 0)
-			poll(&waiting, 1, -1);
-	while (question.answers && answer_question(resolver, &question));
-	fifo_push(resolver->done, "", 1);
-	return NULL;
+	for (size_t i = 0; i < answer->count; i++)
+		if (answer->addresses[i].length == address->length &&
+		    memcmp(&answer->addresses[i].storage, &address->storage, address->length) == 0)
+			return i;
+	return 0;
 }
 
 static void
 resolver_free(struct resolver *resolver)
 {
 	fifo_free(resolver->questions);
-	fifo_free(resolver->done);
-	pthread_mutex_destroy(&resolver->answering);
+	pthread_cond_destroy(&resolver->changed);
+	pthread_mutex_destroy(&resolver->lock);
 	free(resolver);
+}
+
+/* The lock is held before and after, and not while getaddrinfo() may hang. */
+static void
+answer_question(struct resolver *resolver, const struct question *question)
+{
+	struct resolver_answer answer = { .tag = question->tag };
+
+	resolver->waiting--;
+	resolver->busy++;
+	pthread_mutex_unlock(&resolver->lock);
+	answer.error = look_up(question->host, question->port, AI_ADDRCONFIG, &answer);
+	answer.answered_mono_ms = clock_mono_ms();
+	pthread_mutex_lock(&resolver->lock);
+	resolver->busy--;
+	if (!resolver->stopped)
+		fifo_push(question->answers, &answer, 1);
+}
+
+static void *
+helper_run(void *arg)
+{
+	struct resolver *resolver = arg;
+	struct question question;
+	bool last;
+
+	pthread_mutex_lock(&resolver->lock);
+	while (!resolver->stopped) {
+		if (fifo_pop(resolver->questions, &question, 1) == 1)
+			answer_question(resolver, &question);
+		else if (resolver->helpers > 1)
+			break;
+		else
+			pthread_cond_wait(&resolver->changed, &resolver->lock);
+	}
+	resolver->helpers--;
+	last = resolver->abandoned && resolver->helpers == 0;
+	pthread_cond_broadcast(&resolver->changed);
+	pthread_mutex_unlock(&resolver->lock);
+	if (last)
+		resolver_free(resolver);
+	return NULL;
+}
+
+/* With the lock held. Returns 0 or negative errno. */
+static int
+add_helper(struct resolver *resolver)
+{
+	pthread_attr_t detached;
+	pthread_t thread;
+	int error = pthread_attr_init(&detached);
+
+	if (error != 0)
+		return -error;
+	pthread_attr_setdetachstate(&detached, PTHREAD_CREATE_DETACHED);
+	error = pthread_create(&thread, &detached, helper_run, resolver);
+	pthread_attr_destroy(&detached);
+	if (error == 0)
+		resolver->helpers++;
+	return -error;
+}
+
+static void
+init_condition(pthread_cond_t *condition)
+{
+	pthread_condattr_t monotonic;
+
+	pthread_condattr_init(&monotonic);
+	pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
+	pthread_cond_init(condition, &monotonic);
+	pthread_condattr_destroy(&monotonic);
 }
 
 struct resolver *
@@ -115,10 +170,16 @@ resolver_start(void)
 
 	if (!resolver)
 		return NULL;
-	pthread_mutex_init(&resolver->answering, NULL);
+	pthread_mutex_init(&resolver->lock, NULL);
+	init_condition(&resolver->changed);
 	resolver->questions = fifo_new(sizeof(struct question), QUESTIONS_WAITING);
-	resolver->done = fifo_new(1, 1);
-	error = resolver->questions && resolver->done ? pthread_create(&resolver->thread, NULL, resolver_run, resolver) : errno;
+	if (resolver->questions) {
+		pthread_mutex_lock(&resolver->lock);
+		error = -add_helper(resolver);
+		pthread_mutex_unlock(&resolver->lock);
+	} else {
+		error = errno;
+	}
 	if (error != 0) {
 		resolver_free(resolver);
 		errno = error;
@@ -130,33 +191,45 @@ resolver_start(void)
 void
 resolver_stop(struct resolver *resolver)
 {
-	const struct question wake = { .answers = NULL };
-	struct pollfd ended;
+	struct timespec until;
+	size_t helpers;
 
 	if (!resolver)
 		return;
-	pthread_mutex_lock(&resolver->answering);
+	clock_gettime(CLOCK_MONOTONIC, &until);
+	until.tv_nsec += STOP_WAIT_MS * 1000000L;
+	until.tv_sec += until.tv_nsec / 1000000000L;
+	until.tv_nsec %= 1000000000L;
+	pthread_mutex_lock(&resolver->lock);
 	resolver->stopped = true;
-	pthread_mutex_unlock(&resolver->answering);
-	/* A thread that sleeps must be woken; with questions waiting it does not sleep, and ends after the one in hand. */
-	fifo_push(resolver->questions, &wake, 1);
-	ended = (struct pollfd){ .fd = fifo_fd(resolver->done), .events = POLLIN };
-	if (poll(&ended, 1, STOP_WAIT_MS) > 0) {
-		pthread_join(resolver->thread, NULL);
+	pthread_cond_broadcast(&resolver->changed);
+	while (resolver->helpers > 0 &&
+	       pthread_cond_timedwait(&resolver->changed, &resolver->lock, &until) == 0)
+		;
+	/* A getaddrinfo() that hangs cannot be ended: its helper keeps what it uses, and the process ends soon. */
+	helpers = resolver->helpers;
+	resolver->abandoned = helpers > 0;
+	pthread_mutex_unlock(&resolver->lock);
+	if (helpers == 0)
 		resolver_free(resolver);
-	} else {
-		/* getaddrinfo() hangs and cannot be ended: the thread keeps what it uses, and the process ends soon. */
-		pthread_detach(resolver->thread);
-	}
 }
 
 int
 resolver_ask(struct resolver *resolver, const char *host, uint16_t port, uint64_t tag, struct fifo *answers)
 {
 	struct question question = { .port = port, .tag = tag, .answers = answers };
+	bool taken;
 
 	if (strlen(host) >= sizeof(question.host))
 		return -ENAMETOOLONG;
 	memcpy(question.host, host, strlen(host) + 1);
-	return fifo_push(resolver->questions, &question, 1) == 1 ? 0 : -EBUSY;
+	pthread_mutex_lock(&resolver->lock);
+	taken = fifo_push(resolver->questions, &question, 1) == 1;
+	resolver->waiting += taken;
+	/* Without another thread the question waits for one that is there. */
+	if (taken && resolver->waiting > resolver->helpers - resolver->busy && resolver->helpers < HELPERS_MAX)
+		(void)add_helper(resolver);
+	pthread_cond_signal(&resolver->changed);
+	pthread_mutex_unlock(&resolver->lock);
+	return taken ? 0 : -EBUSY;
 }

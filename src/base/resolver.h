@@ -1,8 +1,10 @@
-/* Host names to addresses without waiting: one helper thread calls getaddrinfo(), which can hang for many seconds when no
- * name server answers. Numeric addresses never get here: resolver_numeric() answers them at once.
+/* Host names to addresses without waiting: helper threads call getaddrinfo(), which can hang for many seconds when no
+ * name server answers. One helper is always there; others come while it is busy and go when nothing waits, so that a name
+ * that hangs does not hold up the others. Numeric addresses never get here: resolver_numeric() answers them at once.
  *
  * A caller owns a queue of `struct resolver_answer` (base/fifo.h), asks, and finds the answer there; it knows its question
- * by `tag`. The queue must outlive the resolver. Any thread may ask.
+ * by `tag`. Answers come in any order. A question that hangs occupies a helper: do not ask again before the answer is there.
+ * The queue must outlive the resolver. Any thread may ask.
  */
 #ifndef BASE_RESOLVER_H
 #define BASE_RESOLVER_H
@@ -10,36 +12,38 @@
 #include "base/fifo.h"
 
 #include <netdb.h>
-#include <stddef.h>
 #include <stdint.h>
 #include <sys/socket.h>
 
 struct resolver;
 
-#define RESOLVER_ADDRESSES_MAX 8 /* of one name; what more it has is left out */
+/* A name with more has so many that the first ones will do. */
+#define RESOLVER_ADDRESSES_MAX 8
 
 struct resolver_address {
-	struct sockaddr_storage storage; /* with the port in it */
+	struct sockaddr_storage storage;
 	socklen_t length;
 };
 
 struct resolver_answer {
 	uint64_t tag;
 	int error; /* 0, or an EAI_ code for gai_strerror() */
-	/* In the order in which they should be tried (RFC 6724, as the system is set up); at least one when error is 0. */
-	struct resolver_address addresses[RESOLVER_ADDRESSES_MAX];
-	size_t count;
+	int64_t answered_mono_ms;
+	size_t count; /* > 0 without error */
+	struct resolver_address addresses[RESOLVER_ADDRESSES_MAX]; /* as the system prefers them */
 };
 
-/* Start the helper thread. Returns NULL with errno set. */
+/* Start the first helper. Returns NULL with errno set. */
 struct resolver *resolver_start(void);
 
-/* Stop it; a lookup in progress is left to itself and its answer is dropped. NULL is fine. */
+/* Stop it; a lookup that hangs is left to itself and its answer is dropped. NULL is fine. */
 void resolver_stop(struct resolver *resolver);
 
-/* Ask for the addresses of `host`, IPv4 and IPv6 as the system prefers them; the answer, with `port` in each, is pushed to
- * `answers`. Returns 0; -ENAMETOOLONG; -EBUSY when too many questions are waiting. */
+/* Ask for the addresses of `host`, IPv4 and IPv6; the answer, with `port` in it, is pushed to `answers`. Returns 0; -ENAMETOOLONG; -EBUSY when too many questions are waiting. */
 int resolver_ask(struct resolver *resolver, const char *host, uint16_t port, uint64_t tag, struct fifo *answers);
+
+/* Where `address` stands among those of an answer, so that who had success with it goes on with it; 0 if it is not there. */
+size_t resolver_find(const struct resolver_answer *answer, const struct resolver_address *address);
 
 /* Fill `ret` at once if `host` is a numeric address. Returns 0 or -EINVAL. */
 int resolver_numeric(const char *host, uint16_t port, struct resolver_answer *ret);

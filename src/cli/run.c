@@ -220,6 +220,7 @@ run_main(int argc, char **argv)
 	if (!gateway.settings)
 		return CLI_WRONG;
 	block_signals(&stopping);
+	log_never_wait();
 	raise_descriptor_limit();
 	error = choose_folder(gateway.settings);
 	if (error == 0)

@@ -65,7 +65,8 @@ struct mqtt_session {
 				   the next one */
 	sd_event_source *io;
 	sd_event_source *timer;
-	int version;	  /* of MQTT, of this attempt */
+	int version;	   /* of MQTT, of this attempt */
+	size_t address_at; /* of the server's, of this attempt */
 	bool established; /* TCP is, or was before it ended */
 	bool acked;	  /* a PUBACK came since the session is up */
 	int64_t up_mono_ms;
@@ -112,9 +113,9 @@ struct mqtt {
 	enum address_state address_state;
 	bool address_fixed; /* the host is numeric */
 	int64_t address_until_mono_ms;
-	uint64_t address_tag;
 	const char *address_error;
-	char address[NI_MAXHOST];
+	struct resolver_answer addresses;
+	size_t address_at; /* the one of them that sessions connect to, until it fails */
 	struct fifo *answers;
 	sd_event_source *answers_io;
 
@@ -404,6 +405,17 @@ end_connection(struct mqtt_session *session, enum condition condition, const cha
 		session->mqtt->events.down(session->owner);
 }
 
+/* Nothing answers at this address: whoever comes next tries the next one, unless another session has moved on
+ * already. */
+static void
+address_doubt(const struct mqtt_session *session)
+{
+	struct mqtt *mqtt = session->mqtt;
+
+	if (session->state == STATE_CONNECTING && session->address_at == mqtt->address_at && mqtt->addresses.count > 1)
+		mqtt->address_at = (mqtt->address_at + 1) % mqtt->addresses.count;
+}
+
 static void
 session_failed(struct mqtt_session *session, const char *why)
 {
@@ -412,6 +424,7 @@ session_failed(struct mqtt_session *session, const char *why)
 	mqtt->counts.failures++;
 	if (session->established && session->version == mqtt->version)
 		version_doubt(mqtt);
+	address_doubt(session);
 	server_failed(mqtt, why);
 	end_connection(session, CONDITION_FAILED, why, back_off_ms(session));
 }
@@ -758,19 +771,31 @@ set_up_client(struct mqtt_session *session)
 	return mosquitto_username_pw_set(mosq, session->token, NULL);
 }
 
+/* The library takes an address as text. */
+static int
+address_text(const struct resolver_address *address, char *text, size_t size)
+{
+	return getnameinfo((const struct sockaddr *)(const void *)&address->storage, address->length, text,
+	    (socklen_t)size, NULL, 0, NI_NUMERICHOST);
+}
+
 static int
 start_connecting(struct mqtt_session *session)
 {
 	struct mqtt *mqtt = session->mqtt;
+	char address[NI_MAXHOST];
 	int pair[2];
 	int rc;
+
+	if (address_text(&mqtt->addresses.addresses[session->address_at], address, sizeof(address)) != 0)
+		return MOSQ_ERR_INVAL;
 
 	lowest_free_fds(mqtt->loop, pair);
 	rc = set_up_client(session);
 	if (rc != MOSQ_ERR_SUCCESS)
 		return rc;
 	errno = 0;
-	rc = mosquitto_connect_async(session->mosq, mqtt->address, mqtt->server->port, keepalive_s(mqtt));
+	rc = mosquitto_connect_async(session->mosq, address, mqtt->server->port, keepalive_s(mqtt));
 	if (rc != MOSQ_ERR_SUCCESS)
 		return rc;
 	shrink_pair(pair);
@@ -789,6 +814,7 @@ session_connect(struct mqtt_session *session)
 
 	session->state = STATE_CONNECTING;
 	session->version = mqtt->version;
+	session->address_at = mqtt->address_at;
 	session->established = false;
 	session->connack = session->disconnect = -1;
 	session->restart = NULL;
@@ -832,17 +858,16 @@ address_failed(struct mqtt *mqtt, const char *why)
 	mqtt->address_until_mono_ms = clock_mono_ms() + ADDRESS_FRESH_MS;
 }
 
+/* Go on with the address that was used, if the name still has it. */
 static void
 address_known(struct mqtt *mqtt, const struct resolver_answer *answer)
 {
-	const struct resolver_address *first = &answer->addresses[0];
-	int error = getnameinfo((const struct sockaddr *)(const void *)&first->storage, first->length,
-	    mqtt->address, sizeof(mqtt->address), NULL, 0, NI_NUMERICHOST);
+	size_t at = mqtt->addresses.count > 0
+			? resolver_find(answer, &mqtt->addresses.addresses[mqtt->address_at])
+			: 0;
 
-	if (error != 0) {
-		address_failed(mqtt, gai_strerror(error));
-		return;
-	}
+	mqtt->addresses = *answer;
+	mqtt->address_at = at;
 	mqtt->address_state = ADDRESS_KNOWN;
 	mqtt->address_until_mono_ms = clock_mono_ms() + ADDRESS_FRESH_MS;
 }
@@ -855,8 +880,6 @@ on_answers(sd_event_source *source, int fd, uint32_t events, void *userdata)
 
 	(void)source, (void)fd, (void)events;
 	while (fifo_pop(mqtt->answers, &answer, 1) == 1) {
-		if (mqtt->address_state != ADDRESS_ASKED || answer.tag != mqtt->address_tag)
-			continue;
 		if (answer.error != 0)
 			address_failed(mqtt, gai_strerror(answer.error));
 		else
@@ -877,7 +900,7 @@ address_ready(struct mqtt *mqtt)
 	if (mqtt->address_state != ADDRESS_UNKNOWN && clock_mono_ms() < mqtt->address_until_mono_ms)
 		return true;
 	if (resolver_ask(mqtt->resolver, mqtt->server->host, (uint16_t)mqtt->server->port,
-		++mqtt->address_tag, mqtt->answers) < 0) {
+		0, mqtt->answers) < 0) {
 		address_failed(mqtt, "the resolver is busy");
 		return true;
 	}
@@ -1037,7 +1060,7 @@ mqtt_new(const struct server_settings *server, sd_event *loop, struct resolver *
 	mqtt->queue_end = &mqtt->queue;
 	mqtt->allowance = PACE_ATTEMPTS;
 	mqtt->version = MQTT_PROTOCOL_V5;
-	mqtt->answers = fifo_new(sizeof(struct resolver_answer), 4);
+	mqtt->answers = fifo_new(sizeof(struct resolver_answer), 1);
 	error = mqtt->answers ? add_sources(mqtt) : -errno;
 	if (error < 0) {
 		mqtt_free(mqtt);
@@ -1046,7 +1069,7 @@ mqtt_new(const struct server_settings *server, sd_event *loop, struct resolver *
 	}
 	if (resolver_numeric(server->host, (uint16_t)server->port, &numeric) == 0) {
 		address_known(mqtt, &numeric);
-		mqtt->address_fixed = mqtt->address_state == ADDRESS_KNOWN;
+		mqtt->address_fixed = true;
 	}
 	return mqtt;
 }

@@ -11,8 +11,8 @@
 static unsigned
 crc16(const uint8_t *bytes, size_t length)
 {
-	static const uint16_t half[16] = { 0x0000, 0xcc01, 0xd801, 0x1400, 0xf001, 0x3c00, 0x2800, 0xe401, 0xa001,
-		0x6c00, 0x7800, 0xb401, 0x5000, 0x9c01, 0x8801, 0x4400 };
+	static const uint16_t half[16] = { 0x0000, 0xcc01, 0xd801, 0x1400, 0xf001, 0x3c00, 0x2800, 0xe401,
+		0xa001, 0x6c00, 0x7800, 0xb401, 0x5000, 0x9c01, 0x8801, 0x4400 };
 	unsigned crc = 0xffff;
 
 	for (size_t i = 0; i < length; i++) {
@@ -79,8 +79,8 @@ frame_is_own_answer(const struct pdu_request *request, const uint8_t *sent, size
 
 /* --- what may stand at one place --- */
 
-/* Every answer() below looks at the `length` bytes from one place on, and returns how long the frame is that stands there or
- * may yet: 0 if none does. */
+/* Every answer() below looks at the `length` bytes from one place on, and returns how long the frame is that
+ * stands there or may yet: 0 if none does. */
 
 static bool
 agrees(const uint8_t *bytes, size_t length, const uint8_t *with, size_t with_length)
@@ -161,7 +161,8 @@ is_copy(const struct frame_search *search, const uint8_t *bytes, size_t length)
 /* An answer at this place, if there is a whole one.
  * Returns 0, the exception, -EAGAIN if one may become whole, -EBADMSG if there is none. */
 static int
-answer_at(struct frame_search *search, const uint8_t *bytes, size_t length, uint16_t *cells, size_t *ret_length)
+answer_at(
+    struct frame_search *search, const uint8_t *bytes, size_t length, uint16_t *cells, size_t *ret_length)
 {
 	size_t whole = answer_length(search, bytes, length);
 
@@ -190,7 +191,8 @@ answer_at(struct frame_search *search, const uint8_t *bytes, size_t length, uint
 static int
 echo_at(const struct frame_search *search, const uint8_t *bytes, size_t length)
 {
-	if (!search->takes_echo || search->echoed || !agrees(bytes, length, search->sent, search->sent_length))
+	if (!search->takes_echo || search->echoed ||
+	    !agrees(bytes, length, search->sent, search->sent_length))
 		return -EBADMSG;
 	return length < search->sent_length ? -EAGAIN : 0;
 }
@@ -210,7 +212,8 @@ pass(struct frame_search *search, const uint8_t *bytes, size_t length)
 	return true;
 }
 
-/* Something at search->at may go on. An answer behind it is one all the same: noise may look like the head of a frame. */
+/* Something at search->at may go on. An answer behind it is one all the same: noise may look like the head of
+ * a frame. */
 static int
 look_behind(struct frame_search *search, const uint8_t *bytes, size_t length, uint16_t *cells)
 {
@@ -265,7 +268,8 @@ frame_search(struct frame_search *search, const uint8_t *bytes, size_t length, u
 {
 	int error = search_on(search, bytes, length, cells);
 
-	/* Among noise the head of an answer may be none, and the true one may be short and begin with the next byte. */
+	/* Among noise the head of an answer may be none, and the true one may be short and begin with the
+	 * next byte. */
 	if (!search->clean && search->more > FRAME_RTU_EXCEPTION)
 		search->more = FRAME_RTU_EXCEPTION;
 	return error;

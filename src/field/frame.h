@@ -1,10 +1,11 @@
-/* Modbus frames among the bytes of a wire: a request as bytes, and its answer found between noise, echo and what answers
- * something else. Pure: no I/O, no clock, no allocation.
+/* Modbus frames among the bytes of a wire: a request as bytes, and its answer found between noise, echo and
+ * what answers something else. Pure: no I/O, no clock, no allocation.
  *
- * On a serial line nothing says where a frame begins. A search takes for the answer the first bytes that match the request in
- * every field (field/pdu.h) and whose CRC is right, wherever they begin; all others are an echo of the request, sound frames of
- * somebody, or noise, and are counted as such. libmodbus can do none of this: it takes the first bytes as the head of a frame,
- * and one byte of noise before a reply costs a whole timeout.
+ * On a serial line nothing says where a frame begins. A search takes for the answer the first bytes that
+ * match the request in every field (field/pdu.h) and whose CRC is right, wherever they begin; all others are
+ * an echo of the request, sound frames of somebody, or noise, and are counted as such. libmodbus can do none
+ * of this: it takes the first bytes as the head of a frame, and one byte of noise before a reply costs a
+ * whole timeout.
  */
 #ifndef FIELD_FRAME_H
 #define FIELD_FRAME_H
@@ -21,16 +22,17 @@
 #define FRAME_MAX	    (FRAME_MBAP_HEADER + PDU_MAX)
 #define FRAME_STALE_MAX	    4
 
-/* Write the request to `frame`, which has room for FRAME_MAX. Returns its length, or -EINVAL as pdu_build() does. */
+/* Write the request to `frame`, which has room for FRAME_MAX. Returns its length, or -EINVAL as pdu_build()
+ * does. */
 int frame_build_rtu(const struct pdu_request *request, uint8_t *frame);
 int frame_build_mbap(const struct pdu_request *request, uint16_t transaction, uint8_t *frame);
 
 /* Length of the frame that answers the request when nothing is wrong. */
 size_t frame_reply_rtu(const struct pdu_request *request);
 
-/* Would the request, if it came back, pass for its own answer? That of functions 5, 6 and 22 always does, that of a read of
- * bits may by chance: an echo of such a request cannot be told from an answer by looking at it.
- * sent  the request as an RTU frame */
+/* Would the request, if it came back, pass for its own answer? That of functions 5, 6 and 22 always does,
+ * that of a read of bits may by chance: an echo of such a request cannot be told from an answer by looking at
+ * it. sent  the request as an RTU frame */
 bool frame_is_own_answer(const struct pdu_request *request, const uint8_t *sent, size_t sent_length);
 
 /* A search for the answer, in bytes that become more. */
@@ -64,9 +66,10 @@ void frame_search_end(struct frame_search *search, size_t length);
 
 /* The answer on Modbus TCP, where a header says how long a frame is.
  * ret_more  so many bytes at least are missing, 0 if the frame is whole
- * Returns what pdu_match() does, -EBADMSG too for a wrong transaction, protocol or length; -EAGAIN if more is needed. */
-int frame_match_mbap(const struct pdu_request *request, uint16_t transaction, const uint8_t *bytes, size_t length,
-    uint16_t *cells, size_t *ret_more);
+ * Returns what pdu_match() does, -EBADMSG too for a wrong transaction, protocol or length; -EAGAIN if more is
+ * needed. */
+int frame_match_mbap(const struct pdu_request *request, uint16_t transaction, const uint8_t *bytes,
+    size_t length, uint16_t *cells, size_t *ret_more);
 
 /* How long a frame on Modbus TCP says it is. */
 size_t frame_length_mbap(const uint8_t *frame);

@@ -22,11 +22,13 @@ struct link;
 struct link_report {
 	bool sent;	       /* the request went out, at least in part */
 	bool closed;	       /* the link closed itself to get back in step: open it again, at once */
+	bool echoed;	       /* it came back before its reply */
 	int64_t asked_mono_us; /* when it went out */
 	int64_t done_mono_us;  /* reply complete */
 	int64_t done_unix_ms;
-	uint64_t noise_bytes;		 /* of no frame */
-	uint64_t stale_bytes;		 /* of sound frames that came when nobody had asked, or answered something else */
+	uint64_t noise_bytes; /* of no frame */
+	uint64_t
+	    stale_bytes; /* of sound frames that came when nobody had asked, or answered something else */
 	int stale_units[LINK_STALE_MAX]; /* units that they seem to be of */
 	int stale_count;
 };
@@ -61,15 +63,17 @@ struct link_ops {
 	 * else. */
 	int64_t (*ready_us)(const struct link *link);
 
-	/* While nothing is asked: the descriptor to watch and for what (besides hang-up and errors). Of a line
-	 * that could not be opened because it is not there: what says that it may be back; else -1. */
+	/* While nothing is asked: the descriptor to watch and for what (besides hang-up and errors). Of a
+	 * line that could not be opened because it is not there: what says that it may be back; else -1. */
 	int (*idle_fd)(const struct link *link, short *ret_events);
 
-	/* The idle descriptor has something to say. Returns 0 if opening is worth a try; -ENOTCONN if the peer
-	 * ended the connection, which it may: open it when it is needed; else negative errno: the line is gone. */
+	/* The idle descriptor has something to say. Returns 0 if opening is worth a try; -ENOTCONN if the
+	 * peer ended the connection, which it may: open it when it is needed; else negative errno: the line
+	 * is gone. */
 	int (*idle)(struct link *link);
 
-	/* What is new about the line and should be said once, in words, or NULL. Valid until the next call. */
+	/* What is new about the line and should be said once, in words, or NULL. Valid until the next call.
+	 */
 	const char *(*news)(struct link *link);
 
 	const struct link_counters *(*counters)(const struct link *link);

@@ -57,7 +57,7 @@ struct link_modbus {
 	bool errors_told; /* since it was opened */
 	char news[160];
 
-	size_t taken;		 /* bytes in hand */
+	size_t taken;		  /* bytes in hand */
 	uint8_t bytes[TAKEN_MAX]; /* what came since the last request */
 };
 
@@ -100,8 +100,8 @@ link_open(struct link *link, int wake_fd, int64_t until_us)
 
 	if (error != 0)
 		return error;
-	/* A serial line is a row of short sleeps; the 50 us by which the kernel may lengthen each are a twentieth of a short
-	 * exchange at 115200 baud. */
+	/* A serial line is a row of short sleeps; the 50 us by which the kernel may lengthen each are a
+	 * twentieth of a short exchange at 115200 baud. */
 	if (!is_socket(self))
 		(void)prctl(PR_SET_TIMERSLACK, 1UL);
 	self->unsettled = true;
@@ -175,8 +175,8 @@ link_idle(struct link *link)
 
 /* --- bytes --- */
 
-/* Take what is there. Returns how many bytes came, 0 if none; negative errno, -ENOTCONN when a peer has ended the
- * connection. */
+/* Take what is there. Returns how many bytes came, 0 if none; negative errno, -ENOTCONN when a peer has ended
+ * the connection. */
 static int
 take_bytes(struct link_modbus *self)
 {
@@ -197,6 +197,7 @@ take_bytes(struct link_modbus *self)
 static void
 note_search(struct link_modbus *self, const struct frame_search *search, struct link_report *report)
 {
+	report->echoed = report->echoed || search->echoed;
 	report->noise_bytes += search->noise;
 	report->stale_bytes += search->stale;
 	self->counters.noise_bytes += search->noise;
@@ -324,7 +325,8 @@ send_mbap(struct link_modbus *self, const struct exchange *exchange)
 	ssize_t sent;
 
 	do
-		sent = send(port_fd(self->port), exchange->sent, exchange->sent_length, MSG_NOSIGNAL | MSG_DONTWAIT);
+		sent = send(
+		    port_fd(self->port), exchange->sent, exchange->sent_length, MSG_NOSIGNAL | MSG_DONTWAIT);
 	while (sent < 0 && errno == EINTR);
 	if (sent < 0)
 		return send_error(self);
@@ -399,8 +401,8 @@ take_reply_mbap(struct link_modbus *self, struct exchange *exchange)
 
 		if (got <= 0)
 			return got < 0 ? got : self->taken > 0 ? -EBADMSG : -ETIMEDOUT;
-		error = frame_match_mbap(
-		    exchange->request, self->transaction, self->bytes, self->taken, exchange->cells, &missing);
+		error = frame_match_mbap(exchange->request, self->transaction, self->bytes, self->taken,
+		    exchange->cells, &missing);
 		if (error == -EAGAIN)
 			continue;
 		/* Bytes behind the answer stay: they are found before the next request. */
@@ -410,10 +412,12 @@ take_reply_mbap(struct link_modbus *self, struct exchange *exchange)
 	}
 }
 
-/* Learn from an exchange whether the line has an echo. Nothing else than the adapter sends the request back so soon, whether
- * a unit is there or not, so that one look is enough; only a request whose echo passes for its answer tells nothing. */
+/* Learn from an exchange whether the line has an echo. Nothing else than the adapter sends the request back
+ * so soon, whether a unit is there or not, so that one look is enough; only a request whose echo passes for
+ * its answer tells nothing. */
 static void
-learn_echo(struct link_modbus *self, const struct exchange *exchange, const struct frame_search *search, int error)
+learn_echo(
+    struct link_modbus *self, const struct exchange *exchange, const struct frame_search *search, int error)
 {
 	bool answered = error >= 0;
 	bool silent = self->taken == 0 && search->at == 0;
@@ -439,8 +443,8 @@ verdict(const struct frame_search *search)
 
 /* Wait for the answer to the request, and for nothing else. A sound frame that answers something else leaves
  * the response timeout running, as the standard has it for a reply from an unexpected unit (MODBUS over
- * Serial Line V1.02, 2.4.1): it is a late one, and ours is still to come. So does noise. Only what must have been the answer
- * and is damaged ends the wait, once the line is silent. */
+ * Serial Line V1.02, 2.4.1): it is a late one, and ours is still to come. So does noise. Only what must have
+ * been the answer and is damaged ends the wait, once the line is silent. */
 static int
 take_reply_rtu(struct link_modbus *self, struct exchange *exchange)
 {
@@ -448,7 +452,8 @@ take_reply_rtu(struct link_modbus *self, struct exchange *exchange)
 		.request = exchange->request,
 		.sent = exchange->sent,
 		.sent_length = exchange->sent_length,
-		.takes_echo = self->echo == ECHO_PRESENT || (self->bus->echo == ECHO_AUTO && !exchange->ambiguous),
+		.takes_echo =
+		    self->echo == ECHO_PRESENT || (self->bus->echo == ECHO_AUTO && !exchange->ambiguous),
 	};
 	int error = -EAGAIN;
 
@@ -542,8 +547,8 @@ prepare(struct link_modbus *self, struct exchange *exchange)
 	return 0;
 }
 
-/* Find out whether the line has an echo before a request of which it would pass for the answer: a write would be reported as
- * done although no unit took it. Any read will do, whatever comes of it. */
+/* Find out whether the line has an echo before a request of which it would pass for the answer: a write would
+ * be reported as done although no unit took it. Any read will do, whatever comes of it. */
 static int
 probe_echo(struct link_modbus *self, const struct pdu_request *request, int timeout_ms)
 {
@@ -587,7 +592,8 @@ count_errors(struct link_modbus *self)
 	struct serial_errors now;
 	struct serial_errors before = self->errors;
 
-	if (!self->counts_errors || !port_is_open(self->port) || serial_read_errors(port_fd(self->port), &now) != 0)
+	if (!self->counts_errors || !port_is_open(self->port) ||
+	    serial_read_errors(port_fd(self->port), &now) != 0)
 		return false;
 	self->errors = now;
 	counters->frame_errors += now.frame - before.frame;

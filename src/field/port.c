@@ -25,7 +25,7 @@
 #define KEEPALIVE_INTERVAL_S 5
 #define KEEPALIVE_COUNT	     3
 #define USER_TIMEOUT_MS	     10000
-#define ANSWERS_WAITING	     8
+#define ANSWER_FRESH_MS	     60000 /* an answer that came while nobody wanted to connect serves so long */
 
 enum port_state { PORT_CLOSED, PORT_RESOLVING, PORT_CONNECTING, PORT_OPEN };
 
@@ -37,12 +37,12 @@ struct port {
 	int fd;
 	int connecting_fd;
 	int watch_fd;
-	int64_t give_up_us;		/* for all addresses together */
-	int64_t address_give_up_us;	/* for the one that is tried */
-	struct resolver_answer answer;	/* the addresses of the host */
-	size_t tried;			/* of them, the one that is tried included */
+	int64_t give_up_us;
 	struct fifo *answers;
-	uint64_t question;
+	bool asked;		       /* the resolver still owes an answer */
+	struct resolver_answer answer; /* the addresses that are tried, */
+	size_t address;		       /* which of them, and the first one next time if it was good; */
+	size_t tried;		       /* how many were, in this attempt */
 	char fault[256];
 };
 
@@ -100,7 +100,7 @@ port_new(const struct bus *bus, struct resolver *resolver, int stop_fd)
 		.connecting_fd = -1,
 		.watch_fd = -1,
 	};
-	port->answers = fifo_new(sizeof(struct resolver_answer), ANSWERS_WAITING);
+	port->answers = fifo_new(sizeof(struct resolver_answer), 1);
 	if (!port->answers) {
 		free(port);
 		return NULL;
@@ -170,8 +170,8 @@ port_is_open(const struct port *port)
 
 /* --- serial --- */
 
-/* The watch comes before the attempt, so that what appears in between is not missed. It is kept only while the port is not
- * there: who waits for somebody else to close it has to ask again. */
+/* The watch comes before the attempt, so that what appears in between is not missed. It is kept only while
+ * the port is not there: who waits for somebody else to close it has to ask again. */
 static int
 open_serial(struct port *port)
 {
@@ -189,7 +189,8 @@ open_serial(struct port *port)
 	if (fd != -ENOENT)
 		close_fd(&port->watch_fd);
 	if (fd == -ENOTUNIQ) {
-		snprintf(port->fault, sizeof(port->fault), "%.120s: several adapters are called so", bus->port);
+		snprintf(
+		    port->fault, sizeof(port->fault), "%.120s: several adapters are called so", bus->port);
 		return fd;
 	}
 	if (fd < 0) {
@@ -230,90 +231,123 @@ set_socket(int fd)
 	set_option(fd, IPPROTO_TCP, TCP_USER_TIMEOUT, USER_TIMEOUT_MS);
 }
 
-/* Begin with the next address of the host; each has its share of the time that is left. An address of a family that this
- * machine does not speak fails at once. Returns 0, or how the last one failed. */
-static int
-try_next_address(struct port *port, int error)
-{
-	while (port->tried < port->answer.count) {
-		const struct resolver_address *address = &port->answer.addresses[port->tried];
-		int64_t now_us = clock_mono_us();
-		int64_t share_us = (port->give_up_us - now_us) / (int64_t)(port->answer.count - port->tried);
-		int fd = socket(address->storage.ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-
-		port->tried++;
-		if (fd < 0) {
-			error = errno;
-			continue;
-		}
-		set_socket(fd);
-		if (connect(fd, (const struct sockaddr *)&address->storage, address->length) == 0 ||
-		    errno == EINPROGRESS) {
-			port->connecting_fd = fd;
-			port->address_give_up_us = now_us + share_us;
-			port->state = PORT_CONNECTING;
-			return 0;
-		}
-		error = errno;
-		close(fd);
-	}
-	return fail_network(port, error);
-}
-
-static int
-begin_connect(struct port *port, const struct resolver_answer *answer)
-{
-	port->answer = *answer;
-	port->tried = 0;
-	return try_next_address(port, EHOSTUNREACH);
-}
-
-/* The address that is tried is none. */
-static int
-give_up_address(struct port *port, int error)
-{
-	close_fd(&port->connecting_fd);
-	return try_next_address(port, error);
-}
-
-static int
-begin_network(struct port *port)
+static int64_t
+timeout_us(const struct port *port)
 {
 	int timeout_ms =
 	    port->bus->connect_timeout_ms > 0 ? port->bus->connect_timeout_ms : CONNECT_TIMEOUT_DEFAULT_MS;
-	struct resolver_answer answer;
-	int error;
 
-	port->give_up_us = port->address_give_up_us = clock_mono_us() + (int64_t)timeout_ms * 1000;
-	if (resolver_numeric(port->bus->host, (uint16_t)port->bus->tcp_port, &answer) == 0)
-		return begin_connect(port, &answer);
-	if (!port->resolver)
-		return fail_network(port, EHOSTUNREACH);
-	error = resolver_ask(
-	    port->resolver, port->bus->host, (uint16_t)port->bus->tcp_port, ++port->question, port->answers);
-	if (error != 0)
-		return fail_network(port, -error);
-	port->state = PORT_RESOLVING;
+	return (int64_t)timeout_ms * 1000;
+}
+
+/* Once at a time: an answer that came too late for one attempt serves the next. */
+static int
+ask_name(struct port *port)
+{
+	int error =
+	    resolver_ask(port->resolver, port->bus->host, (uint16_t)port->bus->tcp_port, 0, port->answers);
+
+	port->asked = error == 0;
+	return error == 0 ? 0 : fail_network(port, -error);
+}
+
+/* Returns false when each has been tried in this attempt. */
+static bool
+next_address(struct port *port)
+{
+	port->address = (port->address + 1) % port->answer.count;
+	return port->tried++ < port->answer.count;
+}
+
+static int
+connect_address(struct port *port, const struct resolver_address *address)
+{
+	int fd = socket(address->storage.ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+
+	if (fd < 0)
+		return -errno;
+	port->connecting_fd = fd;
+	set_socket(fd);
+	if (connect(fd, (const struct sockaddr *)&address->storage, address->length) != 0 && errno != EINPROGRESS)
+		return -errno;
+	port->state = PORT_CONNECTING;
 	return 0;
 }
 
-/* An answer may be that of a question that was given up: the tag tells. */
+/* Each address has the whole timeout: the first one may be of a network that is down. */
+static int
+begin_connect(struct port *port)
+{
+	int error;
+
+	do {
+		port_close(port);
+		port->give_up_us = clock_mono_us() + timeout_us(port);
+		error = connect_address(port, &port->answer.addresses[port->address]);
+	} while (error != 0 && next_address(port));
+	return error != 0 ? fail_network(port, -error) : 0;
+}
+
+/* The address that was tried is no good: try the next one, until all have been. */
+static int
+connect_failed(struct port *port, int error)
+{
+	return next_address(port) ? begin_connect(port) : fail_network(port, error);
+}
+
+/* Go on with the address that was the last one, if the name still has it. */
+static int
+take_addresses(struct port *port, const struct resolver_answer *answer)
+{
+	size_t address = port->answer.count > 0
+			     ? resolver_find(answer, &port->answer.addresses[port->address])
+			     : 0;
+
+	port->answer = *answer;
+	port->address = address;
+	port->tried = 1;
+	return begin_connect(port);
+}
+
+static int
+name_timed_out(struct port *port)
+{
+	port_close(port);
+	snprintf(port->fault, sizeof(port->fault), "%.150s: no name server answers", port->bus->host);
+	return -EHOSTUNREACH;
+}
+
 static int
 take_answer(struct port *port)
 {
 	struct resolver_answer answer;
 
-	while (fifo_pop(port->answers, &answer, 1) == 1) {
-		if (answer.tag != port->question)
-			continue;
-		if (answer.error == 0)
-			return begin_connect(port, &answer);
-		port_close(port);
-		snprintf(port->fault, sizeof(port->fault), "%.150s: %s", port->bus->host,
-		    gai_strerror(answer.error));
-		return -EHOSTUNREACH;
-	}
-	return 0;
+	if (fifo_pop(port->answers, &answer, 1) == 0)
+		return 0;
+	port->asked = false;
+	if (clock_mono_ms() - answer.answered_mono_ms > ANSWER_FRESH_MS)
+		return ask_name(port);
+	if (answer.error == 0)
+		return take_addresses(port, &answer);
+	port_close(port);
+	snprintf(port->fault, sizeof(port->fault), "%.150s: %s", port->bus->host, gai_strerror(answer.error));
+	return -EHOSTUNREACH;
+}
+
+static int
+begin_network(struct port *port)
+{
+	struct resolver_answer answer;
+	int error;
+
+	port->give_up_us = clock_mono_us() + timeout_us(port);
+	if (resolver_numeric(port->bus->host, (uint16_t)port->bus->tcp_port, &answer) == 0)
+		return take_addresses(port, &answer);
+	if (!port->resolver)
+		return fail_network(port, EHOSTUNREACH);
+	error = port->asked ? 0 : ask_name(port);
+	port->state = error == 0 ? PORT_RESOLVING : port->state;
+	return error;
 }
 
 static int
@@ -326,7 +360,7 @@ finish_connect(struct port *port)
 	if (getsockopt(fd, SOL_SOCKET, SO_ERROR, &error, &length) != 0)
 		error = errno;
 	if (error != 0)
-		return give_up_address(port, error);
+		return connect_failed(port, error);
 	port->fd = fd;
 	port->connecting_fd = -1;
 	port->state = PORT_OPEN;
@@ -340,8 +374,7 @@ open_network(struct port *port, int wake_fd, int64_t until_us)
 
 	while (error == 0 && port->state != PORT_OPEN) {
 		bool resolving = port->state == PORT_RESOLVING;
-		int64_t give_up_us = resolving ? port->give_up_us : port->address_give_up_us;
-		int64_t until = until_us < give_up_us ? until_us : give_up_us;
+		int64_t until = until_us < port->give_up_us ? until_us : port->give_up_us;
 		int ready = port_wait(resolving ? fifo_fd(port->answers) : port->connecting_fd,
 		    resolving ? POLLIN : POLLOUT, wake_fd, port->stop_fd, until);
 
@@ -349,8 +382,8 @@ open_network(struct port *port, int wake_fd, int64_t until_us)
 			return ready;
 		if (ready > 0)
 			error = resolving ? take_answer(port) : finish_connect(port);
-		else if (clock_mono_us() >= give_up_us)
-			error = resolving ? fail_network(port, ETIMEDOUT) : give_up_address(port, ETIMEDOUT);
+		else if (clock_mono_us() >= port->give_up_us)
+			error = resolving ? name_timed_out(port) : connect_failed(port, ETIMEDOUT);
 		else
 			return -EAGAIN;
 	}

@@ -31,7 +31,8 @@ const char *port_fault(const struct port *port);
 int port_fd(const struct port *port);
 bool port_is_open(const struct port *port);
 
-/* While a serial port could not be opened because it is not there: readable when trying again is worth it; else -1. */
+/* While a serial port could not be opened because it is not there: readable when trying again is worth it;
+ * else -1. */
 int port_watch_fd(const struct port *port);
 void port_watch_end(struct port *port);
 

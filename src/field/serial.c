@@ -69,7 +69,8 @@ usb_matches(const struct sp_port *candidate, const char *name)
 
 	if (sp_get_port_usb_vid_pid(candidate, &vendor, &product) != SP_OK)
 		return false;
-	snprintf(ids, sizeof(ids), USB_PREFIX "%04x:%04x", (unsigned)vendor & 0xffff, (unsigned)product & 0xffff);
+	snprintf(
+	    ids, sizeof(ids), USB_PREFIX "%04x:%04x", (unsigned)vendor & 0xffff, (unsigned)product & 0xffff);
 	if (strncasecmp(ids, name, USB_IDS_LENGTH) != 0)
 		return false;
 	if (serial)
@@ -312,8 +313,9 @@ serial_begin_send(const struct bus *bus, int fd)
 	return error;
 }
 
-/* Has the last bit left? TIOCSERGETLSR knows of the shift register, TIOCOUTQ only of the buffer; where a driver knows neither
- * the time that the request takes must do. tcdrain() would do the same, and would hang with a stuck adapter. */
+/* Has the last bit left? TIOCSERGETLSR knows of the shift register, TIOCOUTQ only of the buffer; where a
+ * driver knows neither the time that the request takes must do. tcdrain() would do the same, and would hang
+ * with a stuck adapter. */
 static bool
 has_left(int fd)
 {

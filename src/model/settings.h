@@ -70,7 +70,7 @@ enum bus_rs485 {
 enum bus_echo {
 	ECHO_AUTO,  /* found out from the first requests, and stripped if so */
 	ECHO_OFF,   /* never */
-	ECHO_STRIP, /* always: a request that does not come back as it was sent has failed */
+	ECHO_STRIP, /* always */
 };
 
 /* Which function writes a point. */

@@ -1,8 +1,10 @@
-/* How well the link uses its line: exchanges on simulated serial lines at the pace of real ones against what the characters
- * alone would take, and exchanges and CPU time on Modbus TCP over loopback. Prints a table; judges nothing.
+/* How well the link uses its line: exchanges on simulated serial lines at the pace of real ones against what
+ * the characters alone would take, and exchanges and CPU time on Modbus TCP over loopback. Prints a table;
+ * judges nothing.
  *
- * The ideal of an exchange is the characters of the request, the unit's turnaround, the characters of the reply, and the
- * silence of t3.5 before the next request. What is lost to it are timers and wake-ups, ours and the simulator's.
+ * The ideal of an exchange is the characters of the request, the unit's turnaround, the characters of the
+ * reply, and the silence of t3.5 before the next request. What is lost to it are timers and wake-ups, ours
+ * and the simulator's.
  *
  *     line_bench [MODSIM [SECONDS]]
  */
@@ -23,8 +25,9 @@
 
 #define TURNAROUND_US 5000 /* the simulator's on a line */
 #define TIMEOUT_MS    1000
-#define READ_CHARS    8 /* of a request to read, and of what frames a reply: MODBUS over Serial Line V1.02, 2.5.1 */
-#define RTU_OVERHEAD  3
+#define READ_CHARS                                                                                           \
+	8 /* of a request to read, and of what frames a reply: MODBUS over Serial Line V1.02, 2.5.1 */
+#define RTU_OVERHEAD 3
 
 struct sim {
 	pid_t pid;
@@ -116,7 +119,8 @@ ideal_us(const struct bus *bus, const struct pdu_request *request)
 	size_t chars = READ_CHARS + pdu_reply_length(request) + RTU_OVERHEAD;
 	int64_t silence_us = line_silence_us(bus);
 
-	return line_chars_us(bus, chars) + (silence_us > TURNAROUND_US ? silence_us : TURNAROUND_US) + silence_us;
+	return line_chars_us(bus, chars) + (silence_us > TURNAROUND_US ? silence_us : TURNAROUND_US) +
+	       silence_us;
 }
 
 /* Ask over and over. Prints one row. */

@@ -1,4 +1,8 @@
 # Unit tests of src/base.
+
+# What is linked with it asks tests/fake/names.c for addresses.
+FAKE_NAMES = -Wl,--wrap=getaddrinfo -Wl,--undefined=__wrap_getaddrinfo
+
 if HAVE_CMOCKA
 check_PROGRAMS += tests/unit/test_fifo tests/unit/test_heap tests/unit/test_log tests/unit/test_resolver tests/unit/test_utf8 \
 	tests/unit/test_wall
@@ -18,8 +22,10 @@ tests_unit_test_log_CFLAGS = $(AM_CFLAGS) $(CMOCKA_CFLAGS)
 tests_unit_test_log_LDADD = libbase.a $(CMOCKA_LIBS)
 
 tests_unit_test_resolver_SOURCES = tests/unit/test_resolver.c
+tests_unit_test_resolver_CPPFLAGS = $(AM_CPPFLAGS) -I$(top_srcdir)/tests
 tests_unit_test_resolver_CFLAGS = $(AM_CFLAGS) $(CMOCKA_CFLAGS)
-tests_unit_test_resolver_LDADD = libbase.a $(CMOCKA_LIBS)
+tests_unit_test_resolver_LDFLAGS = $(AM_LDFLAGS) $(FAKE_NAMES)
+tests_unit_test_resolver_LDADD = libfake.a libbase.a $(CMOCKA_LIBS)
 
 tests_unit_test_utf8_SOURCES = tests/unit/test_utf8.c
 tests_unit_test_utf8_CFLAGS = $(AM_CFLAGS) $(CMOCKA_CFLAGS)

@@ -22,6 +22,7 @@ tests_unit_test_downlink_LDADD = $(CLOUD_TEST_LIBS)
 tests_unit_test_mqtt_SOURCES = tests/unit/test_mqtt.c
 tests_unit_test_mqtt_CPPFLAGS = $(AM_CPPFLAGS) -I$(top_srcdir)/tests
 tests_unit_test_mqtt_CFLAGS = $(AM_CFLAGS) $(CMOCKA_CFLAGS) $(JSON_CFLAGS) $(SYSTEMD_CFLAGS)
+tests_unit_test_mqtt_LDFLAGS = $(AM_LDFLAGS) $(FAKE_NAMES)
 tests_unit_test_mqtt_LDADD = libfake.a $(CLOUD_TEST_LIBS)
 
 tests_unit_test_uplink_SOURCES = tests/unit/test_uplink.c

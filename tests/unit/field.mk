@@ -26,6 +26,7 @@ tests_unit_test_bus_LDADD = $(FIELD_TEST_LIBS)
 tests_unit_test_field_SOURCES = tests/unit/test_field.c
 tests_unit_test_field_CPPFLAGS = $(AM_CPPFLAGS) -I$(top_srcdir)/tests
 tests_unit_test_field_CFLAGS = $(AM_CFLAGS) $(CMOCKA_CFLAGS)
+tests_unit_test_field_LDFLAGS = $(AM_LDFLAGS) $(FAKE_NAMES)
 tests_unit_test_field_LDADD = $(FIELD_TEST_LIBS)
 
 tests_unit_test_frame_SOURCES = tests/unit/test_frame.c

@@ -145,7 +145,7 @@ begin(enum bus_type type, int timeout_ms)
 	bench.bus.baud = 115200;
 	bench.bus.parity = PARITY_NONE;
 	bench.bus.timeout_ms = timeout_ms;
-	bench.bus.host = "localhost";
+	bench.bus.host = "three.test"; /* of which the last address is right */
 	bench.bus.tcp_port = number_after(ready, type == BUS_TCP ? "\"tcp\":[" : "\"rtu_tcp\":[");
 	for (int unit = 1; unit <= UNITS; unit++)
 		for (int i = 0; i < POINTS; i++)

@@ -27,8 +27,8 @@ dice(unsigned sides)
 	return (unsigned)(state >> 33) % sides;
 }
 
-/* The answer to a read of registers is built as a request of that many bytes would be: its CRC by the same code, which
- * test_link.c holds against frames of the standard. */
+/* The answer to a read of registers is built as a request of that many bytes would be: its CRC by the same
+ * code, which test_link.c holds against frames of the standard. */
 static size_t
 put_crc(uint8_t *frame, size_t length)
 {
@@ -63,7 +63,8 @@ put_noise(const struct pdu_request *request, uint8_t *bytes, size_t length)
 {
 	for (size_t i = 0; i < length; i++) {
 		const uint8_t likely[] = { (uint8_t)request->unit, (uint8_t)request->function,
-			(uint8_t)(request->count * 2), (uint8_t)(request->function | PDU_EXCEPTION_BIT), 0, 255 };
+			(uint8_t)(request->count * 2), (uint8_t)(request->function | PDU_EXCEPTION_BIT), 0,
+			255 };
 
 		bytes[i] = dice(2) ? likely[dice(sizeof(likely))] : (uint8_t)dice(256);
 	}
@@ -152,7 +153,8 @@ test_which_requests_look_like_their_own_answers(void **state)
 		int length = frame_build_rtu(&rows[i].request, sent);
 
 		assert_true(length > 0);
-		assert_int_equal(frame_is_own_answer(&rows[i].request, sent, (size_t)length), rows[i].expected);
+		assert_int_equal(
+		    frame_is_own_answer(&rows[i].request, sent, (size_t)length), rows[i].expected);
 	}
 }
 

@@ -2,12 +2,14 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -15,6 +17,27 @@
 #include "base/log.h"
 
 static char printed[4096];
+
+/* Standard error is a pipe, a socket pair or any other `fds` from here on. Returns the descriptor for give_back(). */
+static int
+take_stderr(const int fds[2])
+{
+	int stderr_fd = dup(STDERR_FILENO);
+
+	dup2(fds[1], STDERR_FILENO);
+	log_never_wait();
+	return stderr_fd;
+}
+
+static void
+give_back(int stderr_fd, const int fds[2])
+{
+	dup2(stderr_fd, STDERR_FILENO);
+	log_never_wait();
+	close(stderr_fd);
+	close(fds[0]);
+	close(fds[1]);
+}
 
 /* What a call prints on standard error stands in `printed` afterwards. */
 #define PRINTED(call)                                                                                        \
@@ -102,6 +125,67 @@ test_errno_survives(void **state)
 	assert_string_equal(printed, "<3>No such file or directory\n");
 }
 
+/* What is there now. */
+static ssize_t
+read_ready(int fd, char *bytes, size_t size)
+{
+	struct pollfd ready = { .fd = fd, .events = POLLIN };
+
+	return poll(&ready, 1, 0) > 0 ? read(fd, bytes, size) : 0;
+}
+
+/* Log into `fds` until its reader, who sleeps, must have lost lines; then read all, and see that the next line says so. A
+ * call that waits would never return: the alarm ends the test. */
+static void
+check_unread(const int fds[2])
+{
+	static char all[1 << 20];
+	int stderr_fd = take_stderr(fds);
+	size_t used = 0, before;
+	unsigned long long lost = 0;
+	ssize_t got;
+
+	alarm(10);
+	for (int i = 0; i < 20000; i++)
+		log_info("line %d", i);
+	while ((got = read_ready(fds[0], all + used, sizeof(all) - used - 1)) > 0)
+		used += (size_t)got;
+	before = used;
+	log_info("the last");
+	log_info("the very last");
+	while ((got = read_ready(fds[0], all + used, sizeof(all) - used - 1)) > 0)
+		used += (size_t)got;
+	alarm(0);
+	all[used] = '\0';
+	give_back(stderr_fd, fds);
+	assert_int_equal(sscanf(all + before, "<4>log: %llu lines were lost", &lost), 1);
+	assert_non_null(strstr(all + before, "\n<6>the last\n<6>the very last\n"));
+	for (const char *at = all; (at = strchr(at, '\n')); at++)
+		lost++;
+	assert_int_equal(lost, 20000 + 3);
+}
+
+static void
+test_nobody_reads_the_pipe(void **state)
+{
+	int fds[2];
+
+	(void)state;
+	assert_int_equal(pipe(fds), 0);
+	check_unread(fds);
+}
+
+/* As the journal is connected. */
+static void
+test_nobody_reads_the_socket(void **state)
+{
+	int fds[2];
+
+	(void)state;
+	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM, 0, fds), 0);
+	check_unread(fds);
+}
+
 int
 main(void)
 {
@@ -111,6 +195,8 @@ main(void)
 		cmocka_unit_test(test_on_a_terminal),
 		cmocka_unit_test(test_one_line_stays_one),
 		cmocka_unit_test(test_errno_survives),
+		cmocka_unit_test(test_nobody_reads_the_pipe),
+		cmocka_unit_test(test_nobody_reads_the_socket),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

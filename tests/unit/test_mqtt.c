@@ -266,11 +266,27 @@ every_refusal_is_tried_again(void **state)
 static void
 a_name_that_is_none_is_asked_for_again(void **state)
 {
-	struct bench *bench = open_bench("no-such-host.invalid");
+	struct bench *bench = open_bench("none.test");
 
 	(void)state;
 	connect_session(bench);
 	run_until(bench, mqtt_counts(bench->mqtt).failures >= 2);
+	close_bench(bench);
+}
+
+/* The server listens on the last one; a name is asked for again soon, and its first address is not tried again. */
+static void
+every_address_of_a_name_is_tried(void **state)
+{
+	struct bench *bench = open_bench("three.test");
+
+	(void)state;
+	connect_session(bench);
+	run_until(bench, bench->owner.ups == 1);
+	assert_int_equal(mqtt_counts(bench->mqtt).failures, 2);
+	thingsboard_do(&bench->tb, "{\"cmd\":\"kick\"}");
+	run_until(bench, bench->owner.ups == 2);
+	assert_int_equal(mqtt_counts(bench->mqtt).failures, 2);
 	close_bench(bench);
 }
 
@@ -304,6 +320,7 @@ main(void)
 		cmocka_unit_test(a_proxy_before_a_dead_server_does_not_lock_the_version),
 		cmocka_unit_test(every_refusal_is_tried_again),
 		cmocka_unit_test(a_name_that_is_none_is_asked_for_again),
+		cmocka_unit_test(every_address_of_a_name_is_tried),
 		cmocka_unit_test(closing_says_goodbye),
 	};
 

@@ -2,6 +2,7 @@
 #include <errno.h>
 #include <netinet/in.h>
 #include <poll.h>
+#include <sched.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -11,6 +12,7 @@
 #include <cmocka.h>
 
 #include "base/resolver.h"
+#include "fake/names.h"
 
 #define WAIT_MS 10000 /* only a broken helper lets this pass */
 
@@ -42,34 +44,82 @@ test_numeric(void **state)
 	assert_int_equal(answer.addresses[0].length, sizeof(*six));
 	assert_int_equal(six->sin6_family, AF_INET6);
 	assert_int_equal(ntohs(six->sin6_port), 502);
-	assert_int_equal(answer.count, 1);
 	assert_int_equal(resolver_numeric("localhost", 1, &answer), -EINVAL);
 	assert_int_equal(resolver_numeric("192.0.2.256", 1, &answer), -EINVAL);
 	assert_int_equal(resolver_numeric("", 1, &answer), -EINVAL);
 }
 
-/* Addresses stand for names here: no test depends on a name server. */
 static void
-test_answers_in_order(void **state)
+test_every_question_is_answered_once(void **state)
 {
 	struct fifo *answers = fifo_new(sizeof(struct resolver_answer), 8);
 	struct resolver *resolver = resolver_start();
-	struct resolver_answer answer;
+	unsigned seen = 0;
 
 	(void)state;
 	assert_non_null(resolver);
 	for (uint16_t i = 0; i < 8; i++)
-		assert_int_equal(resolver_ask(resolver, "127.0.0.1", i, 100u + i, answers), 0);
-	for (uint16_t i = 0; i < 8; i++) {
-		answer = wait_answer(answers);
-		assert_int_equal(answer.tag, 100 + i);
+		assert_int_equal(resolver_ask(resolver, "localhost", i, i, answers), 0);
+	for (int i = 0; i < 8; i++) {
+		struct resolver_answer answer = wait_answer(answers);
+		const struct resolver_address *address = &answer.addresses[0];
+
 		assert_int_equal(answer.error, 0);
 		assert_int_equal(answer.count, 1);
-		assert_int_equal(answer.addresses[0].storage.ss_family, AF_INET);
-		assert_int_equal(ntohs(((struct sockaddr_in *)(void *)&answer.addresses[0].storage)->sin_port), i);
+		assert_int_equal(address->storage.ss_family, AF_INET);
+		assert_int_equal(
+		    ntohs(((const struct sockaddr_in *)(const void *)&address->storage)->sin_port), answer.tag);
+		seen |= 1u << answer.tag;
 	}
+	assert_int_equal(seen, 0xff);
 	resolver_stop(resolver);
 	fifo_free(answers);
+}
+
+static void
+test_all_addresses_of_a_name(void **state)
+{
+	struct fifo *answers = fifo_new(sizeof(struct resolver_answer), 1);
+	struct resolver *resolver = resolver_start();
+	struct resolver_answer answer, other = { .count = 0 };
+
+	(void)state;
+	assert_int_equal(resolver_ask(resolver, "three.test", 502, 0, answers), 0);
+	answer = wait_answer(answers);
+	assert_int_equal(answer.count, 3);
+	assert_int_equal(answer.addresses[0].storage.ss_family, AF_INET6);
+	assert_int_equal(answer.addresses[2].storage.ss_family, AF_INET);
+	assert_int_equal(resolver_find(&answer, &answer.addresses[2]), 2);
+	assert_int_equal(resolver_numeric("127.0.0.1", 502, &other), 0);
+	assert_int_equal(resolver_find(&answer, &other.addresses[0]), 2);
+	assert_int_equal(resolver_numeric("127.0.0.1", 503, &other), 0);
+	assert_int_equal(resolver_find(&answer, &other.addresses[0]), 0);
+	resolver_stop(resolver);
+	fifo_free(answers);
+}
+
+static void
+test_a_name_that_hangs_holds_up_no_other(void **state)
+{
+	struct fifo *stuck = fifo_new(sizeof(struct resolver_answer), 8);
+	struct fifo *answers = fifo_new(sizeof(struct resolver_answer), 8);
+	struct resolver *resolver = resolver_start();
+
+	(void)state;
+	for (int i = 0; i < 6; i++)
+		assert_int_equal(resolver_ask(resolver, "hang.test", 1, 1, stuck), 0);
+	for (int i = 0; i < 8; i++)
+		assert_int_equal(resolver_ask(resolver, "localhost", 1, 2, answers), 0);
+	for (int i = 0; i < 8; i++)
+		assert_int_equal(wait_answer(answers).tag, 2);
+	/* After the stop what still hangs answers nobody. */
+	resolver_stop(resolver);
+	fifo_free(answers);
+	fifo_free(stuck);
+	names_release();
+	while (names_hanging() > 0)
+		sched_yield();
+	names_hold();
 }
 
 static void
@@ -81,10 +131,7 @@ test_failure_is_an_answer(void **state)
 	char name[NI_MAXHOST + 1];
 
 	(void)state;
-	/* No name server is asked for a label of more than 63 letters. */
-	memset(name, 'a', 64);
-	name[64] = '\0';
-	assert_int_equal(resolver_ask(resolver, name, 1, 5, answers), 0);
+	assert_int_equal(resolver_ask(resolver, "none.test", 1, 5, answers), 0);
 	answer = wait_answer(answers);
 	assert_int_equal(answer.tag, 5);
 	assert_int_not_equal(answer.error, 0);
@@ -119,7 +166,9 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_numeric),
-		cmocka_unit_test(test_answers_in_order),
+		cmocka_unit_test(test_every_question_is_answered_once),
+		cmocka_unit_test(test_all_addresses_of_a_name),
+		cmocka_unit_test(test_a_name_that_hangs_holds_up_no_other),
 		cmocka_unit_test(test_failure_is_an_answer),
 		cmocka_unit_test(test_stop_with_questions_waiting),
 	};

@@ -1,5 +1,6 @@
-/* What a pseudo-terminal does not have, RS-485, RTS, error counters and USB adapters, by the calls that are made: the kernel and
- * libserialport are replaced at link time (--wrap). And the watch for ports that are not there, which is real. */
+/* What a pseudo-terminal does not have, RS-485, RTS, error counters and USB adapters, by the calls that are
+ * made: the kernel and libserialport are replaced at link time (--wrap). And the watch for ports that are not
+ * there, which is real. */
 #include <config.h>
 
 #include <errno.h>
@@ -264,7 +265,8 @@ test_an_exchange_switches_and_counts(void **state)
 	driver.count.frame += 3;
 	driver.count.parity += 1;
 	assert_int_equal(link->ops->exchange(link, &request, 10, cells, &report), -ETIMEDOUT);
-	assert_string_equal(link->ops->news(link), "its port reports errors: 3 framing, 1 parity, 0 overrun, 0 break");
+	assert_string_equal(
+	    link->ops->news(link), "its port reports errors: 3 framing, 1 parity, 0 overrun, 0 break");
 	driver.count.frame += 3;
 	assert_int_equal(link->ops->exchange(link, &request, 10, cells, &report), -ETIMEDOUT);
 	assert_null(link->ops->news(link));
