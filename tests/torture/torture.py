@@ -29,7 +29,8 @@ RECOVERY_S = 60
 LINES_PER_FAULT = 12
 FLUSH_MS = 1000 + 500  # flush_after_ms, and what a busy disk takes
 STORE_DESCRIPTORS = 3  # the store opens its files when there is something to write
-RSS_GROWTH_KB = 6 * 1024
+RSS_GROWTH_KB = 4 * 1024
+RSS_GROWTH_SANITIZED_KB = 48 * 1024  # a sanitizer keeps what was freed, and much else
 
 
 def probe(folder):
@@ -116,7 +117,7 @@ def judge(world, happened, limits, start_usage, end_usage):
         verdict.find("log", f"{lines} lines, more than {allowed}")
     if end_usage[1] > start_usage[1] + (STORE_DESCRIPTORS if world.store else 0) or end_usage[2] > start_usage[2]:
         verdict.find("leak", f"descriptors {start_usage[1]} -> {end_usage[1]}, threads {start_usage[2]} -> {end_usage[2]}")
-    if end_usage[0] - start_usage[0] > RSS_GROWTH_KB:
+    if end_usage[0] - start_usage[0] > (RSS_GROWTH_SANITIZED_KB if world.is_sanitized() else RSS_GROWTH_KB):
         verdict.find("leak", f"RSS {start_usage[0]} -> {end_usage[0]} KiB")
     return verdict
 
