@@ -234,6 +234,12 @@ class Commands(unittest.TestCase):
         self.assertEqual(self.check([error], [Write(0, 1, 5, 1050, False)]), 1)
         self.assertEqual(self.check([({"error": "bus b: offline"}, 2600)], [Write(0, 1, 5, 1050, True)]), 1)
 
+    def test_nothing_was_sent_by_a_process_that_cannot_know(self):
+        error = ({"error": "bus b: offline (No such file or directory)"}, 1400)
+        lives = [Life(0, 1200, "kill"), Life(1250)]
+        self.assertEqual(self.check([error], [Write(0, 1, 5, 1050, True)], lives=lives), 0)
+        self.assertEqual(self.check([error], [Write(0, 1, 5, 1350, True)], lives=lives), 1)
+
     def test_in_doubt(self):
         error = ({"error": "bus b unit 1: no answer; it may or may not have been written"}, 2600)
         self.assertEqual(self.check([error], []), 0)
