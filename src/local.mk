@@ -1,5 +1,6 @@
 # A room of the house is a convenience library; fieldgate, the tests and the fuzz targets link what they need.
-# One library, one room: only conf sees libconfig, only field libmodbus and libserialport, only cloud mosquitto and json-c.
+# One library, one room: only conf sees libconfig, only field libmodbus and libserialport,
+# only flow SQLite, only cloud mosquitto and json-c.
 
 noinst_LIBRARIES += libbase.a libmodel.a libconf.a libfield.a libflow.a libcloud.a libcli.a
 
@@ -42,8 +43,11 @@ libfield_a_SOURCES = \
 	src/field/schedule.c src/field/schedule.h \
 	src/field/unit.c src/field/unit.h
 
+libflow_a_CFLAGS = $(AM_CFLAGS) $(SQLITE_CFLAGS)
 libflow_a_SOURCES = \
 	src/flow/filter.c src/flow/filter.h \
+	src/flow/spool.c src/flow/spool.h \
+	src/flow/spooler.c src/flow/spooler.h \
 	src/flow/stamps.c src/flow/stamps.h \
 	src/flow/store.c src/flow/store.h \
 	src/flow/window.c src/flow/window.h
@@ -67,7 +71,7 @@ libcli_a_SOURCES = \
 
 FIELDGATE_LIBS = \
 	libcli.a libcloud.a libfield.a libconf.a libflow.a libmodel.a libbase.a \
-	$(CONFIG_LIBS) $(MODBUS_LIBS) $(SERIALPORT_LIBS) $(MOSQUITTO_LIBS) $(JSON_LIBS) $(SYSTEMD_LIBS) -lm
+	$(CONFIG_LIBS) $(MODBUS_LIBS) $(SERIALPORT_LIBS) $(MOSQUITTO_LIBS) $(JSON_LIBS) $(SQLITE_LIBS) $(SYSTEMD_LIBS) -lm
 
 bin_PROGRAMS += fieldgate
 fieldgate_SOURCES = src/main.c

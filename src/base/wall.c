@@ -2,6 +2,7 @@
 
 #include <fcntl.h>
 #include <stdio.h>
+#include <sys/random.h>
 #include <sys/timex.h>
 #include <unistd.h>
 
@@ -62,6 +63,26 @@ wall_look(bool kept)
 			break;
 	}
 	return sight;
+}
+
+/* Where the kernel's own number for the boot cannot be had, one that no other process will have: what it marks is then lost
+ * with the process rather than given a time of another boot. */
+uint32_t
+wall_boot_tag(void)
+{
+	char text[64] = "";
+	uint32_t hash = 2166136261u;
+	int fd = open("/proc/sys/kernel/random/boot_id", O_RDONLY | O_CLOEXEC);
+	ssize_t length = fd >= 0 ? read(fd, text, sizeof(text)) : -1;
+
+	if (fd >= 0)
+		close(fd);
+	if (length <= 0)
+		length = getrandom(text, sizeof(text), 0);
+	for (ssize_t i = 0; i < length; i++)
+		hash = (hash ^ (unsigned char)text[i]) * 16777619u;
+	hash = (hash ^ hash >> WALL_BOOT_TAG_BITS) & ((1u << WALL_BOOT_TAG_BITS) - 1);
+	return hash ? hash : 1;
 }
 
 static void

@@ -55,6 +55,10 @@ struct wall_sight wall_look(bool kept);
 /* Take in what was seen. */
 enum wall_event wall_see(struct wall *wall, const struct wall_sight *sight);
 
+/* A number for this boot of the machine, the same for every process, > 0 and below 2^WALL_BOOT_TAG_BITS. */
+#define WALL_BOOT_TAG_BITS 23
+uint32_t wall_boot_tag(void);
+
 /* The time of what was read when the clocks showed `mono_ms` and `unix_ms`. Returns true with it in *ret_ms, or false with
  * the time since the boot, to which boot_unix_ms is to be added once the clock is set. */
 bool wall_time(const struct wall *wall, int64_t mono_ms, int64_t unix_ms, int64_t *ret_ms);

@@ -23,7 +23,9 @@
 
 struct gateway {
 	struct settings *settings;
-	struct resolver *resolver;
+	/* One each: a look-up of the server's name that hangs must not hold up a bus that is connected anew. */
+	struct resolver *field_resolver;
+	struct resolver *cloud_resolver;
 	struct uplink *uplink;
 	struct field *field;
 };
@@ -93,6 +95,30 @@ load_settings(const char *path)
 	return settings;
 }
 
+#define STATE_FOLDER "/var/lib/fieldgate"
+
+/* systemd names the folder that it made (StateDirectory=), the first of several. Returns 0 or -ENOMEM. */
+static int
+choose_folder(struct settings *settings)
+{
+	const char *list = getenv("STATE_DIRECTORY");
+	size_t length = list ? strcspn(list, ":") : 0;
+	char *dir;
+
+	if (settings->store.dir)
+		return 0;
+	if (length == 0) {
+		settings->store.dir = STATE_FOLDER;
+		return 0;
+	}
+	dir = settings_alloc(settings, length + 1);
+	if (!dir)
+		return -ENOMEM;
+	memcpy(dir, list, length);
+	settings->store.dir = dir;
+	return 0;
+}
+
 /* A session takes a descriptor or three, a bus two; the default soft limit is 1024. */
 static void
 raise_descriptor_limit(void)
@@ -111,13 +137,14 @@ gateway_start(struct gateway *gateway)
 {
 	int error;
 
-	gateway->resolver = resolver_start();
-	if (!gateway->resolver)
+	gateway->field_resolver = resolver_start();
+	gateway->cloud_resolver = resolver_start();
+	if (!gateway->field_resolver || !gateway->cloud_resolver)
 		return -errno;
-	gateway->uplink = uplink_new(gateway->settings, gateway->resolver);
+	gateway->uplink = uplink_new(gateway->settings, gateway->cloud_resolver);
 	if (!gateway->uplink)
 		return -errno;
-	gateway->field = field_new(gateway->settings, gateway->resolver, uplink_samples(gateway->uplink),
+	gateway->field = field_new(gateway->settings, gateway->field_resolver, uplink_samples(gateway->uplink),
 	    uplink_outcomes(gateway->uplink));
 	if (!gateway->field)
 		return -errno;
@@ -140,7 +167,8 @@ gateway_stop(struct gateway *gateway)
 static void
 gateway_free(struct gateway *gateway)
 {
-	resolver_stop(gateway->resolver);
+	resolver_stop(gateway->cloud_resolver);
+	resolver_stop(gateway->field_resolver);
 	field_free(gateway->field);
 	uplink_free(gateway->uplink);
 	settings_free(gateway->settings);
@@ -155,6 +183,7 @@ block_signals(sigset_t *ret_stopping)
 	sigaddset(ret_stopping, SIGINT);
 	pthread_sigmask(SIG_BLOCK, ret_stopping, NULL);
 	signal(SIGPIPE, SIG_IGN);
+	signal(SIGXFSZ, SIG_IGN); /* a file that may not grow is an error of the write, as a full disk is */
 	signal(SIGHUP, SIG_IGN); /* a lost terminal or a mistaken "reload" must not end a gateway */
 }
 
@@ -190,7 +219,9 @@ run_main(int argc, char **argv)
 		return CLI_WRONG;
 	block_signals(&stopping);
 	raise_descriptor_limit();
-	error = gateway_start(&gateway);
+	error = choose_folder(gateway.settings);
+	if (error == 0)
+		error = gateway_start(&gateway);
 	if (error < 0) {
 		log_error("cannot start: %s", strerror(-error));
 		gateway_free(&gateway);

@@ -35,6 +35,9 @@
 #define OVERFLOW_OVER_MS  60000 /* nothing lost for so long: it is over */
 #define TIMER_ACCURACY_MS 250
 #define MADE_KEY_BYTES	  1024 /* KEY_quality and the like: 255 characters are 765 bytes at most */
+#define SAVE_MS		  4000 /* for the disk, at the end */
+#define REPLAY_ROWS	  16   /* a device that waits with more than this is catching up ... */
+#define REPLAY_WINDOW	  64   /* ... and has its turn when fewer messages than this await their PUBACK altogether */
 
 /* A telemetry message that waits for its PUBACK. */
 struct flight {
@@ -61,6 +64,8 @@ struct uplink_device {
 	struct stamps stamps;
 	bool touched;
 	struct uplink_device *next_touched;
+	bool in_line; /* it is catching up, and waits for its turn */
+	struct uplink_device *next_in_line;
 };
 
 /* A queue that loses what it cannot hold, and what the log has said about it. */
@@ -86,12 +91,14 @@ struct uplink {
 	struct fifo *stop; /* of int: the grace in ms */
 	struct uplink_device *devices;
 	struct uplink_device *touched; /* by this burst of samples */
+	struct uplink_device *line, *line_end;
+	int flight_count; /* over all devices */
 	struct mqtt *mqtt;
 	struct downlink *downlink;
 	struct heap due;
 
 	sd_event *loop;
-	sd_event_source *samples_io, *outcomes_io, *stop_io, *timer, *post;
+	sd_event_source *samples_io, *outcomes_io, *stop_io, *store_io, *timer, *post;
 	int64_t armed_mono_ms;
 	pthread_t thread;
 	bool running;
@@ -100,7 +107,7 @@ struct uplink {
 	bool closing;
 	int64_t stop_mono_ms; /* the grace, then the time for DISCONNECT, is over */
 
-	struct overflow store_overflow, samples_overflow;
+	struct overflow store_overflow, age_overflow, samples_overflow;
 	uint64_t unheld_rows;  /* no memory, or larger than all of the store */
 	uint64_t refused_rows; /* by the server, for good */
 
@@ -154,6 +161,8 @@ overflow_tick(struct uplink *uplink, int64_t now)
 {
 	if (now >= overflow_due(&uplink->store_overflow))
 		overflow_end(&uplink->store_overflow, "store: has room again: rows");
+	if (now >= overflow_due(&uplink->age_overflow))
+		overflow_end(&uplink->age_overflow, "store: nothing is too old any more: rows");
 	if (now >= overflow_due(&uplink->samples_overflow))
 		overflow_end(&uplink->samples_overflow, "uplink: keeps up again: samples");
 }
@@ -226,6 +235,7 @@ send_batch(struct uplink_device *device)
 	if (result < 0)
 		return result;
 	store_sent(uplink->store, index, batch.first_seq, batch.last_seq);
+	uplink->flight_count++;
 	device->flights[device->flight_count++] = (struct flight){
 		.id = result,
 		.first_seq = batch.first_seq,
@@ -257,6 +267,26 @@ is_pausing(struct uplink_device *device)
 	return false;
 }
 
+/* After an outage all devices have much to say at once. Each that catches up gets one message a turn, and the server's own pace
+ * of acknowledging decides how many turns there are; what is live in the other devices does not stand in this line. */
+static bool
+must_queue(struct uplink_device *device)
+{
+	struct uplink *uplink = device->uplink;
+
+	if (store_depth(uplink->store, device->device->index) <= REPLAY_ROWS)
+		return false;
+	if (!uplink->line && uplink->flight_count < REPLAY_WINDOW)
+		return false;
+	if (device->in_line)
+		return true;
+	device->in_line = true;
+	device->next_in_line = NULL;
+	*(uplink->line ? &uplink->line_end->next_in_line : &uplink->line) = device;
+	uplink->line_end = device;
+	return true;
+}
+
 static void
 pump(struct uplink_device *device)
 {
@@ -264,9 +294,23 @@ pump(struct uplink_device *device)
 		return;
 	send_attributes(device);
 	while (device->flight_count < device->uplink->settings->server.in_flight &&
-	       mqtt_session_is_up(device->session))
+	       mqtt_session_is_up(device->session) && !must_queue(device))
 		if (send_batch(device) < 0)
 			return;
+}
+
+static void
+serve_line(struct uplink *uplink)
+{
+	while (uplink->line && uplink->flight_count < REPLAY_WINDOW) {
+		struct uplink_device *device = uplink->line;
+
+		uplink->line = device->next_in_line;
+		device->in_line = false;
+		if (device->flight_count < uplink->settings->server.in_flight &&
+		    mqtt_session_is_up(device->session) && !is_pausing(device) && send_batch(device) == 0)
+			pump(device); /* to the end of the line, if there is more */
+	}
 }
 
 /* ---- what the sessions say ---- */
@@ -296,6 +340,7 @@ on_down(void *owner)
 {
 	struct uplink_device *device = owner;
 
+	device->uplink->flight_count -= device->flight_count;
 	device->flight_count = 0;
 	device->attributes_id = 0;
 	device->pause_mono_ms = 0;
@@ -314,6 +359,7 @@ land(struct uplink_device *device, int id, struct flight *ret)
 		if (device->flights[i].id == id) {
 			*ret = device->flights[i];
 			device->flight_count--;
+			device->uplink->flight_count--;
 			memmove(&device->flights[i], &device->flights[i + 1],
 			    (size_t)(device->flight_count - i) * sizeof(device->flights[0]));
 			return true;
@@ -657,7 +703,29 @@ on_samples(sd_event_source *source, int fd, uint32_t revents, void *userdata)
 	take_burst(uplink);
 	counts = store_counts(uplink->store);
 	overflow_note(&uplink->store_overflow, counts.dropped_rows + uplink->unheld_rows);
+	overflow_note(&uplink->age_overflow, counts.aged_rows);
 	overflow_note(&uplink->samples_overflow, fifo_refused(uplink->samples));
+	return 0;
+}
+
+/* The disk did something, or there is something for it to do. */
+static void
+serve_store(struct uplink *uplink)
+{
+	size_t device;
+
+	store_tick(uplink->store);
+	while (store_ready(uplink->store, &device))
+		pump(&uplink->devices[device]);
+	serve_line(uplink);
+	store_tick(uplink->store);
+}
+
+static int
+on_store(sd_event_source *source, int fd, uint32_t revents, void *userdata)
+{
+	(void)source, (void)fd, (void)revents;
+	serve_store(userdata);
 	return 0;
 }
 
@@ -705,6 +773,7 @@ on_timer(sd_event_source *source, uint64_t usec, void *userdata)
 	while ((first = heap_first(&uplink->due)) && first->due <= now)
 		device_due(heap_entry(first, struct uplink_device, due), now);
 	downlink_tick(uplink->downlink);
+	serve_store(uplink);
 	overflow_tick(uplink, now);
 	if (uplink->wall_due_mono_ms <= now)
 		see_wall(uplink, true);
@@ -727,9 +796,11 @@ arm_timer(struct uplink *uplink)
 
 	due = earlier(due, downlink_due_mono_ms(uplink->downlink));
 	due = earlier(due, overflow_due(&uplink->store_overflow));
+	due = earlier(due, overflow_due(&uplink->age_overflow));
 	due = earlier(due, overflow_due(&uplink->samples_overflow));
 	due = earlier(due, uplink->wall_due_mono_ms);
 	due = earlier(due, windows_due_mono_ms(uplink->windows));
+	due = earlier(due, store_due_mono_ms(uplink->store));
 	if (uplink->stopping)
 		due = earlier(due, uplink->stop_mono_ms);
 	if (due == uplink->armed_mono_ms)
@@ -762,14 +833,19 @@ is_flushed(const struct uplink *uplink)
 static void
 finish(struct uplink *uplink)
 {
-	struct store_counts counts = store_counts(uplink->store);
+	struct store_counts counts;
 
+	store_close(uplink->store, SAVE_MS);
+	counts = store_counts(uplink->store);
 	overflow_end(&uplink->store_overflow, "store: rows");
+	overflow_end(&uplink->age_overflow, "store: too old: rows");
 	overflow_end(&uplink->samples_overflow, "uplink: samples");
-	if (counts.rows > 0)
-		log_warning("store: %" PRIu64
-			    " rows were not delivered and are lost: the store is in memory only",
-		    counts.rows);
+	if (counts.rows > counts.unsaved_rows)
+		log_notice("store: %" PRIu64 " rows wait on disk for the next start",
+		    counts.rows - counts.unsaved_rows);
+	if (counts.unsaved_rows > 0)
+		log_warning("store: %" PRIu64 " rows were not delivered and are lost: they are in memory only",
+		    counts.unsaved_rows);
 	sd_event_exit(uplink->loop, 0);
 }
 
@@ -815,6 +891,7 @@ on_post(sd_event_source *source, void *userdata)
 	struct uplink *uplink = userdata;
 
 	(void)source;
+	serve_store(uplink);
 	if (uplink->stopping)
 		go_on_stopping(uplink);
 	arm_timer(uplink);
@@ -874,8 +951,23 @@ add_sources(struct uplink *uplink)
 		 TIMER_ACCURACY_MS * 1000, on_timer, uplink)) < 0 ||
 	    (error = sd_event_source_set_enabled(uplink->timer, SD_EVENT_OFF)) < 0)
 		return error;
+	if (store_fd(uplink->store) >= 0 &&
+	    (error = sd_event_add_io(uplink->loop, &uplink->store_io, store_fd(uplink->store), EPOLLIN, on_store,
+		 uplink)) < 0)
+		return error;
 	uplink->armed_mono_ms = CLOCK_NEVER;
 	return sd_event_add_post(uplink->loop, &uplink->post, on_post, uplink);
+}
+
+static int
+attach_disk(struct uplink *uplink)
+{
+	const struct settings *settings = uplink->settings;
+	int error = settings->store.dir ? store_attach(uplink->store, settings) : 0;
+
+	if (error == -EBUSY)
+		log_error("store: %s: another fieldgate uses this folder", settings->store.dir);
+	return error;
 }
 
 static int
@@ -898,7 +990,7 @@ make_parts(struct uplink *uplink, struct resolver *resolver)
 	for (size_t i = 0; i < settings->point_count; i++)
 		uplink->qualities[i] = QUALITY_UNKNOWN;
 	wall_init(&uplink->wall, settings->clock.wait_s);
-	if ((error = heap_init(&uplink->due, settings->device_count)) < 0 ||
+	if ((error = attach_disk(uplink)) < 0 || (error = heap_init(&uplink->due, settings->device_count)) < 0 ||
 	    (error = sd_event_new(&uplink->loop)) < 0 || (error = add_sources(uplink)) < 0)
 		return error;
 	uplink->mqtt = mqtt_new(&settings->server, uplink->loop, resolver, &events);
@@ -915,6 +1007,7 @@ uplink_new(const struct settings *settings, struct resolver *resolver)
 		return NULL;
 	uplink->settings = settings;
 	uplink->store_overflow.what = "store: full, the oldest rows are dropped";
+	uplink->age_overflow.what = "store: what is older than max_age_h is dropped";
 	uplink->samples_overflow.what = "uplink: cannot keep up with the field, samples are lost";
 	error = make_parts(uplink, resolver);
 	if (error < 0) {
@@ -953,6 +1046,7 @@ uplink_free(struct uplink *uplink)
 	sd_event_source_disable_unref(uplink->samples_io);
 	sd_event_source_disable_unref(uplink->outcomes_io);
 	sd_event_source_disable_unref(uplink->stop_io);
+	sd_event_source_disable_unref(uplink->store_io);
 	sd_event_source_disable_unref(uplink->timer);
 	sd_event_source_disable_unref(uplink->post);
 	sd_event_unref(uplink->loop);

@@ -175,6 +175,8 @@ build_settings(const struct document *document, const struct root_input *root, s
 		build.settings->clock = root->clock.clock;
 		error = copy_text(&build, &build.settings->server.host);
 	}
+	if (!error && build.settings->store.dir)
+		error = copy_text(&build, &build.settings->store.dir);
 	if (!error)
 		error = build_buses(&build, root);
 	if (!error)

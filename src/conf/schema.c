@@ -64,6 +64,13 @@ check_path(union setting_value value)
 }
 
 static const char *
+check_folder(union setting_value value)
+{
+	return value.text[0] == '/' ? check_printable(value)
+				    : "is no absolute path, a path such as /var/lib/fieldgate is required";
+}
+
+static const char *
 check_method(union setting_value value)
 {
 	return strcmp(value.text, "get") == 0 || strcmp(value.text, "set") == 0
@@ -147,6 +154,23 @@ static const char *
 aggregate_name(int number)
 {
 	return number < AGGREGATES ? point_aggregate_name((enum point_aggregate)number) : NULL;
+}
+
+static const char *
+drop_name(int number)
+{
+	static const char *const names[] = { [DROP_OLDEST] = "oldest", [DROP_NEWEST] = "newest" };
+
+	return number < (int)COUNT(names) ? names[number] : NULL;
+}
+
+static const char *
+replay_name(int number)
+{
+	static const char *const names[] = { [REPLAY_IN_ORDER] = "in_order",
+		[REPLAY_LIVE_FIRST] = "live_first" };
+
+	return number < (int)COUNT(names) ? names[number] : NULL;
 }
 
 static const char *
@@ -261,6 +285,50 @@ static const struct setting_row store_rows[] = {
 	    .preset = "16",
 	    .unit = "MB",
 	    INTO(struct store_input, store.memory_mb) },
+	{ .name = "dir",
+	    .about = "where samples are kept that the server does not acknowledge",
+	    .kind = SETTING_TEXT,
+	    .min = 1,
+	    .max = PATH_CHARACTERS,
+	    .preset_about = "what systemd says, else /var/lib/fieldgate",
+	    .check = check_folder,
+	    INTO(struct store_input, store.dir) },
+	{ .name = "max_mb",
+	    .about = "room for them",
+	    .kind = SETTING_INT,
+	    .min = 1,
+	    .max = 65536,
+	    .preset = "256",
+	    .unit = "MB",
+	    INTO(struct store_input, store.max_mb) },
+	{ .name = "max_age_h",
+	    .about = "samples older than this are dropped",
+	    .kind = SETTING_INT,
+	    .min = 1,
+	    .max = 87600,
+	    .preset = "168",
+	    .unit = "h",
+	    INTO(struct store_input, store.max_age_h) },
+	{ .name = "flush_after_ms",
+	    .about = "what is not acknowledged for so long is written to disk; 0: written before it is sent",
+	    .kind = SETTING_INT,
+	    .min = 0,
+	    .max = 3600000,
+	    .preset = "1000",
+	    .unit = "ms",
+	    INTO(struct store_input, store.flush_after_ms) },
+	{ .name = "drop",
+	    .about = "which samples are dropped when there is no room",
+	    .kind = SETTING_NAME,
+	    .names = drop_name,
+	    .preset = "oldest",
+	    INTO(struct store_input, store.drop) },
+	{ .name = "replay",
+	    .about = "what goes first after an outage",
+	    .kind = SETTING_NAME,
+	    .names = replay_name,
+	    .preset = "in_order",
+	    INTO(struct store_input, store.replay) },
 };
 
 static const struct setting_row clock_rows[] = {
@@ -767,10 +835,6 @@ static const struct {
 } planned[] = {
 	{ &root_group, "gateway", NULL },
 	{ &server_group, "tls", NULL },
-	{ &store_group, "dir", NULL },
-	{ &store_group, "max_mb", NULL },
-	{ &store_group, "max_age_h", NULL },
-	{ &store_group, "flush_after_ms", NULL },
 	{ &bus_group, "type", "serial" },
 	{ &point_group, "type", "int8" },
 	{ &point_group, "type", "uint8" },

@@ -1,6 +1,5 @@
 #include "flow/stamps.h"
 
-#include <stdbool.h>
 #include <stdlib.h>
 
 static unsigned
@@ -13,7 +12,8 @@ static bool
 is_used(const struct stamps *stamps, int64_t mono_ms, int64_t ms)
 {
 	for (unsigned i = 0; i < kept_count(stamps); i++)
-		if (stamps->kept[i].ms == ms && llabs(stamps->kept[i].mono_ms - mono_ms) > STAMPS_MOMENT_MS)
+		if (stamps->kept[i].ms == ms &&
+		    (stamps->kept[i].moved || llabs(stamps->kept[i].mono_ms - mono_ms) > STAMPS_MOMENT_MS))
 			return true;
 	return false;
 }
@@ -21,6 +21,7 @@ is_used(const struct stamps *stamps, int64_t mono_ms, int64_t ms)
 int64_t
 stamps_take(struct stamps *stamps, int64_t mono_ms, int64_t ms)
 {
+	int64_t shown_ms = ms;
 	const struct stamp *last = &stamps->kept[(stamps->count + STAMPS_KEPT - 1) % STAMPS_KEPT];
 
 	if (stamps->count > 0 && mono_ms == last->mono_ms)
@@ -30,7 +31,9 @@ stamps_take(struct stamps *stamps, int64_t mono_ms, int64_t ms)
 		ms++;
 	if (stamps->count == 0 || ms > stamps->highest_ms)
 		stamps->highest_ms = ms;
-	stamps->kept[stamps->count++ % STAMPS_KEPT] = (struct stamp){ .mono_ms = mono_ms, .ms = ms };
+	stamps->kept[stamps->count++ % STAMPS_KEPT] = (struct stamp){
+		.mono_ms = mono_ms, .ms = ms, .moved = ms != shown_ms
+	};
 	return ms;
 }
 

@@ -4,6 +4,7 @@
 #ifndef FLOW_STAMPS_H
 #define FLOW_STAMPS_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #define STAMPS_KEPT 32
@@ -13,6 +14,7 @@
 struct stamp {
 	int64_t mono_ms;
 	int64_t ms;
+	bool moved; /* it is not what the clock showed */
 };
 
 struct stamps {

@@ -5,21 +5,30 @@
  * forgotten when that arrives; when the session is lost, what was sent and not acknowledged is due again, in order.
  *
  * A gateway without a battery for its clock starts in the past. What it samples before the clock is set has a time since
- * the boot (CLOCK_BOOTTIME) instead of since 1970; such a row waits until store_date() says when the boot was.
+ * the boot (CLOCK_BOOTTIME) instead of since 1970; such a row waits, in memory or on disk, until store_date() says when the
+ * boot was. If the machine is booted before that, nobody will ever know: the row is dropped and counted.
  *
- * Memory is bounded: beyond the bound the oldest rows of the device that holds most are dropped and counted, so that one
- * chatty device cannot evict the others. Owned by the cloud's thread.
+ * Memory is bounded: beyond the bound rows that are on disk leave memory, and are read back when their turn comes. Without a
+ * disk the oldest rows of the device that holds most are dropped and counted, so that one chatty device cannot evict the
+ * others; the newest with drop = "newest".
+ *
+ * The disk (store_attach) gets what is not acknowledged for flush_after_ms, in one transaction, from a thread of its own: no
+ * call here waits for it, but for store_close(). When it fails, memory goes on alone and the disk is tried again.
+ * Owned by the cloud's thread.
  */
 #ifndef FLOW_STORE_H
 #define FLOW_STORE_H
 
+#include "model/settings.h"
+
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
 struct store;
 
 struct store_row {
-	uint64_t seq;    /* 1, 2, 3... per device, never reused */
+	uint64_t seq;    /* rising per device, without a gap while rows are appended in one run; > 0, never reused */
 	int64_t ts_unix_ms; /* of every row that store_next() gives */
 	unsigned values; /* data points in the row, as ThingsBoard counts them */
 	const char *members; /* `"a":1,"b":true`: the inside of "values", not terminated; until the next call for the device */
@@ -27,15 +36,40 @@ struct store_row {
 };
 
 struct store_counts {
-	uint64_t rows;           /* held now */
+	uint64_t rows;           /* held now, in memory or on disk */
+	uint64_t unsaved_rows;   /* of these, not on disk */
 	uint64_t bytes;          /* memory that they take */
-	uint64_t dropped_rows;   /* since the start, for want of memory */
+	uint64_t dropped_rows;   /* since the start, for want of room */
 	uint64_t dropped_values;
+	uint64_t aged_rows;    /* dropped because of max_age_h, or of devices that are not configured */
+	uint64_t lost_rows;    /* that were on disk only and cannot be read */
+	uint64_t undated_rows; /* dropped because they are of an earlier boot, before the clock was set */
+	uint64_t damaged_rows; /* found on disk with a wrong checksum */
 };
 
 /* A store for `device_count` devices that takes at most `max_bytes`. Returns NULL when there is no memory. */
 struct store *store_new(size_t device_count, size_t max_bytes);
 void store_free(struct store *store);
+
+/* Keep rows in settings->store.dir too, and take up what is there. Before anything is appended; the settings have the devices
+ * that the store was made for, and outlive it. Returns 0; -EBUSY if another process uses the folder; -ENOMEM or another errno
+ * if there cannot be a thread. Whatever is wrong with the disk is no error here. */
+int store_attach(struct store *store, const struct settings *settings);
+
+/* Readable when the disk has done something: call store_tick() then, when store_due_mono_ms() has come, and whenever rows were
+ * appended, sent or confirmed. -1 without a disk. */
+int store_fd(const struct store *store);
+int64_t store_due_mono_ms(const struct store *store);
+void store_tick(struct store *store);
+
+/* Is the disk at work? */
+bool store_busy(const struct store *store);
+
+/* A device for which store_next() may give a row that it did not give before, each once. Returns false when there is none. */
+bool store_ready(struct store *store, size_t *ret_device);
+
+/* Write what is not on disk and wait for it, at most so long. Rows that then are unsaved are lost with the store. */
+void store_close(struct store *store, int timeout_ms);
 
 /* What a time counts from. */
 enum store_epoch {
@@ -43,11 +77,12 @@ enum store_epoch {
 	STORE_BOOT, /* this boot of the machine */
 };
 
-/* Append a row to the device's queue. Returns 0; -EMSGSIZE for a row that cannot be held; -ENOMEM. */
+/* Append a row to the device's queue. Returns 0, also when it is the one that is dropped; -EMSGSIZE for a row that cannot be
+ * held; -ENOMEM. */
 int store_append(struct store *store, size_t device, int64_t ts_ms, enum store_epoch epoch, unsigned values,
     const char *members, size_t length);
 
-/* The boot was at `boot_unix_ms`: every row that has a time since this boot gets its time since 1970, once and for good. */
+/* The boot was at `boot_unix_ms`: every row that has a time since this boot gets its time since 1970. */
 void store_date(struct store *store, int64_t boot_unix_ms);
 
 /* The oldest row of the device with seq > `after_seq` that is not sent, for building a batch row by row without marking it.

@@ -170,8 +170,20 @@ struct server_settings {
 	int batch_bytes;    /* largest telemetry payload */
 };
 
+enum store_drop { DROP_OLDEST, DROP_NEWEST };
+enum store_replay {
+	REPLAY_IN_ORDER,   /* what is new waits behind what is old */
+	REPLAY_LIVE_FIRST, /* what was sampled after the session came up goes first */
+};
+
 struct store_settings {
 	int memory_mb;
+	const char *dir; /* NULL: memory only. `run` puts the default in. */
+	int max_mb;	 /* of the file in dir */
+	int max_age_h;
+	int flush_after_ms; /* not acknowledged for so long: written to disk; 0 = written before it is sent */
+	enum store_drop drop;
+	enum store_replay replay;
 };
 
 struct clock_settings {

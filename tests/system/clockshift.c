@@ -1,5 +1,6 @@
 /* Another wall clock for one process: preloaded, it moves what CLOCK_REALTIME and CLOCK_BOOTTIME show, by what stands in the
  * file $CLOCKSHIFT, which the test changes while the process runs. NTP's state is there too, and no hardware clock is found.
+ * The number of the boot is what stands in the file $CLOCKSHIFT_BOOT_ID.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -106,6 +107,10 @@ adjtimex(struct timex *timex)
 static int
 open_unless_clock(const char *path, int flags, int mode)
 {
+	const char *boot_id = getenv("CLOCKSHIFT_BOOT_ID");
+
+	if (boot_id && strcmp(path, "/proc/sys/kernel/random/boot_id") == 0)
+		path = boot_id;
 	if (strncmp(path, "/sys/class/rtc/", strlen("/sys/class/rtc/")) == 0) {
 		errno = ENOENT;
 		return -1;

@@ -249,7 +249,7 @@ class Case(unittest.TestCase):
         with open(path, "w", encoding="utf-8") as file:
             file.write(config)
         os.chmod(path, 0o600)
-        gateway = Fieldgate(path, *arguments, env=env)
+        gateway = Fieldgate(path, *arguments, env={"STATE_DIRECTORY": self.path("state"), **(env or {})})
 
         def end():
             if gateway.process.poll() is None:

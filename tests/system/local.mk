@@ -4,8 +4,10 @@ SYSTEM_TESTS = \
 	tests/system/100-telemetry \
 	tests/system/110-rtu \
 	tests/system/120-polling \
+	tests/system/130-reports \
 	tests/system/200-cloud \
 	tests/system/210-delivery \
+	tests/system/220-store \
 	tests/system/230-time \
 	tests/system/240-isolation \
 	tests/system/300-rpc \
@@ -18,10 +20,15 @@ SYSTEM_TESTS = \
 EXTRA_DIST += $(SYSTEM_TESTS) tests/system/harness.py
 TESTS += $(SYSTEM_TESTS)
 
-# Preloaded into the daemon by 230-time. It is no part of the program, and the sanitizers have no business in it.
-check_DATA += tests/system/clockshift.so
-EXTRA_DIST += tests/system/clockshift.c
-CLEANFILES += tests/system/clockshift.so
+# Preloaded into the daemon by 230-time and 240-isolation. They are no part of the program, and the sanitizers have no business
+# in them.
+PRELOADED = tests/system/clockshift.so tests/system/hangdns.so
+check_DATA += $(PRELOADED)
+EXTRA_DIST += tests/system/clockshift.c tests/system/hangdns.c
+CLEANFILES += $(PRELOADED)
+PRELOADED_LINK = $(CC) -std=gnu11 -D_GNU_SOURCE -Wall -Wextra -O1 -fPIC -shared -o $@
+
 tests/system/clockshift.so: tests/system/clockshift.c
-	@$(MKDIR_P) tests/system
-	$(AM_V_CCLD)$(CC) -std=gnu11 -D_GNU_SOURCE -Wall -Wextra -O1 -fPIC -shared -o $@ $(srcdir)/tests/system/clockshift.c
+	$(AM_V_GEN)$(MKDIR_P) tests/system && $(PRELOADED_LINK) $(srcdir)/tests/system/clockshift.c
+tests/system/hangdns.so: tests/system/hangdns.c
+	$(AM_V_GEN)$(MKDIR_P) tests/system && $(PRELOADED_LINK) $(srcdir)/tests/system/hangdns.c
