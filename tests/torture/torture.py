@@ -2,7 +2,7 @@
 """Fault injection: the real daemon between a server, units and a world in which something breaks every second, and a judge who
 compares what the units showed with what arrived.
 
-    torture.py [--seconds N] [--seed N] [--devices N] [--plan]
+    torture.py [--seconds N] [--seed N] [--devices N] [--plan] [--each] [--only NAME]... [--keep FOLDER]
 
 The seed decides which faults come when. Exits 0 if nothing was lost, invented, mistimed or executed wrongly.
 """
@@ -152,7 +152,8 @@ def torture(options, folder):
     faults = possible(capabilities, {bus.kind for bus in world.buses})
     if options.only:
         faults = [fault for fault in faults if any(name in fault.name for name in options.only)]
-    plan = make_plan(random.Random(options.seed), options.seconds, world.buses, [device.name for device in world.devices], faults)
+    plan = make_plan(random.Random(options.seed), options.seconds, world.buses, [device.name for device in world.devices], faults,
+                     each=options.each)
     if options.plan:
         print("\n".join(str(event) for event in plan))
         return 0
@@ -208,6 +209,7 @@ def main():
     parser.add_argument("--devices", type=int, default=20)
     parser.add_argument("--plan", action="store_true", help="print the faults of this seed and end")
     parser.add_argument("--only", action="append", help="faults whose name has this in it")
+    parser.add_argument("--each", action="store_true", help="each fault once before any comes again")
     parser.add_argument("--keep", metavar="FOLDER", help="write there what was seen if it fails")
     options = parser.parse_args()
     folder = tempfile.mkdtemp(prefix="fieldgate-torture-")
