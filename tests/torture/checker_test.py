@@ -147,6 +147,16 @@ class Telemetry(unittest.TestCase):
         self.assertEqual(self.check().counts["excused: field fault"], 1)
         self.assertTrue(self.check())
 
+    def test_a_late_reply_takes_the_place_of_the_next(self):
+        self.spoil(30, outcome="fault late", at=3395)
+        self.change(30, ts=3396)
+        self.drop(31)
+        self.assertEqual(self.check().counts["excused: displaced by a late reply"], 1)
+        self.assertTrue(self.check())
+        self.spoil(30, at=3380)
+        self.change(30, ts=3381)
+        self.assert_finds("missing")
+
     def test_a_reply_after_its_time(self):
         self.spoil(30, asked=3300 - 1000)
         self.drop(30)
