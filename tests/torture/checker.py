@@ -104,7 +104,7 @@ class Checker:
         self.lives = sorted(lives, key=lambda life: life.start)
         self.verdict = Verdict()
         self.freezes = [w for w in windows if FROZEN in w.excuses]
-        self.in_flight = set()
+        self.in_flight, self.displaced = set(), set()
 
     # ---- telemetry ----
 
@@ -117,6 +117,7 @@ class Checker:
         for row in arrived:
             came[row.series].append(row)
         self.in_flight = self._find_in_flight(shown)
+        self.displaced = self._find_displaced(shown)
         for series in sorted(set(by_series) | set(came)):
             if series in states:
                 self._check_state(by_series[series], came[series])
@@ -139,6 +140,16 @@ class Checker:
                 if index >= 0:
                     excused.add(replies[index].request)
         return excused
+
+    def _find_displaced(self, shown):
+        """Requests during which a reply to an earlier one of the same line came, which was late by a fault. On a line without
+        transaction ids that is taken for the answer if it fits, and the answer for a stale one."""
+        late = collections.defaultdict(list)
+        for reply in shown:
+            if reply.outcome == "fault late":
+                late[reply.bus].append(reply)
+        return {reply.request for reply in shown if reply.bus in late
+                and any(other.asked < reply.asked <= other.at <= reply.at + ROUNDING_MS for other in late[reply.bus])}
 
     def _check_series(self, series, shown, came):
         index_of = {}
@@ -232,6 +243,8 @@ class Checker:
             return "spoilt reply"
         if reply.request in self.in_flight:
             return "in flight"
+        if reply.request in self.displaced:
+            return "displaced by a late reply"
         if reply.at - reply.asked >= self.limits.poll_ms:
             return "late reply"
         if any(POLL in w.excuses and (w.buses is None or reply.bus in w.buses) and w.overlaps(reply.asked, reply.at)
@@ -290,13 +303,21 @@ class Checker:
             self.verdict.find("command", f"{about}: two different replies: {command.replies}")
         for payload, at in command.replies:
             self.verdict.counts["commands answered"] += 1
-            self._check_reply(about, command, [write for write in writes if write.at <= at + 1], writes, payload)
+            self._check_reply(about, command, [write for write in writes if write.at <= at + 1],
+                              self._known_to(at, writes), payload)
 
     def _is_repeated_by_successor(self, command, before, again):
         """The server gives a request that was not answered once more to who subscribes. A process knows what it has executed already;
         the one after it does not: a stated window, from the execution to the reply."""
         life = self._life_at(before.at)
         return life is not self._life_at(again.at) and not any(at < life.end for _, at in command.replies)
+
+    def _known_to(self, replied, writes):
+        """The writes that the process which replied can know of: not those of one before it."""
+        life = self._life_at(replied)
+        known = [write for write in writes if self._life_at(write.at) is life]
+        self.verdict.counts["commands repeated"] += len(known) == 0 and len(writes) > 0
+        return known
 
     def _check_reply(self, about, command, before, writes, payload):
         error = payload.get("error") if isinstance(payload, dict) else None

@@ -147,6 +147,16 @@ class Telemetry(unittest.TestCase):
         self.assertEqual(self.check().counts["excused: field fault"], 1)
         self.assertTrue(self.check())
 
+    def test_a_late_reply_takes_the_place_of_the_next(self):
+        self.spoil(30, outcome="fault late", at=3395)
+        self.change(30, ts=3396)
+        self.drop(31)
+        self.assertEqual(self.check().counts["excused: displaced by a late reply"], 1)
+        self.assertTrue(self.check())
+        self.spoil(30, at=3380)
+        self.change(30, ts=3381)
+        self.assert_finds("missing")
+
     def test_a_reply_after_its_time(self):
         self.spoil(30, asked=3300 - 1000)
         self.drop(30)
@@ -233,6 +243,12 @@ class Commands(unittest.TestCase):
         self.assertEqual(self.check([error], []), 0)
         self.assertEqual(self.check([error], [Write(0, 1, 5, 1050, False)]), 1)
         self.assertEqual(self.check([({"error": "bus b: offline"}, 2600)], [Write(0, 1, 5, 1050, True)]), 1)
+
+    def test_nothing_was_sent_by_a_process_that_cannot_know(self):
+        error = ({"error": "bus b: offline (No such file or directory)"}, 1400)
+        lives = [Life(0, 1200, "kill"), Life(1250)]
+        self.assertEqual(self.check([error], [Write(0, 1, 5, 1050, True)], lives=lives), 0)
+        self.assertEqual(self.check([error], [Write(0, 1, 5, 1350, True)], lives=lives), 1)
 
     def test_in_doubt(self):
         error = ({"error": "bus b unit 1: no answer; it may or may not have been written"}, 2600)

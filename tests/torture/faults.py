@@ -23,7 +23,7 @@ class Fault:
     end: typing.Callable = None  # None: it is over at once
     least_s: float = 0
     most_s: float = 0
-    weight: float = 1
+    weight: int = 1
     excuses: frozenset = frozenset()
     needs: str = ""  # a capability of the program under test
     kinds: tuple = ("tcp", "rtu", "rtu-over-tcp")  # of bus, for faults in the field
@@ -196,19 +196,24 @@ def choose_target(fault, rng, buses, tokens):
     return None, (fault.place,)
 
 
-def make_plan(rng, seconds, buses, tokens, faults, gap_s=(0.3, 2.0)):
-    """Events in the order of time. buses: with .number, .kind and .units."""
-    plan, busy = [], {}
+def make_plan(rng, seconds, buses, tokens, faults, gap_s=(0.3, 2.0), each=False):
+    """Events in the order of time. buses: with .number, .kind and .units. Faults are drawn like cards, each as often as its weight
+    says (`each`: once), so that all of them come before the cards are shuffled anew."""
+    plan, busy, cards = [], {}, []
     now = SETTLE_S
     while True:
         now += rng.uniform(*gap_s)
         if now >= seconds:
             return plan
-        fault = rng.choices(faults, [fault.weight for fault in faults])[0]
+        if not cards:
+            cards = [fault for fault in faults for _ in range(1 if each else fault.weight)]
+            rng.shuffle(cards)
+        fault = cards.pop()
         target, place = choose_target(fault, rng, buses, tokens)
         lasts = min(rng.uniform(fault.least_s, fault.most_s), max(fault.least_s, seconds - now))
         number = rng.randrange(1 << 30)
         if busy.get(place, 0) > now:
+            cards.insert(rng.randrange(len(cards) + 1), fault)
             continue
         busy[place] = now + lasts + REST_S
         plan.append(Event(fault=fault, at=now, seconds=lasts, target=target, number=number))

@@ -300,6 +300,11 @@ class World:
             resident = next(int(line.split()[1]) for line in file if line.startswith("VmRSS"))
         return resident, len(os.listdir(f"/proc/{pid}/fd")), len(os.listdir(f"/proc/{pid}/task"))
 
+    def is_sanitized(self):
+        with open(harness.program("fieldgate"), "rb") as file:
+            program = file.read()
+        return b"libasan.so" in program or b"libtsan.so" in program or b"__asan_init" in program or b"__tsan_init" in program
+
     # ---- commands ----
 
     def command(self):
