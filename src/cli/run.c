@@ -26,8 +26,7 @@
 struct gateway {
 	struct settings *settings;
 	/* One each: a look-up of the server's name that hangs must not hold up a bus that is connected anew. */
-	struct resolver *field_resolver;
-	struct resolver *cloud_resolver;
+	struct resolver *resolver;
 	struct uplink *uplink;
 	struct field *field;
 };
@@ -139,14 +138,13 @@ gateway_start(struct gateway *gateway)
 {
 	int error;
 
-	gateway->field_resolver = resolver_start();
-	gateway->cloud_resolver = resolver_start();
-	if (!gateway->field_resolver || !gateway->cloud_resolver)
+	gateway->resolver = resolver_start();
+	if (!gateway->resolver)
 		return -errno;
-	gateway->uplink = uplink_new(gateway->settings, gateway->cloud_resolver);
+	gateway->uplink = uplink_new(gateway->settings, gateway->resolver);
 	if (!gateway->uplink)
 		return -errno;
-	gateway->field = field_new(gateway->settings, gateway->field_resolver, uplink_samples(gateway->uplink),
+	gateway->field = field_new(gateway->settings, gateway->resolver, uplink_samples(gateway->uplink),
 	    uplink_outcomes(gateway->uplink));
 	if (!gateway->field)
 		return -errno;
@@ -169,8 +167,7 @@ gateway_stop(struct gateway *gateway)
 static void
 gateway_free(struct gateway *gateway)
 {
-	resolver_stop(gateway->cloud_resolver);
-	resolver_stop(gateway->field_resolver);
+	resolver_stop(gateway->resolver);
 	field_free(gateway->field);
 	uplink_free(gateway->uplink);
 	settings_free(gateway->settings);
