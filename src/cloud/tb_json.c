@@ -22,6 +22,8 @@
 #define DOUBLE_DIGITS_MIN DBL_DIG
 #define DOUBLE_DIGITS_MAX DBL_DECIMAL_DIG
 
+#define LIST_MAX MODBUS_MAX_WRITE_BITS /* no list that can be written is longer */
+
 #define DIGITS_MAX 24 /* of a 64-bit number or a %e, and to spare */
 
 /* The largest document that is parsed; nothing larger fits into a packet of the server. */
@@ -238,6 +240,30 @@ print_int(int64_t number, char *out)
 	return 1 + print_digits(0 - (uint64_t)number, 1, out + 1);
 }
 
+static int
+list_value(const struct value_list *list, char *text, size_t size)
+{
+	size_t used = 0;
+
+	if (size < sizeof("[]") - 1)
+		return -EMSGSIZE;
+	text[used++] = '[';
+	for (size_t i = 0; i < list->count; i++) {
+		int length;
+
+		if (i > 0)
+			text[used++] = ',';
+		length = tb_json_value(&list->items[i], text + used, size - used);
+		if (length < 0)
+			return length;
+		used += (size_t)length;
+		if (used == size) /* no room for what follows, comma or end */
+			return -EMSGSIZE;
+	}
+	text[used++] = ']';
+	return (int)used;
+}
+
 int
 tb_json_value(const struct value *value, char *text, size_t size)
 {
@@ -257,6 +283,8 @@ tb_json_value(const struct value *value, char *text, size_t size)
 	case VALUE_LABEL:
 	case VALUE_TEXT:
 		return tb_json_string(value_text(value), text, size);
+	case VALUE_LIST:
+		return list_value(value->list, text, size);
 	case VALUE_NONE:
 		break;
 	}
@@ -619,6 +647,33 @@ whole_number(const struct json_object *object)
 	return (struct value){ .kind = VALUE_INT, .integer = json_object_get_int64(object) };
 }
 
+/* An array of scalars. */
+static int
+list_of(struct json_object *object, struct value *ret)
+{
+	size_t count = json_object_array_length(object);
+	struct value value = { .kind = VALUE_LIST };
+	int error = 0;
+
+	if (count > LIST_MAX)
+		return -EINVAL;
+	value.list = value_list_new(count);
+	if (!value.list)
+		return -ENOMEM;
+	for (size_t i = 0; !error && i < count; i++) {
+		struct json_object *item = json_object_array_get_idx(object, i);
+
+		error = json_object_is_type(item, json_type_array)
+			    ? -EINVAL
+			    : tb_json_scalar(json_of(item), &value.list->items[i]);
+	}
+	if (error)
+		value_done(&value);
+	else
+		*ret = value;
+	return error;
+}
+
 int
 tb_json_scalar(const struct tb_json *json, struct value *ret)
 {
@@ -645,9 +700,10 @@ tb_json_scalar(const struct tb_json *json, struct value *ret)
 			return -ENOMEM;
 		*ret = text;
 		return 0;
+	case json_type_array:
+		return list_of(object, ret);
 	case json_type_null:
 	case json_type_object:
-	case json_type_array:
 		break;
 	}
 	return -EINVAL;

@@ -216,6 +216,7 @@ build_settings(const struct document *document, const struct root_input *root, s
 	if (!error) {
 		build.settings->server = root->server.server;
 		build.settings->store = root->store.store;
+		build.settings->clock = root->clock.clock;
 		error = copy_text(&build, &build.settings->server.host);
 	}
 	if (!error)

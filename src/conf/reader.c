@@ -74,6 +74,7 @@ store_preset(const struct place *place)
 	case SETTING_TEXT:
 		store_bytes(place, &row->preset);
 		break;
+	case SETTING_SET:
 	case SETTING_GROUP:
 	case SETTING_LIST:
 	case SETTING_INTS:
@@ -257,24 +258,13 @@ read_number(struct reader *reader, const struct place *place, const config_setti
 	return true;
 }
 
-/* Characters as ThingsBoard counts them, which is in UTF-16. */
-static int64_t
-count_characters(const char *text)
-{
-	int64_t count = 0;
-
-	for (; *text; text++)
-		count += ((unsigned char)*text & 0xC0) == 0x80 ? 0 : (unsigned char)*text >= 0xF0 ? 2 : 1;
-	return count;
-}
-
 static bool
 judge_text(
     struct reader *reader, const struct place *place, const config_setting_t *setting, const char *text)
 {
 	const struct setting_row *row = place->row;
 	char allowed[SCHEMA_TEXT_SIZE];
-	int64_t length = count_characters(text);
+	int64_t length = schema_characters(text);
 
 	schema_allowed(row, allowed, sizeof(allowed));
 	if (length == 0 && row->min > 0) {
@@ -407,6 +397,38 @@ read_any(struct reader *reader, const struct place *place, const config_setting_
 	return true;
 }
 
+/* A list ( "a", "b" ) or an array [ "a", "b" ] of names. */
+static bool
+read_set(struct reader *reader, const struct setting_group *group, const struct place *place,
+    const config_setting_t *setting)
+{
+	int type = config_setting_type(setting), count = config_setting_length(setting);
+	const struct setting_row *row = place->row;
+	unsigned set = 0;
+
+	if (type != CONFIG_TYPE_LIST && type != CONFIG_TYPE_ARRAY) {
+		add_wrong_kind(reader, place, setting);
+		return false;
+	}
+	for (int i = 0; i < count; i++) {
+		int number;
+		struct place element = { .row = row, .group = place->group, .name = place->name, .input = &number };
+		struct setting_row one = *row;
+
+		one.kind = SETTING_NAME;
+		one.offset = 0;
+		one.size = sizeof(number);
+		element.row = &one;
+		if (!read_name(reader, group, &element, config_setting_get_elem(setting, (unsigned)i)))
+			return false;
+		set |= 1U << number;
+	}
+	if (count == 0)
+		mistakes_add(reader->mistakes, place->group, place->name, "is empty, at least one name is required");
+	store_bytes(place, &set);
+	return count > 0;
+}
+
 /* A list of groups. A group that is none of the right kind is reported and stays empty, so that indexes stay
  * true. */
 static int
@@ -506,6 +528,9 @@ read_value(struct reader *reader, const struct setting_group *group, const struc
 		return 0;
 	case SETTING_NAME:
 		*ret_valid = read_name(reader, group, place, setting);
+		return 0;
+	case SETTING_SET:
+		*ret_valid = read_set(reader, group, place, setting);
 		return 0;
 	case SETTING_GROUP:
 		*ret_valid = type == CONFIG_TYPE_GROUP;

@@ -204,6 +204,12 @@ report_name(int number)
 }
 
 static const char *
+aggregate_name(int number)
+{
+	return number < AGGREGATES ? point_aggregate_name((enum point_aggregate)number) : NULL;
+}
+
+static const char *
 action_name(int number)
 {
 	static const char *const names[] = { [RPC_SET] = "set", [RPC_GET] = "get" };
@@ -281,6 +287,14 @@ static const struct setting_row server_rows[] = {
 	    .preset = "4500",
 	    .unit = "ms",
 	    INTO(struct server_input, server.rpc_timeout_ms) },
+	{ .name = "ack_timeout_ms",
+	    .about = "an acknowledgement that takes longer will not come: the session is started anew",
+	    .kind = SETTING_INT,
+	    .min = 500,
+	    .max = 600000,
+	    .preset = "30000",
+	    .unit = "ms",
+	    INTO(struct server_input, server.ack_timeout_ms) },
 	/* The server takes 100 at once and recommends to use 80 % of that. */
 	{ .name = "in_flight",
 	    .about = "telemetry messages of one session that wait for their acknowledgement at a time",
@@ -309,6 +323,17 @@ static const struct setting_row store_rows[] = {
 	    .preset = "16",
 	    .unit = "MB",
 	    INTO(struct store_input, store.memory_mb) },
+};
+
+static const struct setting_row clock_rows[] = {
+	{ .name = "wait_s",
+	    .about = "how long after the boot a wall clock is awaited that NTP or a battery vouches for",
+	    .kind = SETTING_INT,
+	    .min = 0,
+	    .max = 86400,
+	    .preset = "600",
+	    .unit = "s",
+	    INTO(struct clock_input, clock.wait_s) },
 };
 
 static const struct setting_row bus_rows[] = {
@@ -535,6 +560,13 @@ static const struct setting_row point_rows[] = {
 	    .max = MODBUS_MAX_READ_REGISTERS,
 	    .preset_about = "what the type takes",
 	    INTO(struct point_input, point.count) },
+	{ .name = "array",
+	    .about = "so many numbers of the type one after the other, as an array",
+	    .kind = SETTING_INT,
+	    .min = 2,
+	    .max = MODBUS_MAX_READ_REGISTERS,
+	    .preset_about = "one number, by itself",
+	    INTO(struct point_input, point.array) },
 	{ .name = "order",
 	    .about = "order of the bytes on the wire, A the most significant",
 	    .kind = SETTING_NAME,
@@ -657,6 +689,21 @@ static const struct setting_row point_rows[] = {
 	    .max = INT64_MAX,
 	    .preset = "0",
 	    INTO(struct point_input, point.deadband) },
+	{ .name = "deadband_percent",
+	    .about = "least change in percent of the value sent last",
+	    .kind = SETTING_NUMBER,
+	    .min = 0,
+	    .max = INT64_MAX,
+	    .preset = "0",
+	    INTO(struct point_input, point.deadband_percent) },
+	{ .name = "min_interval_ms",
+	    .about = "send it no sooner than that after the last",
+	    .kind = SETTING_INT,
+	    .min = 0,
+	    .max = 86400000,
+	    .preset = "0",
+	    .unit = "ms",
+	    INTO(struct point_input, point.min_interval_ms) },
 	{ .name = "max_interval_ms",
 	    .about = "send it after that long even if unchanged; 0 is never",
 	    .kind = SETTING_INT,
@@ -665,6 +712,24 @@ static const struct setting_row point_rows[] = {
 	    .preset = "0",
 	    .unit = "ms",
 	    INTO(struct point_input, point.max_interval_ms) },
+	{ .name = "aggregate",
+	    .about = "send these of each window_ms, as KEY_min and so on, instead of samples",
+	    .kind = SETTING_SET,
+	    .names = aggregate_name,
+	    INTO(struct point_input, point.aggregate) },
+	{ .name = "window_ms",
+	    .about = "time over which samples are aggregated",
+	    .kind = SETTING_INT,
+	    .min = 100,
+	    .max = 86400000,
+	    .preset_about = "none, and required with aggregate",
+	    .unit = "ms",
+	    INTO(struct point_input, point.window_ms) },
+	{ .name = "quality",
+	    .about = "send KEY_quality when it changes: good, no value, refused, stale or offline",
+	    .kind = SETTING_BOOL,
+	    .preset_about = "the device's",
+	    INTO(struct point_input, point.quality) },
 	{ .name = "period_ms",
 	    .about = "how often it is read",
 	    .kind = SETTING_INT,
@@ -858,6 +923,11 @@ static const struct setting_row device_rows[] = {
 	    .preset = "30000",
 	    .unit = "ms",
 	    INTO(struct device_input, device.offline_retry_max_ms) },
+	{ .name = "quality",
+	    .about = "send changes of the quality of its points",
+	    .kind = SETTING_BOOL,
+	    .preset = "false",
+	    INTO(struct device_input, device.quality) },
 	{ .name = "points",
 	    .about = "what is read and written",
 	    .kind = SETTING_LIST,
@@ -892,6 +962,11 @@ static const struct setting_group store_group = { .name = "store",
 	.row_count = COUNT(store_rows),
 	.size = sizeof(struct store_input) };
 
+static const struct setting_group clock_group = { .name = "clock",
+	.rows = clock_rows,
+	.row_count = COUNT(clock_rows),
+	.size = sizeof(struct clock_input) };
+
 static const struct setting_group bus_group = {
 	.name = "bus", .rows = bus_rows, .row_count = COUNT(bus_rows), .size = sizeof(struct bus_input)
 };
@@ -913,6 +988,11 @@ static const struct setting_row root_rows[] = {
 	    .kind = SETTING_GROUP,
 	    .group = &store_group,
 	    INTO(struct root_input, store) },
+	{ .name = "clock",
+	    .about = "when the wall clock is believed",
+	    .kind = SETTING_GROUP,
+	    .group = &clock_group,
+	    INTO(struct root_input, clock) },
 	{ .name = "buses",
 	    .about = "serial lines and TCP connections to Modbus units",
 	    .kind = SETTING_LIST,
@@ -934,8 +1014,8 @@ static const struct setting_group root_group = { .name = "gateway.conf",
 	.row_count = COUNT(root_rows),
 	.size = sizeof(struct root_input) };
 
-const struct setting_group *const schema_groups[] = { &root_group, &server_group, &store_group, &bus_group,
-	&device_group, &point_group, &rpc_group, &label_group, &write_group, &cloud_loss_group };
+const struct setting_group *const schema_groups[] = { &root_group, &server_group, &store_group, &clock_group,
+	&bus_group, &device_group, &point_group, &rpc_group, &label_group, &write_group, &cloud_loss_group };
 const size_t schema_group_count = COUNT(schema_groups);
 
 /* In the contract, not in this version. */
@@ -1000,6 +1080,16 @@ schema_name_find(const struct setting_row *row, const char *name)
 		if (strcmp(row->names(i), name) == 0)
 			return i;
 	return -1;
+}
+
+int64_t
+schema_characters(const char *text)
+{
+	int64_t count = 0;
+
+	for (; *text; text++)
+		count += ((unsigned char)*text & 0xC0) == 0x80 ? 0 : (unsigned char)*text >= 0xF0 ? 2 : 1;
+	return count;
 }
 
 /* How many letters must be changed, added, left out or swapped with their neighbour to make one name of the
@@ -1080,6 +1170,7 @@ schema_allowed(const struct setting_row *row, char *text, size_t size)
 		append(text, size, "true, false");
 		break;
 	case SETTING_NAME:
+	case SETTING_SET:
 		for (int i = 0; row->names(i); i++)
 			append(text, size, "%s%s", i > 0 ? ", " : "", row->names(i));
 		break;
@@ -1118,6 +1209,7 @@ kind_text(const struct setting_row *row)
 		[SETTING_NUMBER] = "number",
 		[SETTING_TEXT] = "text of",
 		[SETTING_NAME] = "one of",
+		[SETTING_SET] = "list of",
 		[SETTING_GROUP] = "group { ... }",
 		[SETTING_LIST] = "list ( { ... }, ... )",
 		[SETTING_INTS] = "whole number, or array [ ... ] of them",

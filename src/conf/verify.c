@@ -40,6 +40,7 @@ enum group_at {
 	GROUP_ROOT,
 	GROUP_SERVER,
 	GROUP_STORE,
+	GROUP_CLOCK,
 	GROUP_BUS,
 	GROUP_DEVICE,
 	GROUP_POINT,
@@ -399,6 +400,25 @@ verify_field(struct verify *verify, struct point_input *input)
 	return true;
 }
 
+/* Numbers of whole registers can be several. */
+static bool
+verify_array(struct verify *verify, const struct point_input *input)
+{
+	const struct node *node = &input->node;
+	const struct codec_type *type = codec_type(input->point.type);
+
+	if (is_wrong(GROUP_POINT, node, "array"))
+		return false;
+	if (!has(GROUP_POINT, node, "array"))
+		return true;
+	if (point_table_has_bits(input->point.table) || !type->scalable || input->point.bit != POINT_NO_BIT)
+		return fault(verify, node, "array",
+		    "the point is no number of whole registers, array is allowed for those");
+	if (input->point.deadband > 0)
+		fault(verify, node, "deadband", "an array has none, deadband is allowed for single numbers");
+	return true;
+}
+
 /* Settle the type. Returns false if it is not known. */
 static bool
 verify_type(struct verify *verify, struct point_input *input)
@@ -428,7 +448,7 @@ verify_type(struct verify *verify, struct point_input *input)
 		point->bit = POINT_NO_BIT;
 		point->bits = 0;
 	}
-	return bits || verify_field(verify, input);
+	return (bits || verify_field(verify, input)) && verify_array(verify, input);
 }
 
 /* Settle how many cells there are. Returns false if that is not known. */
@@ -440,7 +460,7 @@ verify_count(struct verify *verify, struct point_input *input)
 	const struct codec_type *type = codec_type(point->type);
 	bool given = has(GROUP_POINT, node, "count");
 	bool bits = point_table_has_bits(point->table);
-	int most = bits ? type->bits : type->registers;
+	int most = bits ? type->bits : type->registers * (point->array > 0 ? point->array : 1);
 
 	if (is_wrong(GROUP_POINT, node, "count"))
 		return false;
@@ -448,6 +468,9 @@ verify_count(struct verify *verify, struct point_input *input)
 		return given ||
 		       fault(verify, node, "count", "missing, a whole number 1..%d is required for a %s",
 			   MODBUS_MAX_READ_REGISTERS, type->name);
+	if (most > MODBUS_MAX_READ_REGISTERS && !bits)
+		return fault(verify, node, "array", "%d of type %s are %d registers, allowed are 2..%d",
+		    point->array, type->name, most, MODBUS_MAX_READ_REGISTERS / type->registers);
 	if (!given) {
 		point->count = most;
 		return true;
@@ -504,7 +527,7 @@ static void
 verify_scaling(struct verify *verify, const struct point_input *input)
 {
 	static const char *const names[] = { "scale", "offset", "decimals", "min", "max", "deadband",
-		"valid_min", "valid_max" };
+		"deadband_percent", "valid_min", "valid_max" };
 	const struct codec_type *type = codec_type(input->point.type);
 
 	for (size_t i = 0; !type->scalable && i < sizeof(names) / sizeof(names[0]); i++)
@@ -697,18 +720,52 @@ verify_writing(struct verify *verify, const struct point_input *input, bool coun
 		    "a shared attribute cannot have a comma in its key, another key is required");
 }
 
+/* What is aggregated goes up once a window, and only that. */
 static void
-verify_report(struct verify *verify, struct point_input *input)
+verify_aggregate(struct verify *verify, const struct point_input *input, bool typed)
+{
+	static const char *const useless[] = { "report", "deadband", "deadband_percent", "min_interval_ms",
+		"max_interval_ms" };
+	const struct node *node = &input->node;
+	const struct point *point = &input->point;
+
+	if (has(GROUP_POINT, node, "window_ms") && !has(GROUP_POINT, node, "aggregate") &&
+	    !is_wrong(GROUP_POINT, node, "aggregate"))
+		fault(verify, node, "window_ms", "has nothing to do without aggregate, which is required with it");
+	if (!has(GROUP_POINT, node, "aggregate"))
+		return;
+	if (!has(GROUP_POINT, node, "window_ms") && !is_wrong(GROUP_POINT, node, "window_ms"))
+		fault(verify, node, "window_ms", "missing, it is required with aggregate");
+	else if (point->window_ms < point->period_ms)
+		fault(verify, node, "window_ms", "%d is less than the period, allowed are %d or more",
+		    point->window_ms, point->period_ms);
+	if (typed && (point->type == TYPE_STRING || input->labels.count > 0))
+		fault(verify, node, "aggregate", "a text cannot be aggregated, numbers and bool without enum can");
+	if (point->kind == KIND_ATTRIBUTE)
+		fault(verify, node, "aggregate", "an attribute has no times, only telemetry is allowed");
+	for (size_t i = 0; i < sizeof(useless) / sizeof(useless[0]); i++)
+		if (has(GROUP_POINT, node, useless[i]))
+			fault(verify, node, useless[i],
+			    "has nothing to do with aggregate, which sends once a window");
+}
+
+static void
+verify_report(struct verify *verify, struct point_input *input, bool typed)
 {
 	const struct node *node = &input->node;
 	struct point *point = &input->point;
+	bool banded = point->deadband > 0 || point->deadband_percent > 0;
 
+	verify_aggregate(verify, input, typed);
 	if (!has(GROUP_POINT, node, "report"))
-		point->report =
-		    point->deadband > 0 || point->kind == KIND_ATTRIBUTE ? REPORT_CHANGE : REPORT_ALWAYS;
-	else if (point->report == REPORT_ALWAYS && point->deadband > 0)
+		point->report = banded || point->kind == KIND_ATTRIBUTE ? REPORT_CHANGE : REPORT_ALWAYS;
+	else if (point->report == REPORT_ALWAYS && banded)
 		fault(verify, node, "report",
 		    "\"always\" leaves no use for the deadband, with one only change is allowed");
+	if (point->max_interval_ms > 0 && point->max_interval_ms < point->min_interval_ms)
+		fault(verify, node, "max_interval_ms",
+		    "%d is less than min_interval_ms, allowed are 0 and %d or more", point->max_interval_ms,
+		    point->min_interval_ms);
 }
 
 static void
@@ -753,13 +810,15 @@ verify_point(
 		verify_chars(verify, input);
 	}
 	verify_writing(verify, input, counted);
-	verify_report(verify, input);
 	point->has_min = has(GROUP_POINT, node, "min");
 	point->has_max = has(GROUP_POINT, node, "max");
 	point->has_valid_min = has(GROUP_POINT, node, "valid_min");
 	point->has_valid_max = has(GROUP_POINT, node, "valid_max");
 	if (!has(GROUP_POINT, node, "period_ms"))
 		point->period_ms = device->device.period_ms;
+	if (!has(GROUP_POINT, node, "quality"))
+		point->quality = device->device.quality;
+	verify_report(verify, input, typed);
 	if (typed && !has(GROUP_POINT, node, "decimals"))
 		point->decimals = codec_default_decimals(point->type, point->scale, point->offset);
 	return verify_labels(verify, input, counted);
@@ -919,6 +978,41 @@ was_read_well(const struct point_input *point)
 	return point->node.given == point->node.valid && has(GROUP_POINT, &point->node, "table");
 }
 
+/* A key that the gateway makes of a point's: KEY_quality, KEY_min...
+ * name  the setting that asks for it */
+static void
+verify_made_key(struct verify *verify, const struct point_input *input, const struct index *keys,
+    const char *name, const char *suffix)
+{
+	const struct setting_row *row = schema_find(schema_groups[GROUP_POINT], "key", 0);
+	char key[1024], quoted[MISTAKES_QUOTE_SIZE]; /* 255 characters are 765 bytes at most */
+
+	snprintf(key, sizeof(key), "%s_%s", input->point.key, suffix);
+	if (index_find(keys, key))
+		fault(verify, &input->node, name, "makes the key %s, which another point has, each must be unique",
+		    mistakes_quote(key, quoted));
+	else if (schema_characters(key) > row->max)
+		fault(verify, &input->node, name, "makes a key of %lld characters, allowed are %lld..%lld",
+		    (long long)schema_characters(key), (long long)row->min, (long long)row->max);
+}
+
+static void
+verify_made_keys(struct verify *verify, const struct device_input *device, const struct index *keys)
+{
+	const struct point_input *points = device->points.items;
+
+	for (size_t i = 0; i < device->points.count; i++) {
+		if (!has(GROUP_POINT, &points[i].node, "key"))
+			continue;
+		if (points[i].point.quality)
+			verify_made_key(verify, &points[i], keys, "quality", "quality");
+		for (int j = 0; j < AGGREGATES; j++)
+			if (points[i].point.aggregate & 1U << j)
+				verify_made_key(verify, &points[i], keys, "aggregate",
+				    point_aggregate_name((enum point_aggregate)j));
+	}
+}
+
 static int
 verify_device(struct verify *verify, struct device_input *device)
 {
@@ -942,6 +1036,7 @@ verify_device(struct verify *verify, struct device_input *device)
 			index_add(&keys, points[i].point.key, points[i].node.setting, i);
 	}
 	index_close(&keys, verify->mistakes, "key", "the key", true);
+	verify_made_keys(verify, device, &keys);
 	if (!error)
 		error = verify_rpcs(verify, device, &keys);
 	if (!error)

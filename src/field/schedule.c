@@ -57,6 +57,12 @@ stretched_us(const struct schedule *schedule, const struct poll_request *request
 	return (int64_t)((double)period_us(request) * schedule_stretch(schedule));
 }
 
+static int64_t
+held_until_us(const struct unit *unit)
+{
+	return unit->held_until_us > unit->paused_until_us ? unit->held_until_us : unit->paused_until_us;
+}
+
 static void
 place_unit(struct poll_unit *unit, struct heap *heap, int64_t key)
 {
@@ -76,7 +82,7 @@ retry_us(const struct poll_unit *unit)
 
 	if (soon > unit->state.failed_us + period_us(probe))
 		soon = unit->state.failed_us + period_us(probe);
-	return soon > unit->state.held_until_us ? soon : unit->state.held_until_us;
+	return soon > held_until_us(&unit->state) ? soon : held_until_us(&unit->state);
 }
 
 /* Put the unit where it belongs after one of its deadlines or its hold has moved. */
@@ -89,8 +95,8 @@ settle(struct schedule *schedule, struct poll_unit *unit, int64_t now_us)
 		place_unit(unit, &schedule->away, retry_us(unit));
 	else if (!first)
 		place_unit(unit, NULL, 0);
-	else if (unit->state.held_until_us > now_us)
-		place_unit(unit, &schedule->held, unit->state.held_until_us);
+	else if (held_until_us(&unit->state) > now_us)
+		place_unit(unit, &schedule->held, held_until_us(&unit->state));
 	else
 		place_unit(unit, &schedule->ready, first->due);
 }
@@ -246,8 +252,8 @@ schedule_advance(struct schedule *schedule, struct poll_request *request, int64_
 
 	if (ready < schedule->open_us)
 		ready = schedule->open_us;
-	if (ready < unit->state.held_until_us)
-		ready = unit->state.held_until_us;
+	if (ready < held_until_us(&unit->state))
+		ready = held_until_us(&unit->state);
 	if (asked_us > ready && unit->state.failures == 0)
 		missed = (uint64_t)((asked_us - ready) / period_us(request));
 	request->grid_us = next_due(request->grid_us, period_us(request), asked_us);
@@ -889,7 +895,12 @@ collect_items(
 			if (point->bus != bus || point->period_ms <= 0)
 				continue;
 			if (items)
-				items[count] = (struct schedule_item){ .point = point, .due_us = now_us };
+				items[count] = (struct schedule_item){
+					.point = point,
+					.due_us = now_us,
+					.fresh_us = now_us,
+					.quality = QUALITY_UNKNOWN,
+				};
 			count++;
 		}
 	return count;
@@ -1019,6 +1030,13 @@ schedule_remember_unit(struct schedule *schedule, const struct plan_unit *lore, 
 	unit->lore.max_bits = lore->max_bits;
 	schedule->forgive_at_us = now_us + (int64_t)SCHEDULE_FORGIVE_MS * 1000;
 	schedule->outdated = true;
+}
+
+void
+schedule_unit_pause(struct schedule *schedule, struct poll_unit *unit, int64_t until_us, int64_t now_us)
+{
+	unit->state.paused_until_us = until_us;
+	settle(schedule, unit, now_us);
 }
 
 void

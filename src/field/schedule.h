@@ -26,6 +26,7 @@
 #include "base/heap.h"
 #include "field/plan.h"
 #include "field/unit.h"
+#include "model/sample.h"
 
 #define SCHEDULE_REFUSED_MIN_MS (10 * 60 * 1000) /* a point that the unit refuses is tried this seldom, */
 #define SCHEDULE_REFUSED_MAX_MS (60 * 60 * 1000) /* doubling up to this */
@@ -42,9 +43,11 @@ struct schedule_item {
 	const struct point *point;
 	struct poll_request *request; /* that brings it */
 	int64_t due_us;		      /* delivered with the first reply to a request due then or later */
-	bool undecodable;	      /* its last reply made no value */
-	int exception;		      /* that asking for it brought last, or 0 */
-	int retry_ms;		      /* it is refused, and tried again after so long; 0: it is not */
+	int64_t fresh_us;     /* when it was delivered last, or there was news of its quality */
+	enum quality quality; /* as was told last */
+	bool undecodable;     /* its last reply made no value */
+	int exception;	      /* that asking for it brought last, or 0 */
+	int retry_ms;	      /* it is refused, and tried again after so long; 0: it is not */
 	int64_t retry_at_us;
 };
 
@@ -190,6 +193,10 @@ enum unit_change schedule_unit_stale(struct schedule *schedule, struct poll_unit
 /* The reply to `request` took so long from the begin of its request. */
 void schedule_measured(
     struct schedule *schedule, struct poll_request *request, int64_t latency_us, int64_t now_us);
+
+/* The unit wants a pause: nothing is asked of it before `until_us`. */
+void schedule_unit_pause(
+    struct schedule *schedule, struct poll_unit *unit, int64_t until_us, int64_t now_us);
 
 /* The point was written: poll it at once. */
 void schedule_touch(struct schedule *schedule, const struct point *point, int64_t now_us);

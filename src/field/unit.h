@@ -86,6 +86,7 @@ struct unit {
 	int64_t held_until_us;	/* not polled before */
 	int64_t quiet_until_us; /* not asked anything before, commands neither: a late reply could be taken
 				   for the answer */
+	int64_t paused_until_us; /* wants to be left alone after a write, by all */
 	int64_t failed_us;	/* when the last failure began, that is when its request was sent */
 	int64_t first_failed_us;
 	int64_t turnaround_us; /* mean, besides the characters of request and reply */

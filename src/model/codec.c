@@ -13,6 +13,8 @@
 #define INT64_END  0x1p63
 #define UINT64_END 0x1p64
 
+/* Without it ThingsBoard would take a text of decimal digits for a number. */
+#define HEX_PREFIX "0x"
 #define HEX_DIGITS 4 /* a register */
 
 /* Beyond so many, decimals of a scale are taken for the digits of a fraction such as 1/3. */
@@ -159,6 +161,7 @@ whole_of_value(const struct value *value, struct whole *ret)
 	case VALUE_BOOL:
 	case VALUE_LABEL:
 	case VALUE_TEXT:
+	case VALUE_LIST:
 		break;
 	}
 	return false;
@@ -219,7 +222,8 @@ is_field(const struct point *point)
 static int
 raw_width(const struct point *point)
 {
-	int width = point_table_has_bits(point->table) ? point->count : point->count * 16;
+	int cells = point->array > 0 ? point->count / point->array : point->count;
+	int width = point_table_has_bits(point->table) ? cells : cells * 16;
 
 	if (is_field(point))
 		width = point->bits > 0 ? point->bits : 1;
@@ -449,10 +453,11 @@ static int
 decode_bytes(const struct point *point, const uint16_t *cells, struct value *ret)
 {
 	static const char digits[] = "0123456789abcdef";
-	char *text = malloc((size_t)point->count * HEX_DIGITS + 1), *at = text;
+	char *text = malloc(sizeof(HEX_PREFIX) + (size_t)point->count * HEX_DIGITS), *at = text;
 
 	if (!text)
 		return -ENOMEM;
+	at = stpcpy(at, HEX_PREFIX);
 	for (int i = 0; i < point->count; i++)
 		for (int shift = 12; shift >= 0; shift -= 4)
 			*at++ = digits[order_bytes(point, cells[i]) >> shift & 0xf];
@@ -698,7 +703,10 @@ encode_bytes(const struct point *point, const struct value *value, uint16_t *cel
 	const char *text = value_text(value);
 	size_t digits = (size_t)point->count * HEX_DIGITS;
 
-	if (!text || strlen(text) != digits)
+	if (!text || strncmp(text, HEX_PREFIX, strlen(HEX_PREFIX)) != 0)
+		return CODEC_WRONG_TYPE;
+	text += strlen(HEX_PREFIX);
+	if (strlen(text) != digits)
 		return CODEC_WRONG_TYPE;
 	for (size_t i = 0; i < digits; i++)
 		if (hex_digit(text[i]) < 0)
@@ -898,7 +906,7 @@ static const struct {
 		.type = {
 			.name = "bytes",
 			.type = TYPE_BYTES,
-			.about = "text of hexadecimal digits, four a register, whatever the registers hold",
+			.about = "text of 0x and hexadecimal digits, four a register, whatever the registers hold",
 		},
 		.decode = decode_bytes,
 		.encode = encode_bytes,
@@ -958,8 +966,52 @@ is_plausible(const struct point *point, const struct value *value)
 		   (!point->has_valid_max || compare_number(&number, point->valid_max) <= 0));
 }
 
-int
-codec_decode(const struct point *point, const uint16_t *cells, struct value *ret)
+/* One of a point's numbers, as if it were a point by itself. */
+static struct point
+element_of(const struct point *point)
+{
+	struct point element = *point;
+
+	element.count = point->count / point->array;
+	element.array = 0;
+	return element;
+}
+
+/* If one of them is no value, there is none. */
+static int
+decode_list(const struct point *point, const uint16_t *cells, struct value *ret)
+{
+	struct point element = element_of(point);
+	struct value value = { .kind = VALUE_LIST, .list = value_list_new((size_t)point->array) };
+	int error = value.list ? 0 : -ENOMEM;
+
+	for (int i = 0; !error && i < point->array; i++)
+		error = codec_decode(&element, cells + i * element.count, &value.list->items[i]);
+	if (!error)
+		*ret = value;
+	else if (value.list)
+		value_done(&value);
+	return error;
+}
+
+static enum codec_fault
+encode_list(const struct point *point, const struct value *value, uint16_t *cells)
+{
+	struct point element = element_of(point);
+	uint16_t wanted[MODBUS_MAX_READ_REGISTERS];
+	enum codec_fault fault = CODEC_OK;
+
+	if (value->kind != VALUE_LIST || value->list->count != (size_t)point->array)
+		return CODEC_WRONG_TYPE;
+	for (int i = 0; fault == CODEC_OK && i < point->array; i++)
+		fault = codec_encode(&element, &value->list->items[i], wanted + i * element.count);
+	if (fault == CODEC_OK)
+		memcpy(cells, wanted, (size_t)point->count * sizeof(*cells));
+	return fault;
+}
+
+static int
+decode_one(const struct point *point, const uint16_t *cells, struct value *ret)
 {
 	struct value value;
 	int error = is_invalid(point, cells) ? -ENODATA : rows[point->type].decode(point, cells, &value);
@@ -973,11 +1025,19 @@ codec_decode(const struct point *point, const uint16_t *cells, struct value *ret
 	return error;
 }
 
+int
+codec_decode(const struct point *point, const uint16_t *cells, struct value *ret)
+{
+	return point->array > 0 ? decode_list(point, cells, ret) : decode_one(point, cells, ret);
+}
+
 enum codec_fault
 codec_encode(const struct point *point, const struct value *value, uint16_t *cells)
 {
 	if (!point->writable || !point_table_writable(point->table))
 		return CODEC_NOT_WRITABLE;
+	if (point->array > 0)
+		return encode_list(point, value, cells);
 	return rows[point->type].encode(point, value, cells);
 }
 
@@ -1032,9 +1092,11 @@ codec_fault_text(const struct point *point, enum codec_fault fault, char *text, 
 		snprintf(text, size, "cannot be written: the point is not writable");
 		break;
 	case CODEC_WRONG_TYPE:
-		if (point->type == TYPE_BYTES)
-			snprintf(
-			    text, size, "is not a text of %d hexadecimal digits", point->count * HEX_DIGITS);
+		if (point->array > 0)
+			snprintf(text, size, "is not an array of %d numbers", point->array);
+		else if (point->type == TYPE_BYTES)
+			snprintf(text, size, "is not a text of 0x and %d hexadecimal digits",
+			    point->count * HEX_DIGITS);
 		else
 			snprintf(text, size, "%s", wrong_type_text(point));
 		break;

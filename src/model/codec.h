@@ -1,6 +1,6 @@
 /* Cells <-> typed value, both ways through one table of types. A cell is a register, or a coil or discrete input as 0 or 1,
  * in the order of addresses, in host endian. The point's order is undone first: bit 0 is the least significant one of the
- * register as ordered. Pure: any thread, no I/O; only strings allocate.
+ * register as ordered. Pure: any thread, no I/O; only texts and lists allocate.
  */
 #ifndef MODEL_CODEC_H
 #define MODEL_CODEC_H
@@ -27,12 +27,12 @@ const struct codec_type *codec_type(enum point_type type);
 /* The row called `name`, or NULL. */
 const struct codec_type *codec_type_find(const char *name);
 
-/* Bits of the point's raw value: those of its field, cells or registers; 0 for a text. */
+/* Bits of the point's raw value, of one if there are several: those of its field, cells or registers; 0 for a text. */
 int codec_raw_width(const struct point *point);
 
 /* Decode one point.
  * cells  point->count of them, those of the point
- * ret    the engineering value; a VALUE_TEXT in it is the caller's
+ * ret    the engineering value; a VALUE_TEXT or VALUE_LIST is the caller's
  * Returns 0; -ERANGE when the value is not a finite number; -EILSEQ when a string is no valid UTF-8; -ENODATA when the
  * unit says so (`invalid`), a BCD digit is none, or it is not within valid_min and valid_max; -ENOMEM.
  * A raw value that an enum does not name decodes as the number.
@@ -43,7 +43,7 @@ int codec_decode(const struct point *point, const uint16_t *cells, struct value 
 enum codec_fault {
 	CODEC_OK,
 	CODEC_NOT_WRITABLE,
-	CODEC_WRONG_TYPE,  /* a text for a number and the like */
+	CODEC_WRONG_TYPE,  /* a text for a number, a list of another length and the like */
 	CODEC_NO_LABEL,    /* not a label of the enum */
 	CODEC_BELOW_MIN,
 	CODEC_ABOVE_MAX,

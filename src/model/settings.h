@@ -52,6 +52,9 @@ enum point_report {
 	REPORT_CHANGE, /* when it differs from what was reported last, by the deadband or more */
 };
 
+/* What a window of samples is made into; a point's set of them is the sum of 1u << each. */
+enum point_aggregate { AGGREGATE_MIN, AGGREGATE_MAX, AGGREGATE_MEAN, AGGREGATE_LAST, AGGREGATE_COUNT, AGGREGATES };
+
 enum bus_type { BUS_RTU, BUS_TCP, BUS_RTU_OVER_TCP };
 enum bus_parity { PARITY_NONE, PARITY_EVEN, PARITY_ODD };
 
@@ -143,6 +146,7 @@ struct point {
 	 * least significant one. int8 and uint8 are always one. On coils and discrete inputs never. */
 	int bit;  /* 0..63, or POINT_NO_BIT: all of it */
 	int bits; /* 1..64, with bit only; 0 is taken as 1 */
+	int array; /* so many numbers one after the other, a list, over all of `count`; 0 = one, by itself */
 	int chars; /* string: characters a register, 2 or 1; 0 is taken as 2 */
 
 	/* engineering value = raw * scale + offset; both finite, scale not 0 */
@@ -163,7 +167,12 @@ struct point {
 	enum point_kind kind;
 	enum point_report report;
 	double deadband;     /* >= 0, engineering units; 0 = any change */
+	double deadband_percent; /* >= 0, of the value reported last; with a deadband as well, the larger counts */
+	int min_interval_ms; /* report: a sample this soon after the last is held back; 0 = none is */
 	int max_interval_ms; /* report: after this long a sample goes up even if unchanged; 0 = never */
+	unsigned aggregate;  /* bits of enum point_aggregate that go up instead of samples; 0 = samples do */
+	int window_ms;       /* of samples that are made into one; > 0 with aggregate */
+	bool quality;        /* changes of its quality go up, as KEY_quality */
 	int period_ms;
 
 	bool writable;
@@ -209,6 +218,7 @@ struct device {
 	bool mask_write;	/* the unit knows function 22 */
 	int offline_retry_max_ms; /* a unit that does not answer is asked again after so long at most */
 
+	bool quality;   /* default of its points */
 	struct point *points;
 	size_t point_count;
 	struct rpc_method *rpc;
@@ -238,8 +248,13 @@ struct store_settings {
 	int memory_mb;
 };
 
+struct clock_settings {
+	int wait_s; /* a wall clock that nothing vouches for is believed so long after the boot, base/wall.h */
+};
+
 struct settings {
 	struct server_settings server;
+	struct clock_settings clock;
 	struct store_settings store;
 	struct bus *buses;
 	size_t bus_count;
@@ -263,5 +278,8 @@ char *settings_strdup(struct settings *settings, const char *text);
 const char *point_table_name(enum point_table table);
 bool point_table_has_bits(enum point_table table);  /* coils and discrete inputs */
 bool point_table_writable(enum point_table table); /* coils and holding registers */
+
+/* "min"...; a point's aggregates are called KEY_min... */
+const char *point_aggregate_name(enum point_aggregate aggregate);
 
 #endif

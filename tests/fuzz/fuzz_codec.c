@@ -68,6 +68,11 @@ make_point(const uint8_t *head)
 	else
 		point.count = type->registers > 0 ? type->registers : 1 + head[3] % CELLS_MAX;
 	make_field(&point, type, head);
+	if (head[1] & 0x80 && type->scalable && point.bit == POINT_NO_BIT &&
+	    !point_table_has_bits(point.table)) {
+		point.array = 2 + (head[1] >> 4 & 7);
+		point.count = type->registers * point.array;
+	}
 	point.chars = 1 + (head[4] & 1);
 	if (head[5] & 16) {
 		point.invalid = sentinels;
@@ -90,10 +95,24 @@ make_point(const uint8_t *head)
 	return point;
 }
 
+#define KINDS (VALUE_LABEL + 2) /* the last is a list of whole numbers */
+
+static struct value
+make_list(size_t count, int64_t number)
+{
+	struct value value = { .kind = VALUE_LIST, .list = value_list_new(count) };
+
+	require(value.list != NULL);
+	for (size_t i = 0; i < count; i++)
+		value.list->items[i] = (struct value){ .kind = VALUE_INT, .integer = number >> i };
+	return value;
+}
+
 static struct value
 make_value(const uint8_t *head, char text[9])
 {
-	struct value value = { .kind = (enum value_kind)(head[6] % (VALUE_LABEL + 1)) };
+	struct value value = { .kind = head[6] % KINDS <= VALUE_LABEL ? (enum value_kind)(head[6] % KINDS)
+								      : VALUE_LIST };
 	uint64_t bits;
 
 	memcpy(&bits, head + 7, sizeof(bits));
@@ -115,6 +134,8 @@ make_value(const uint8_t *head, char text[9])
 	case VALUE_LABEL:
 		value.label = bits & 1 ? text : labels[bits % 3].label;
 		break;
+	case VALUE_LIST:
+		return make_list(2 + (head[1] >> 4 & 7), (int64_t)bits);
 	case VALUE_NONE:
 	case VALUE_TEXT:
 		break;
@@ -167,6 +188,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	fault = codec_encode(&point, &value, cells);
 	codec_fault_text(&point, fault, text, 1 + data[3] % sizeof(text));
 	require(strlen(text) < sizeof(text));
+	value_done(&value);
 	if (fault == CODEC_OK && point.type < TYPE_FLOAT32 && codec_decode(&point, cells, &value) == 0)
 		value_done(&value);
 	return 0;

@@ -30,14 +30,17 @@ judge_point(const struct settings *settings, const struct point *point)
 	assert(point->key && point->key[0]);
 	assert(point->count >= 1 && point->count <= MODBUS_MAX_READ_REGISTERS &&
 	       point->addr + point->count <= 65536);
-	assert(point_table_has_bits(point->table) ? point->count <= type->bits
-						  : type->registers == 0 || point->count == type->registers);
+	assert(point_table_has_bits(point->table)
+		   ? point->count <= type->bits
+		   : type->registers == 0 ||
+			 point->count == type->registers * (point->array > 0 ? point->array : 1));
 	assert(point->bit == POINT_NO_BIT
 		   ? point->bits == 0
 		   : point->bit >= 0 && point->bits >= 1 && point->bits <= type->bits &&
 			 point->bit + point->bits <= point->count * 16 &&
 			 !point_table_has_bits(point->table));
-	assert(point->order <= ORDER_DCBA || point->count == 4);
+	assert(point->order <= ORDER_DCBA || type->registers == 4);
+	assert(point->array == 0 || (point->array >= 2 && point->bit == POINT_NO_BIT && type->registers > 0));
 	assert(!point->verify || point->writable);
 	assert(point->write != WRITE_SINGLE || point->count == 1);
 	assert(!point->has_valid_min || !point->has_valid_max || point->valid_min <= point->valid_max);

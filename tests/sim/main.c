@@ -46,12 +46,13 @@ struct plan {
 	unsigned units[UNIT_ADDRESSES];
 	unsigned unit_count;
 	bool log;
+	bool shown;
 };
 
 static const char usage[] =
     "usage: modsim [--tcp PORT]... [--rtu-tcp PORT]...\n"
     "              [--rtu LINK [--baud N] [--parity none|even|odd] [--stop 1|2]]...\n"
-    "              [--unit N]... [--log requests]\n"
+    "              [--unit N]... [--log requests|shown]...\n"
     "Commands come in on standard input, events and answers go out on standard output, JSON, one a line.\n";
 
 static _Noreturn void
@@ -124,9 +125,12 @@ plan_option(struct plan *plan, int option, const char *argument)
 		plan->units[plan->unit_count++] = parse_unsigned(argument, UNIT_ADDRESSES - 1);
 		break;
 	case OPTION_LOG:
-		if (strcmp(argument, "requests"))
+		if (!strcmp(argument, "requests"))
+			plan->log = true;
+		else if (!strcmp(argument, "shown"))
+			plan->shown = true;
+		else
 			die_usage();
-		plan->log = true;
 		break;
 	default:
 		die_usage();
@@ -188,6 +192,7 @@ sim_build(struct sim *sim, const struct plan *plan)
 			fprintf(stderr, "modsim: bus %u: %s\n", i, strerror(-error));
 	}
 	sim->journal.emit = plan->log;
+	sim->journal.shown = plan->shown;
 	return error;
 }
 

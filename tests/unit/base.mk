@@ -1,7 +1,9 @@
 # Unit tests of src/base.
 if HAVE_CMOCKA
-check_PROGRAMS += tests/unit/test_fifo tests/unit/test_heap tests/unit/test_log tests/unit/test_resolver tests/unit/test_utf8
-TESTS += tests/unit/test_fifo tests/unit/test_heap tests/unit/test_log tests/unit/test_resolver tests/unit/test_utf8
+check_PROGRAMS += tests/unit/test_fifo tests/unit/test_heap tests/unit/test_log tests/unit/test_resolver tests/unit/test_utf8 \
+	tests/unit/test_wall
+TESTS += tests/unit/test_fifo tests/unit/test_heap tests/unit/test_log tests/unit/test_resolver tests/unit/test_utf8 \
+	tests/unit/test_wall
 
 tests_unit_test_fifo_SOURCES = tests/unit/test_fifo.c
 tests_unit_test_fifo_CFLAGS = $(AM_CFLAGS) $(CMOCKA_CFLAGS)
@@ -22,4 +24,8 @@ tests_unit_test_resolver_LDADD = libbase.a $(CMOCKA_LIBS)
 tests_unit_test_utf8_SOURCES = tests/unit/test_utf8.c
 tests_unit_test_utf8_CFLAGS = $(AM_CFLAGS) $(CMOCKA_CFLAGS)
 tests_unit_test_utf8_LDADD = libbase.a $(CMOCKA_LIBS)
+
+tests_unit_test_wall_SOURCES = tests/unit/test_wall.c
+tests_unit_test_wall_CFLAGS = $(AM_CFLAGS) $(CMOCKA_CFLAGS)
+tests_unit_test_wall_LDADD = libbase.a $(CMOCKA_LIBS)
 endif

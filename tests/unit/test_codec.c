@@ -235,8 +235,8 @@ static const struct {
 		TEXT("Öl \xe2\x82\xac") } },
 	{ .type = TYPE_BYTES,
 	    .count = 2,
-	    .values = { TEXT("00000000000000000000000000000000"),
-		TEXT("0123456789abcdeffedcba9876543210") } },
+	    .values = { TEXT("0x00000000000000000000000000000000"),
+		TEXT("0x0123456789abcdeffedcba9876543210") } },
 #undef INT
 #undef UINT
 #undef REAL
@@ -406,15 +406,76 @@ test_bytes(void **state)
 
 	(void)state;
 	point.count = 2;
-	assert_decodes(&point, (const uint16_t[]){ 0x01ff, 0xa0b0 }, of_text("01ffa0b0"));
-	assert_encodes(&point, of_text("01FFa0B0"), (const uint16_t[]){ 0x01ff, 0xa0b0 });
+	assert_decodes(&point, (const uint16_t[]){ 0x01ff, 0xa0b0 }, of_text("0x01ffa0b0"));
+	assert_encodes(&point, of_text("0x01FFa0B0"), (const uint16_t[]){ 0x01ff, 0xa0b0 });
 	point.order = ORDER_BADC;
-	assert_decodes(&point, (const uint16_t[]){ 0x01ff, 0xa0b0 }, of_text("ff01b0a0"));
-	assert_encodes(&point, of_text("ff01b0a0"), (const uint16_t[]){ 0x01ff, 0xa0b0 });
-	assert_refused(&point, of_text("01ffa0b"), CODEC_WRONG_TYPE);
-	assert_refused(&point, of_text("01ffa0b00"), CODEC_WRONG_TYPE);
-	assert_refused(&point, of_text("01ffa0bg"), CODEC_WRONG_TYPE);
+	assert_decodes(&point, (const uint16_t[]){ 0x01ff, 0xa0b0 }, of_text("0xff01b0a0"));
+	assert_encodes(&point, of_text("0xff01b0a0"), (const uint16_t[]){ 0x01ff, 0xa0b0 });
+	assert_refused(&point, of_text("0x01ffa0b"), CODEC_WRONG_TYPE);
+	assert_refused(&point, of_text("0x01ffa0b00"), CODEC_WRONG_TYPE);
+	assert_refused(&point, of_text("0x01ffa0bg"), CODEC_WRONG_TYPE);
+	assert_refused(&point, of_text("01ffa0b0"), CODEC_WRONG_TYPE);
+	assert_refused(&point, of_text("01ffa0b000"), CODEC_WRONG_TYPE);
 	assert_refused(&point, of_int(1), CODEC_WRONG_TYPE);
+}
+
+static void
+test_lists(void **state)
+{
+	static const struct enum_label labels[] = { { "off", 0 }, { "heat", 1 } };
+	static const int64_t sentinel = 0x8000;
+	struct point point = holding(TYPE_INT16), wide = holding(TYPE_INT32);
+	struct value list = { .kind = VALUE_LIST, .list = value_list_new(3) }, value = { .kind = VALUE_NONE };
+	uint16_t cells[6];
+
+	(void)state;
+	point.array = point.count = 3;
+	point.scale = 0.5;
+	point.decimals = 1;
+	point.invalid = &sentinel;
+	point.invalid_count = 1;
+	assert_int_equal(codec_raw_width(&point), 16);
+	value = decoded(&point, (const uint16_t[]){ 1, 0xffff, 4 });
+	list.list->items[0] = of_real(0.5);
+	list.list->items[1] = of_real(-0.5);
+	list.list->items[2] = of_int(2);
+	assert_true(value_equal(&value, &list));
+	value_done(&value);
+	assert_encodes(&point, list, (const uint16_t[]){ 1, 0xffff, 4 });
+	/* All or nothing. */
+	assert_int_equal(codec_decode(&point, (const uint16_t[]){ 1, 0x8000, 4 }, &value), -ENODATA);
+	assert_int_equal(value.kind, VALUE_NONE);
+	list.list->items[2] = of_int(20000);
+	assert_refused(&point, list, CODEC_NO_FIT);
+	point.has_max = true;
+	point.max = 10;
+	assert_refused(&point, list, CODEC_ABOVE_MAX);
+	list.list->items[2] = of_text("2");
+	assert_refused(&point, list, CODEC_WRONG_TYPE);
+	assert_refused(&point, of_int(2), CODEC_WRONG_TYPE);
+	point.array = point.count = 2;
+	assert_refused(&point, list, CODEC_WRONG_TYPE);
+	/* A list is nothing for a single number, text or truth. */
+	for (size_t i = 0; i < TYPE_COUNT; i++) {
+		struct point single = holding((enum point_type)i);
+
+		assert_refused(&single, list, CODEC_WRONG_TYPE);
+	}
+	/* Each in its order, and by its label. */
+	wide.array = 3;
+	wide.count = 6;
+	wide.order = ORDER_CDAB;
+	wide.labels = labels;
+	wide.label_count = LENGTH(labels);
+	list.list->items[0] = of_text("heat");
+	list.list->items[1] = of_text("off");
+	list.list->items[2] = of_text("heat");
+	assert_encodes(&wide, list, (const uint16_t[]){ 1, 0, 0, 0, 1, 0 });
+	assert_int_equal(codec_encode(&wide, &list, cells), CODEC_OK);
+	value = decoded(&wide, cells);
+	assert_true(value_equal(&value, &list));
+	value_done(&value);
+	value_done(&list);
 }
 
 static void
@@ -1023,6 +1084,7 @@ main(void)
 		cmocka_unit_test(test_strings),
 		cmocka_unit_test(test_one_character_a_register),
 		cmocka_unit_test(test_bytes),
+		cmocka_unit_test(test_lists),
 		cmocka_unit_test(test_byte_of_register),
 		cmocka_unit_test(test_bcd),
 		cmocka_unit_test(test_halves),

@@ -247,6 +247,8 @@ test_layouts(void **state)
 	assert_true(point->has_valid_max && point->valid_max == 1e4);
 	point = point_called(settings, "name");
 	assert_true(point->chars == 1 && point->order == ORDER_BADC);
+	point = point_called(settings, "list");
+	assert_true(point->array == 60 && point->count == 120);
 	point = point_called(settings, "high");
 	assert_true(point->type == TYPE_INT8 && point->count == 1 && point->bit == 8 && point->bits == 8);
 	point = point_called(settings, "low");
