@@ -120,6 +120,7 @@ struct mqtt {
 	sd_event_source *answers_io;
 
 	int version;
+	int version_said; /* what the log was told; MQTT 5 goes without saying */
 	bool version_proven;
 	unsigned mute_closes; /* connections that ended without a CONNACK, in a row */
 
@@ -330,7 +331,19 @@ version_change(struct mqtt *mqtt)
 	mqtt->version = mqtt->version == MQTT_PROTOCOL_V5 ? MQTT_PROTOCOL_V311 : MQTT_PROTOCOL_V5;
 	mqtt->version_proven = false;
 	mqtt->mute_closes = 0;
-	log_info("server %s:%d: trying MQTT %s", mqtt->server->host, mqtt->server->port,
+	log_debug("server %s:%d: trying MQTT %s", mqtt->server->host, mqtt->server->port,
+	    version_name(mqtt->version));
+}
+
+/* Told when it has worked: while a server is away both are tried in turn. */
+static void
+version_works(struct mqtt *mqtt)
+{
+	mqtt->version_proven = true;
+	if (mqtt->version == mqtt->version_said)
+		return;
+	mqtt->version_said = mqtt->version;
+	log_info("server %s:%d: speaks MQTT %s", mqtt->server->host, mqtt->server->port,
 	    version_name(mqtt->version));
 }
 
@@ -456,13 +469,10 @@ session_refused(struct mqtt_session *session, int code)
 	int64_t delay_ms = back_off_ms(session);
 
 	mqtt->counts.refusals++;
+	if (refusal == REFUSED_VERSION && session->version == mqtt->version)
+		version_change(mqtt);
 	if (refusal == REFUSED_VERSION && session->version == MQTT_PROTOCOL_V5 &&
-	    mqtt->version == MQTT_PROTOCOL_V5) {
-		mqtt->version = MQTT_PROTOCOL_V311;
-		mqtt->version_proven = true;
-		log_info("server %s:%d: speaks MQTT 3.1.1", mqtt->server->host, mqtt->server->port);
-	}
-	if (refusal == REFUSED_VERSION && session->version != mqtt->version) {
+	    session->version != mqtt->version) {
 		/* No failure of this session: others have learned by now what the server speaks, or this one
 		 * just did. */
 		end_connection(session, session->now.condition, session->now.why, 0);
@@ -486,12 +496,22 @@ session_up(struct mqtt_session *session)
 	mqtt->attempts--;
 	mqtt->counts.up++;
 	mqtt->counts.connects++;
-	mqtt->version_proven = true;
+	if (session->version == mqtt->version)
+		version_works(mqtt);
 	report_change(session, CONDITION_UP, NULL);
 	if (sd_event_source_set_enabled(mqtt->keepalive, SD_EVENT_ON) < 0)
 		log_error("server %s:%d: cannot time the keep alive", mqtt->server->host, mqtt->server->port);
 	admit(mqtt);
 	mqtt->events.up(session->owner);
+}
+
+static const char *
+error_text(int error)
+{
+	/* EPIPE is what the system answers who writes to a peer that has closed. */
+	if (error == 0 || error == EPIPE)
+		return "the server closed the connection";
+	return strerrordesc_np(error);
 }
 
 /* Why the library gave up. `code` is from on_disconnect: one of its own below 128, or the reason of a
@@ -505,7 +525,7 @@ loss_text(int code, int error)
 	case MOSQ_ERR_KEEPALIVE:
 		return "no answer to a keep alive ping";
 	case MOSQ_ERR_ERRNO:
-		return error > 0 ? strerrordesc_np(error) : "connection lost";
+		return error_text(error);
 	case MOSQ_ERR_PROTOCOL:
 	case MOSQ_ERR_MALFORMED_PACKET:
 		return "the server sent what is not MQTT";
@@ -696,7 +716,7 @@ hung_up(struct mqtt_session *session, int fd)
 	}
 	if (error == 0 || error == EAGAIN)
 		getsockopt(fd, SOL_SOCKET, SO_ERROR, &error, &length);
-	session_failed(session, error ? strerrordesc_np(error) : "the server closed the connection");
+	session_failed(session, error_text(error));
 }
 
 static int
@@ -1059,7 +1079,7 @@ mqtt_new(const struct server_settings *server, sd_event *loop, struct resolver *
 	mqtt->events = *events;
 	mqtt->queue_end = &mqtt->queue;
 	mqtt->allowance = PACE_ATTEMPTS;
-	mqtt->version = MQTT_PROTOCOL_V5;
+	mqtt->version = mqtt->version_said = MQTT_PROTOCOL_V5;
 	mqtt->answers = fifo_new(sizeof(struct resolver_answer), 1);
 	error = mqtt->answers ? add_sources(mqtt) : -errno;
 	if (error < 0) {

@@ -228,7 +228,7 @@ every_mistake_is_answered_in_words(void **state)
 		{ "{\"method\":\"set\",\"params\":{\"key\":\"setpoint\",\"value\":{}}}",
 		    "{\"error\":\"the value is neither a number nor a text nor true or false\"}" },
 		{ "{\"method\":\"set\",\"params\":{\"key\":\"temperature\",\"value\":1}}",
-		    "{\"error\":\"point 'temperature' is not writable\"}" },
+		    "{\"error\":\"temperature: 1 cannot be written: the point is not writable\"}" },
 		{ "{\"method\":\"set\",\"params\":{\"key\":\"setpoint\",\"value\":31}}",
 		    "{\"error\":\"setpoint: 31 is above the maximum 30\"}" },
 	};

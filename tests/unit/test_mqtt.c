@@ -242,6 +242,28 @@ a_proxy_before_a_dead_server_does_not_lock_the_version(void **state)
 	close_bench(bench);
 }
 
+/* CONNACK 1 of 3.1.1, and 0x84: the other version is tried, whichever was refused. */
+static void
+a_refused_version_means_the_other_one(void **state)
+{
+	static const int codes[] = { 1, 132 };
+
+	(void)state;
+	for (size_t i = 0; i < 2; i++) {
+		struct bench *bench = open_bench("127.0.0.1");
+
+		thingsboard_do(&bench->tb, "{\"cmd\":\"refuse\",\"code\":%d}", codes[i]);
+		connect_session(bench);
+		run_until(bench, mqtt_counts(bench->mqtt).refusals == 1);
+		assert_int_equal(mqtt_counts(bench->mqtt).version, 4);
+		run_until(bench, mqtt_counts(bench->mqtt).refusals == 2);
+		assert_int_equal(mqtt_counts(bench->mqtt).version, 5);
+		thingsboard_do(&bench->tb, "{\"cmd\":\"refuse\",\"code\":0}");
+		run_until(bench, bench->owner.ups == 1);
+		close_bench(bench);
+	}
+}
+
 static void
 every_refusal_is_tried_again(void **state)
 {
@@ -318,6 +340,7 @@ main(void)
 		cmocka_unit_test(a_server_that_is_down_is_no_older_server),
 		cmocka_unit_test(closing_without_connack_means_another_version),
 		cmocka_unit_test(a_proxy_before_a_dead_server_does_not_lock_the_version),
+		cmocka_unit_test(a_refused_version_means_the_other_one),
 		cmocka_unit_test(every_refusal_is_tried_again),
 		cmocka_unit_test(a_name_that_is_none_is_asked_for_again),
 		cmocka_unit_test(every_address_of_a_name_is_tried),

@@ -323,6 +323,49 @@ a_server_of_mqtt_3_1_1_is_spoken_to_so(void **state)
 	close_bench(bench);
 }
 
+/* MQTT 5: quota exceeded. Nothing is lost, the order is kept, and the server is left alone for a while. */
+static void
+what_is_refused_for_now_is_sent_again_later(void **state)
+{
+	struct bench *bench = open_bench(1);
+	int64_t began = clock_mono_ms();
+
+	(void)state;
+	thingsboard_do(&bench->tb, "{\"cmd\":\"puback\",\"mode\":\"refuse\",\"code\":151,\"count\":2}");
+	start_gateway(bench);
+	await(bench, "subscribe");
+	for (int i = 1; i <= 5; i++)
+		sample(bench, 0, POINT_LEVEL, i, i);
+	sample(bench, 0, POINT_SERIAL, 6, 4711);
+	for (int i = 1; i <= 5; i++)
+		assert_int_equal(await_level(bench, NULL), i);
+	await(bench, "attributes");
+	assert_true(clock_mono_ms() - began >= 4500);
+	close_bench(bench);
+}
+
+/* MQTT 5: payload format invalid. Sent again it would come back for ever. */
+static void
+what_is_refused_for_good_does_not_stop_the_rest(void **state)
+{
+	struct bench *bench = open_bench(1);
+
+	(void)state;
+	thingsboard_do(&bench->tb, "{\"cmd\":\"puback\",\"mode\":\"refuse\",\"code\":153,\"count\":2}");
+	start_gateway(bench);
+	await(bench, "subscribe");
+	sample(bench, 0, POINT_LEVEL, 1, 1);
+	await(bench, "bad_publish");
+	sample(bench, 0, POINT_SERIAL, 2, 4711);
+	await(bench, "bad_publish");
+	sample(bench, 0, POINT_LEVEL, 3, 3);
+	assert_int_equal(await_level(bench, NULL), 3);
+	sample(bench, 0, POINT_SERIAL, 4, 4712);
+	await(bench, "attributes");
+	assert_int_equal(thingsboard_waiting(&bench->tb, "connect"), 1);
+	close_bench(bench);
+}
+
 static void
 silence_is_no_reason_to_wait_for_ever(void **state)
 {
@@ -375,7 +418,7 @@ an_rpc_reads_and_writes(void **state)
 	thingsboard_do(&bench->tb, rpc, "get", "{\"key\":\"level\"}");
 	await_reply(bench, "{\"value\":21}");
 	thingsboard_do(&bench->tb, rpc, "set", "{\"key\":\"setpoint\",\"value\":31}");
-	await_reply(bench, "{\"error\":\"31 is above the maximum 30\"}");
+	await_reply(bench, "{\"error\":\"setpoint: 31 is above the maximum 30\"}");
 	thingsboard_do(&bench->tb, rpc, "fly", "null");
 	await_reply(bench, "{\"error\":\"unknown method 'fly' (known: get, set)\"}");
 	close_bench(bench);
@@ -440,6 +483,8 @@ main(void)
 		cmocka_unit_test(attributes_are_state),
 		cmocka_unit_test(a_refused_token_is_tried_again),
 		cmocka_unit_test(a_server_of_mqtt_3_1_1_is_spoken_to_so),
+		cmocka_unit_test(what_is_refused_for_now_is_sent_again_later),
+		cmocka_unit_test(what_is_refused_for_good_does_not_stop_the_rest),
 		cmocka_unit_test(silence_is_no_reason_to_wait_for_ever),
 		cmocka_unit_test(many_sessions_come_up),
 		cmocka_unit_test(an_rpc_reads_and_writes),
