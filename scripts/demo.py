@@ -2,6 +2,7 @@
 
 import argparse
 import collections
+import json
 import os
 import signal
 import sys
@@ -27,14 +28,22 @@ def prepare(field):
     def boiler(command, **members):
         field.ask(command, bus=PLC, unit=1, **members)
 
-    boiler("move", table="input", addr=0, kind="float_sine", order="CDAB", low=19.0, high=24.0, period_ms=20000)
+    boiler("move", table="input", addr=0, kind="float_sine", low=19.0, high=24.0, period_ms=20000)
     boiler("move", table="coil", addr=3, kind="toggle", period_ms=5000)
     boiler("set", table="holding", addr=9, values=[1, 205])
-    boiler("set", table="holding", addr=100, values=[int.from_bytes(f"BX-204711".ljust(16, "\0")[n : n + 2].encode(), "big") for n in range(0, 16, 2)])
+    serial = b"BX-204711".ljust(16, b"\0")
+    boiler("set", table="holding", addr=100, values=[serial[n] << 8 | serial[n + 1] for n in range(0, 16, 2)])
     field.ask("move", bus=PLC, unit=2, table="input", addr=0, kind="ramp", low=1380, high=1470, period_ms=15000)
-    field.ask("move", bus=PLC, unit=2, table="input", addr=2, kind="counter", period_ms=3000)
-    for unit in (1, 2):
-        field.ask("move", bus=METERS, unit=unit, table="input", addr=0, kind="sine", low=2270, high=2330, period_ms=9000 + 2000 * unit)
+    field.ask("move", bus=PLC, unit=2, table="input", addr=2, kind="counter32", period_ms=3000, low=8100, high=9000)
+    for unit, energy in ((1, 8), (2, 6)):
+
+        def meter(addr, kind, low, high, period_ms, unit=unit):
+            field.ask("move", bus=METERS, unit=unit, table="input", addr=addr, kind=kind, low=low, high=high, period_ms=period_ms)
+
+        meter(0, "sine", 2270, 2330, 9000 + 2000 * unit)
+        meter(2, "float_sine", 4, 11, 7000 + 3000 * unit)
+        meter(5, "sine", 900, 2500, 7000 + 3000 * unit)
+        meter(energy, "counter32", 120000 * unit, 200000 * unit, 400)
 
 
 def show(event, counts):
@@ -42,7 +51,8 @@ def show(event, counts):
     counts[name, event["event"]] += 1
     stamp = time.strftime("%H:%M:%S", time.localtime(event["at"] / 1000)) + f".{event['at'] % 1000:03d}"
     kind = "attributes  " if event["event"] == "attributes" else ""
-    values = "  ".join(f"{key} {event.get('text', {}).get(key, value)}" for key, value in event["values"].items())
+    texts = event.get("text", {})
+    values = "  ".join(f"{key} {texts.get(key, json.dumps(value))}" for key, value in event["values"].items())
     say(f"  {stamp}  {name:<8} {kind}{values}")
 
 
@@ -58,7 +68,7 @@ def change_setpoint(tb, field):
     write = field.wait("write", writes)
     after = field.get("holding", 10, bus=PLC, unit=1)[0]
     say(f"  the unit     holding register 10: {before} -> {after} (function {write['function']})", "36")
-    say(f"  the reply    {reply} after {took:.1f} ms", "36")
+    say(f"  the reply    {json.dumps(reply)} after {took:.1f} ms", "36")
     event = tb.value("DEMO-BOILER", "setpoint", lambda value: value == wanted, since)
     say(f"  telemetry    setpoint {event['values']['setpoint']}\n", "36")
     return [] if reply == {"value": wanted} and after == round(wanted * 10) else ["the RPC did not do what it promised"]

@@ -1,5 +1,4 @@
 # The real program against real parts: tests/system/NNN-name, each a Python program over harness.py.
-# THREADED=yes (ThreadSanitizer) leaves out what only reads a file and prints.
 SYSTEM_TESTS = \
 	tests/system/010-check \
 	tests/system/100-telemetry \
