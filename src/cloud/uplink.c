@@ -4,10 +4,12 @@
 #include <inttypes.h>
 #include <pthread.h>
 #include <signal.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
 #include <systemd/sd-event.h>
+#include <unistd.h>
 
 #include "base/clock.h"
 #include "base/fifo.h"
@@ -85,6 +87,7 @@ struct uplink {
 	int64_t armed_mono_ms;
 	pthread_t thread;
 	bool running;
+	atomic_bool failed;
 
 	bool stopping;
 	bool closing;
@@ -705,8 +708,12 @@ uplink_run(void *arg)
 	struct uplink *uplink = arg;
 	int error = sd_event_loop(uplink->loop);
 
-	if (error < 0)
+	if (error < 0) {
+		/* A gateway that reads and never sends is worse than one that is started again. */
 		log_error("uplink: the event loop failed: %s", strerror(-error));
+		atomic_store(&uplink->failed, true);
+		kill(getpid(), SIGTERM);
+	}
 	return NULL;
 }
 
@@ -881,6 +888,12 @@ uplink_start(struct uplink *uplink, struct command_sink commands)
 	pthread_sigmask(SIG_SETMASK, &before, NULL);
 	uplink->running = error == 0;
 	return -error;
+}
+
+bool
+uplink_failed(const struct uplink *uplink)
+{
+	return atomic_load(&uplink->failed);
 }
 
 void

@@ -1,5 +1,8 @@
 /* The whole cloud side against a server that behaves like ThingsBoard. */
+#include <errno.h>
+#include <pthread.h>
 #include <setjmp.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -7,6 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
+#include <systemd/sd-event.h>
 
 #include <cmocka.h>
 
@@ -472,6 +476,38 @@ a_token_used_twice_makes_no_storm(void **state)
 	close_bench(bench);
 }
 
+/* Linked with --wrap: a loop that fails at once, if a test wants it so. */
+static bool loop_fails;
+int __wrap_sd_event_loop(sd_event *loop);
+int __real_sd_event_loop(sd_event *loop);
+
+int
+__wrap_sd_event_loop(sd_event *loop)
+{
+	return loop_fails ? -EBADF : __real_sd_event_loop(loop);
+}
+
+static void
+a_loop_that_fails_ends_the_gateway(void **state)
+{
+	struct bench *bench = open_bench(1);
+	struct timespec patience = { .tv_sec = 20 };
+	sigset_t terminate;
+
+	(void)state;
+	log_init((enum log_level)0, true);
+	sigemptyset(&terminate);
+	sigaddset(&terminate, SIGTERM);
+	pthread_sigmask(SIG_BLOCK, &terminate, NULL);
+	loop_fails = true;
+	start_gateway(bench);
+	assert_int_equal(sigtimedwait(&terminate, NULL, &patience), SIGTERM);
+	assert_true(uplink_failed(bench->uplink));
+	loop_fails = false;
+	pthread_sigmask(SIG_UNBLOCK, &terminate, NULL);
+	close_bench(bench);
+}
+
 int
 main(void)
 {
@@ -489,6 +525,7 @@ main(void)
 		cmocka_unit_test(many_sessions_come_up),
 		cmocka_unit_test(an_rpc_reads_and_writes),
 		cmocka_unit_test(shared_attributes_are_written),
+		cmocka_unit_test(a_loop_that_fails_ends_the_gateway),
 		cmocka_unit_test(a_token_used_twice_makes_no_storm),
 	};
 
