@@ -96,36 +96,38 @@ take_value(const struct point *point, const struct tb_json *json, struct rpc_cal
 	return 0;
 }
 
-static int
-take_key(const struct device *device, const struct tb_json *params, const struct point **ret, char *error)
+/* The point that is asked for, or NULL. */
+static const struct point *
+take_key(const struct device *device, const struct tb_json *params, char *error)
 {
 	const char *key = tb_json_text(tb_json_get(params, "key"));
+	const struct point *point = key ? rpc_point(device, key) : NULL;
 	char cut[QUOTE_MAX];
 
 	if (!key)
-		return wrong(error, "params must have the member \"key\", a text");
-	*ret = rpc_point(device, key);
-	return *ret ? 0 : wrong(error, "no point '%s'", quote(key, cut, sizeof(cut)));
+		(void)wrong(error, "params must have the member \"key\", a text");
+	else if (!point)
+		(void)wrong(error, "no point '%s'", quote(key, cut, sizeof(cut)));
+	return point;
 }
 
 static int
 parse_get(const struct device *device, const struct tb_json *params, struct rpc_call *ret, char *error)
 {
-	const struct point *point;
-	int result = take_key(device, params, &point, error);
+	const struct point *point = take_key(device, params, error);
 
-	if (result == 0)
-		*ret = (struct rpc_call){ .kind = COMMAND_READ, .point = point };
-	return result;
+	if (!point)
+		return -EINVAL;
+	*ret = (struct rpc_call){ .kind = COMMAND_READ, .point = point };
+	return 0;
 }
 
 static int
 parse_set(const struct device *device, const struct tb_json *params, struct rpc_call *ret, char *error)
 {
-	const struct point *point;
-	int result = take_key(device, params, &point, error);
+	const struct point *point = take_key(device, params, error);
 
-	return result == 0 ? take_value(point, tb_json_get(params, "value"), ret, error) : result;
+	return point ? take_value(point, tb_json_get(params, "value"), ret, error) : -EINVAL;
 }
 
 static const struct {

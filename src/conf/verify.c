@@ -175,7 +175,8 @@ bus_line(const struct bus *bus)
 	if (asprintf(&line, "%s %d", bus->host, bus->tcp_port) < 0)
 		return NULL;
 	for (char *c = line; *c; c++)
-		*c = *c >= 'A' && *c <= 'Z' ? (char)(*c - 'A' + 'a') : *c;
+		if (*c >= 'A' && *c <= 'Z')
+			*c = (char)(*c - 'A' + 'a');
 	return line;
 }
 

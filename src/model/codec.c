@@ -361,7 +361,7 @@ decode_string(const struct point *point, const uint16_t *cells, struct value *re
 		text[2 * i] = (char)(pair >> 8);
 		text[2 * i + 1] = (char)(pair & 0xff);
 	}
-	while (length < size && text[length] != '\0')
+	while (length < size && text[length] != '\0') /* NOLINT: all of `size` is filled above */
 		length++;
 	while (length > 0 && text[length - 1] == ' ')
 		length--;

@@ -357,9 +357,12 @@ static bool
 hex_read(struct buffer *out, const char *hex)
 {
 	for (; *hex; hex += 2) {
-		if (hex_digit(hex[0]) < 0 || hex_digit(hex[1]) < 0)
+		int high = hex_digit(hex[0]);
+		int low = high < 0 ? -1 : hex_digit(hex[1]);
+
+		if (low < 0)
 			return false;
-		buffer_append_u8(out, (uint8_t)(hex_digit(hex[0]) << 4 | hex_digit(hex[1])));
+		buffer_append_u8(out, (uint8_t)(high << 4 | low));
 	}
 	return true;
 }

@@ -111,7 +111,8 @@ plan_option(struct plan *plan, int option, const char *argument)
 		plan_line(plan)->baud = parse_unsigned(argument, 4000000);
 		break;
 	case OPTION_PARITY:
-		if (strcmp(argument, "none") && strcmp(argument, "even") && strcmp(argument, "odd"))
+		if (strcmp(argument, "none") != 0 && strcmp(argument, "even") != 0 &&
+		    strcmp(argument, "odd") != 0)
 			die_usage();
 		plan_line(plan)->parity = strcmp(argument, "none") != 0;
 		break;
@@ -124,7 +125,7 @@ plan_option(struct plan *plan, int option, const char *argument)
 		plan->units[plan->unit_count++] = parse_unsigned(argument, UNIT_ADDRESSES - 1);
 		break;
 	case OPTION_LOG:
-		if (strcmp(argument, "requests"))
+		if (strcmp(argument, "requests") != 0)
 			die_usage();
 		plan->log = true;
 		break;
