@@ -366,7 +366,8 @@ wanted_outcome(struct downlink *downlink, struct wanted *wanted, const struct ou
 	}
 }
 
-/* The server wants `json` in a shared point, and no longer what it wanted before, even if that cannot be had. */
+/* The server wants `json` in a shared point, and no longer what it wanted before, even if that cannot be had.
+ */
 static void
 wanted_set(struct downlink *downlink, struct wanted *wanted, const struct tb_json *json)
 {

@@ -185,12 +185,14 @@ refuse_attributes(struct uplink_device *device, const char *why)
 {
 	attributes_confirm(device->attributes);
 	if (!device->attributes_refusal_said)
-		log_error("device %s: the server refuses attributes (%s): they are dropped, which is said only once",
+		log_error("device %s: the server refuses attributes (%s): they are dropped, which is said "
+			  "only once",
 		    device->device->name, why);
 	device->attributes_refusal_said = true;
 }
 
-/* A message of this length was too large for the server (MQTT 5: its maximum packet size): smaller ones from now on. */
+/* A message of this length was too large for the server (MQTT 5: its maximum packet size): smaller ones from
+ * now on. */
 static void
 shrink_payloads(struct uplink_device *device, size_t length)
 {
