@@ -1,6 +1,7 @@
 /* Sessions against the ThingsBoard bench, in the loop of the test itself. */
 #include <errno.h>
 #include <setjmp.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -194,6 +195,23 @@ a_lost_session_comes_back(void **state)
 	close_bench(bench);
 }
 
+/* A server that vanished without a word while nothing is published: the ping has no answer. */
+static void
+silence_ends_a_session_after_the_keep_alive(void **state)
+{
+	struct bench *bench = open_bench("127.0.0.1");
+
+	(void)state;
+	bench->server.keepalive_s = 5;
+	connect_session(bench);
+	run_until(bench, bench->owner.ups == 1);
+	kill(bench->tb.pid, SIGSTOP);
+	run_until(bench, bench->owner.downs == 1);
+	kill(bench->tb.pid, SIGCONT);
+	run_until(bench, bench->owner.ups == 2);
+	close_bench(bench);
+}
+
 static void
 a_server_that_is_down_is_no_older_server(void **state)
 {
@@ -337,6 +355,7 @@ main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(a_session_publishes_subscribes_and_hears),
 		cmocka_unit_test(a_lost_session_comes_back),
+		cmocka_unit_test(silence_ends_a_session_after_the_keep_alive),
 		cmocka_unit_test(a_server_that_is_down_is_no_older_server),
 		cmocka_unit_test(closing_without_connack_means_another_version),
 		cmocka_unit_test(a_proxy_before_a_dead_server_does_not_lock_the_version),

@@ -11,6 +11,7 @@
 #include <string.h>
 #include <sys/resource.h>
 #include <systemd/sd-event.h>
+#include <unistd.h>
 
 #include <cmocka.h>
 
@@ -476,6 +477,47 @@ a_token_used_twice_makes_no_storm(void **state)
 	close_bench(bench);
 }
 
+/* What does not fit into a queue is counted, and said when it begins and when it is over. */
+static void
+lost_samples_are_told(void **state)
+{
+	enum { PUSHED = 20000 };
+	struct bench *bench = open_bench(1);
+	struct sample taken = { .point = bench->settings.devices[0].points, .value = { .kind = VALUE_INT } };
+	struct command_sink commands = { .push = do_command, .ctx = bench };
+	int stderr_fd = dup(STDERR_FILENO);
+	size_t lost = 0, told = 0, seconds = 0;
+	FILE *log = tmpfile();
+	char line[256] = "", *said;
+
+	(void)state;
+	assert_non_null(log);
+	bench->uplink = uplink_new(&bench->settings, NULL);
+	bench->samples = uplink_samples(bench->uplink);
+	bench->outcomes = uplink_outcomes(bench->uplink);
+	for (int i = 0; i < PUSHED; i++)
+		lost += 1 - bench->samples.push(bench->samples.ctx, &taken, 1);
+	assert_true(lost > 0);
+	dup2(fileno(log), STDERR_FILENO);
+	log_init(LOG_LEVEL_WARNING, false);
+	assert_int_equal(uplink_start(bench->uplink, commands), 0);
+	await(bench, "telemetry");
+	uplink_stop(bench->uplink, 5000);
+	dup2(stderr_fd, STDERR_FILENO);
+	close(stderr_fd);
+	rewind(log);
+	said = fgets(line, sizeof(line), log);
+	assert_non_null(said);
+	assert_string_equal(line, "<4>uplink: cannot keep up with the field, samples are lost\n");
+	said = fgets(line, sizeof(line), log);
+	assert_non_null(said);
+	assert_int_equal(sscanf(line, "<4>uplink: samples: %zu were lost in %zu s", &told, &seconds), 2);
+	assert_int_equal(told, lost);
+	assert_null(fgets(line, sizeof(line), log));
+	fclose(log);
+	close_bench(bench);
+}
+
 /* Linked with --wrap: a loop that fails at once, if a test wants it so. */
 static bool loop_fails;
 int __wrap_sd_event_loop(sd_event *loop);
@@ -525,6 +567,7 @@ main(void)
 		cmocka_unit_test(many_sessions_come_up),
 		cmocka_unit_test(an_rpc_reads_and_writes),
 		cmocka_unit_test(shared_attributes_are_written),
+		cmocka_unit_test(lost_samples_are_told),
 		cmocka_unit_test(a_loop_that_fails_ends_the_gateway),
 		cmocka_unit_test(a_token_used_twice_makes_no_storm),
 	};
