@@ -22,7 +22,18 @@ system_unix_ms(void)
 	return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
 }
 
-static const struct clock_source system_source = { .mono_us = system_mono_us, .unix_ms = system_unix_ms };
+static int64_t
+system_boot_ms(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_BOOTTIME, &now);
+	return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
+}
+
+static const struct clock_source system_source = {
+	.mono_us = system_mono_us, .unix_ms = system_unix_ms, .boot_ms = system_boot_ms
+};
 static const struct clock_source *source = &system_source;
 
 int64_t
@@ -41,6 +52,12 @@ int64_t
 clock_unix_ms(void)
 {
 	return source->unix_ms();
+}
+
+int64_t
+clock_boot_ms(void)
+{
+	return source->boot_ms ? source->boot_ms() : clock_mono_ms();
 }
 
 void

@@ -5,16 +5,19 @@
 #include <pthread.h>
 #include <signal.h>
 #include <stdatomic.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
 #include <systemd/sd-event.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "base/clock.h"
 #include "base/fifo.h"
 #include "base/heap.h"
 #include "base/log.h"
+#include "base/wall.h"
 #include "cloud/attributes.h"
 #include "cloud/batch.h"
 #include "cloud/downlink.h"
@@ -22,7 +25,9 @@
 #include "cloud/reason.h"
 #include "cloud/tb_json.h"
 #include "flow/filter.h"
+#include "flow/stamps.h"
 #include "flow/store.h"
+#include "flow/window.h"
 
 #define SAMPLES_WAITING	  16384
 #define BURST		  256	/* samples taken in one turn of the loop */
@@ -32,6 +37,7 @@
 #define CLOSE_MS	  1000	/* for DISCONNECT to leave, at the end */
 #define OVERFLOW_OVER_MS  60000 /* nothing lost for so long: it is over */
 #define TIMER_ACCURACY_MS 250
+#define MADE_KEY_BYTES	  1024 /* KEY_quality and the like: 255 characters are 765 bytes at most */
 
 /* A telemetry message that waits for its PUBACK. */
 struct flight {
@@ -56,6 +62,8 @@ struct uplink_device {
 	bool payload_refusal_said;
 	bool attributes_refusal_said;
 	size_t payload_max; /* beyond it the server took nothing */
+	bool was_up;
+	struct stamps stamps;
 	bool touched;
 	struct uplink_device *next_touched;
 };
@@ -72,7 +80,12 @@ struct overflow {
 struct uplink {
 	const struct settings *settings;
 	struct filter *filter;
+	struct windows *windows;
 	struct store *store;
+	enum quality *qualities; /* of each point, as its samples told */
+	struct wall wall;
+	bool waits_for_wall; /* and the log says so */
+	int64_t wall_due_mono_ms;
 	struct fifo *samples;
 	struct fifo *outcomes;
 	struct fifo *stop; /* of int: the grace in ms */
@@ -99,7 +112,8 @@ struct uplink {
 
 	/* the row that is being put together */
 	struct uplink_device *row_device;
-	int64_t row_unix_ms;
+	int64_t row_ms;
+	enum store_epoch row_epoch;
 	unsigned row_values;
 	size_t row_length;
 	char row[TB_MAX_PAYLOAD];
@@ -303,11 +317,22 @@ pump(struct uplink_device *device)
 
 /* ---- what the sessions say ---- */
 
+/* Whoever looks after an outage sees how things are, not how they were before it. */
+static void
+forget_reports(struct uplink_device *device)
+{
+	for (size_t i = 0; i < device->device->point_count; i++)
+		filter_forget(device->uplink->filter, &device->device->points[i]);
+}
+
 static void
 on_up(void *owner)
 {
 	struct uplink_device *device = owner;
 
+	if (device->was_up)
+		forget_reports(device);
+	device->was_up = true;
 	downlink_up(device->uplink->downlink, device->device->index);
 	pump(device);
 }
@@ -446,19 +471,20 @@ finish_row(struct uplink *uplink)
 	uplink->row_device = NULL;
 	if (!device || uplink->row_values == 0)
 		return;
-	error = store_append(uplink->store, device->device->index, uplink->row_unix_ms, uplink->row_values,
-	    uplink->row, uplink->row_length);
+	error = store_append(uplink->store, device->device->index, uplink->row_ms, uplink->row_epoch,
+	    uplink->row_values, uplink->row, uplink->row_length);
 	if (error < 0)
 		uplink->unheld_rows++;
 	touch(device);
 }
 
 static void
-start_row(struct uplink *uplink, struct uplink_device *device, int64_t unix_ms)
+start_row(struct uplink *uplink, struct uplink_device *device, int64_t ms, enum store_epoch epoch)
 {
 	finish_row(uplink);
 	uplink->row_device = device;
-	uplink->row_unix_ms = unix_ms;
+	uplink->row_ms = ms;
+	uplink->row_epoch = epoch;
 	uplink->row_values = 0;
 	uplink->row_length = 0;
 }
@@ -476,21 +502,24 @@ row_limit(const struct uplink *uplink)
 }
 
 static void
-add_telemetry(struct uplink *uplink, struct uplink_device *device, const struct sample *sample)
+add_telemetry(struct uplink *uplink, struct uplink_device *device, int64_t mono_ms, int64_t unix_ms, const char *key,
+    const struct value *value)
 {
 	size_t limit = row_limit(uplink);
-	const char *key = sample->point->key;
+	enum store_epoch epoch;
+	int64_t ms;
 	int length;
 
-	if (uplink->row_device != device || uplink->row_unix_ms != sample->taken_unix_ms)
-		start_row(uplink, device, sample->taken_unix_ms);
-	length = tb_json_member(key, &sample->value, uplink->row_values == 0,
-	    uplink->row + uplink->row_length, limit > uplink->row_length ? limit - uplink->row_length : 0);
+	epoch = wall_time(&uplink->wall, mono_ms, unix_ms, &ms) ? STORE_UNIX : STORE_BOOT;
+	ms = stamps_take(&device->stamps, mono_ms, ms);
+	if (uplink->row_device != device || uplink->row_ms != ms || uplink->row_epoch != epoch)
+		start_row(uplink, device, ms, epoch);
+	length = tb_json_member(key, value, uplink->row_values == 0, uplink->row + uplink->row_length,
+	    limit > uplink->row_length ? limit - uplink->row_length : 0);
 	if (length == -EMSGSIZE) {
-		start_row(uplink, device, sample->taken_unix_ms);
+		start_row(uplink, device, ms, epoch);
 		/* Alone it may be larger than a usual batch. */
-		length = tb_json_member(
-		    key, &sample->value, true, uplink->row, sizeof(uplink->row) - BATCH_ROW_OVERHEAD);
+		length = tb_json_member(key, value, true, uplink->row, sizeof(uplink->row) - BATCH_ROW_OVERHEAD);
 	}
 	if (length < 0) {
 		log_debug("device %s: %s cannot be printed", device->device->name, key);
@@ -500,31 +529,72 @@ add_telemetry(struct uplink *uplink, struct uplink_device *device, const struct 
 	uplink->row_values++;
 }
 
+/* What the gateway makes of a point's samples goes up as KEY_suffix. */
 static void
-take_sample(struct uplink *uplink, struct sample *sample)
+add_made(struct uplink *uplink, const struct point *point, const char *suffix, int64_t mono_ms, int64_t unix_ms,
+    const struct value *value)
+{
+	char key[MADE_KEY_BYTES];
+
+	snprintf(key, sizeof(key), "%s_%s", point->key, suffix);
+	add_telemetry(uplink, &uplink->devices[point->device->index], mono_ms, unix_ms, key, value);
+}
+
+static void
+on_window(void *ctx, const struct point *point, enum point_aggregate aggregate, int64_t mono_ms, int64_t unix_ms,
+    const struct value *value)
+{
+	add_made(ctx, point, point_aggregate_name(aggregate), mono_ms, unix_ms, value);
+}
+
+/* After anything but a good sample the next good one is reported, whatever it is. */
+static void
+note_quality(struct uplink *uplink, const struct sample *sample)
+{
+	const struct point *point = sample->point;
+	struct value name = { .kind = VALUE_LABEL, .label = quality_name(sample->quality) };
+
+	if (uplink->qualities[point->index] == sample->quality)
+		return;
+	uplink->qualities[point->index] = sample->quality;
+	if (sample->quality != QUALITY_GOOD)
+		filter_forget(uplink->filter, point);
+	if (point->quality)
+		add_made(uplink, point, "quality", sample->taken_mono_ms, sample->taken_unix_ms, &name);
+}
+
+static void
+report(struct uplink *uplink, const struct sample *sample)
 {
 	struct uplink_device *device = &uplink->devices[sample->point->device->index];
 
-	if (sample->point->shared)
-		downlink_sample(uplink->downlink, sample);
-	if (filter_pass(uplink->filter, sample)) {
-		if (sample->point->kind == KIND_TELEMETRY) {
-			add_telemetry(uplink, device, sample);
-		} else {
-			attributes_set(device->attributes, sample->point, &sample->value);
-			touch(device);
-		}
+	if (sample->point->aggregate != 0) {
+		windows_add(uplink->windows, sample, uplink->wall.set);
+	} else if (!filter_pass(uplink->filter, sample)) {
+		return;
+	} else if (sample->point->kind == KIND_TELEMETRY) {
+		add_telemetry(uplink, device, sample->taken_mono_ms, sample->taken_unix_ms, sample->point->key,
+		    &sample->value);
+	} else {
+		attributes_set(device->attributes, sample->point, &sample->value);
+		touch(device);
 	}
+}
+
+static void
+take_sample(struct uplink *uplink, struct sample *sample)
+{
+	note_quality(uplink, sample);
+	if (sample->quality != QUALITY_GOOD)
+		return;
+	downlink_sample(uplink->downlink, sample);
+	report(uplink, sample);
 	value_done(&sample->value);
 }
 
-static size_t
-take_burst(struct uplink *uplink)
+static void
+pump_touched(struct uplink *uplink)
 {
-	size_t count = fifo_pop(uplink->samples, uplink->burst, BURST);
-
-	for (size_t i = 0; i < count; i++)
-		take_sample(uplink, &uplink->burst[i]);
 	finish_row(uplink);
 	while (uplink->touched) {
 		struct uplink_device *device = uplink->touched;
@@ -533,6 +603,91 @@ take_burst(struct uplink *uplink)
 		device->touched = false;
 		pump(device);
 	}
+}
+
+/* ---- the wall clock ---- */
+
+static void
+log_wait_for_wall(const struct uplink *uplink, const struct wall_sight *sight)
+{
+	time_t shown = (time_t)(sight->unix_ms / 1000);
+	char text[64] = "";
+	struct tm tm;
+
+	if (gmtime_r(&shown, &tm))
+		strftime(text, sizeof(text), "%F %T UTC", &tm);
+	if (uplink->wall.impossible)
+		log_warning("clock: shows %s and is not set: samples wait until it is", text);
+	else
+		log_warning("clock: shows %s, which may be wrong: samples wait until NTP keeps it or it is set, for %d s "
+			    "from the boot",
+		    text, uplink->settings->clock.wait_s);
+}
+
+static void
+date_rows(struct uplink *uplink)
+{
+	store_date(uplink->store, uplink->wall.boot_unix_ms);
+	for (size_t i = 0; i < uplink->settings->device_count; i++) {
+		stamps_shift(&uplink->devices[i].stamps, uplink->wall.boot_unix_ms);
+		touch(&uplink->devices[i]);
+	}
+}
+
+/* The clock is lost: from now on times count from the boot again. */
+static void
+undate_stamps(struct uplink *uplink)
+{
+	for (size_t i = 0; i < uplink->settings->device_count; i++)
+		stamps_shift(&uplink->devices[i].stamps, -uplink->wall.boot_unix_ms);
+}
+
+static void
+see_wall(struct uplink *uplink, bool kept)
+{
+	struct wall_sight sight = wall_look(kept);
+
+	switch (wall_see(&uplink->wall, &sight)) {
+	case WALL_SAME:
+		break;
+	case WALL_SET:
+		if (uplink->waits_for_wall)
+			log_notice("clock: is set, what was read before gets its time");
+		date_rows(uplink);
+		break;
+	case WALL_TAKEN:
+		if (uplink->waits_for_wall)
+			log_warning("clock: neither NTP nor anybody else set it in %d s since the boot: taken as it is",
+			    uplink->settings->clock.wait_s);
+		date_rows(uplink);
+		break;
+	case WALL_STEPPED:
+		log_notice("clock: was set %s by %.3f s", uplink->wall.stepped_ms > 0 ? "forward" : "back",
+		    (double)llabs(uplink->wall.stepped_ms) / 1000);
+		break;
+	case WALL_LOST:
+		undate_stamps(uplink);
+		break;
+	}
+	if (!uplink->wall.set && kept && !uplink->waits_for_wall)
+		log_wait_for_wall(uplink, &sight);
+	if (kept || uplink->wall.set) {
+		uplink->waits_for_wall = !uplink->wall.set;
+		uplink->wall_due_mono_ms = uplink->wall.set ? CLOCK_NEVER : sight.mono_ms + WALL_LOOK_MS;
+	} else if (uplink->wall_due_mono_ms == CLOCK_NEVER) {
+		uplink->wall_due_mono_ms = sight.mono_ms;
+	}
+}
+
+static size_t
+take_burst(struct uplink *uplink)
+{
+	size_t count = fifo_pop(uplink->samples, uplink->burst, BURST);
+
+	see_wall(uplink, false);
+	for (size_t i = 0; i < count; i++)
+		take_sample(uplink, &uplink->burst[i]);
+	pump_touched(uplink);
 	return count;
 }
 
@@ -595,6 +750,10 @@ on_timer(sd_event_source *source, uint64_t usec, void *userdata)
 		device_due(heap_entry(first, struct uplink_device, due), now);
 	downlink_tick(uplink->downlink);
 	overflow_tick(uplink, now);
+	if (uplink->wall_due_mono_ms <= now)
+		see_wall(uplink, true);
+	windows_close(uplink->windows, now);
+	pump_touched(uplink);
 	return 0;
 }
 
@@ -613,6 +772,8 @@ arm_timer(struct uplink *uplink)
 	due = earlier(due, downlink_due_mono_ms(uplink->downlink));
 	due = earlier(due, overflow_due(&uplink->store_overflow));
 	due = earlier(due, overflow_due(&uplink->samples_overflow));
+	due = earlier(due, uplink->wall_due_mono_ms);
+	due = earlier(due, windows_due_mono_ms(uplink->windows));
 	if (uplink->stopping)
 		due = earlier(due, uplink->stop_mono_ms);
 	if (due == uplink->armed_mono_ms)
@@ -683,6 +844,8 @@ on_stop(sd_event_source *source, int fd, uint32_t revents, void *userdata)
 	/* The field has stopped before us: what it left is all that there will be. */
 	while (take_burst(uplink) > 0)
 		;
+	windows_flush(uplink->windows);
+	pump_touched(uplink);
 	on_outcomes(NULL, -1, 0, uplink);
 	uplink->stopping = true;
 	uplink->stop_mono_ms = clock_mono_ms() + grace_ms;
@@ -708,8 +871,11 @@ static void *
 uplink_run(void *arg)
 {
 	struct uplink *uplink = arg;
-	int error = sd_event_loop(uplink->loop);
+	int error;
 
+	see_wall(uplink, true);
+	arm_timer(uplink);
+	error = sd_event_loop(uplink->loop);
 	if (error < 0) {
 		/* A gateway that reads and never sends is worse than one that is started again. */
 		log_error("uplink: the event loop failed: %s", strerror(-error));
@@ -768,14 +934,19 @@ make_parts(struct uplink *uplink, struct resolver *resolver)
 	int error;
 
 	uplink->filter = filter_new(settings->point_count);
+	uplink->windows = windows_new(settings, on_window, uplink);
+	uplink->qualities = calloc(settings->point_count + 1, sizeof(uplink->qualities[0]));
 	uplink->store = store_new(settings->device_count, (size_t)settings->store.memory_mb << 20);
 	uplink->samples = fifo_new(sizeof(struct sample), SAMPLES_WAITING);
 	uplink->outcomes = fifo_new(sizeof(struct outcome), DOWNLINK_PENDING_MAX);
 	uplink->stop = fifo_new(sizeof(int), 1);
 	uplink->devices = calloc(settings->device_count + 1, sizeof(uplink->devices[0]));
-	if (!uplink->filter || !uplink->store || !uplink->samples || !uplink->outcomes || !uplink->stop ||
+	if (!uplink->filter || !uplink->windows || !uplink->qualities || !uplink->store || !uplink->samples || !uplink->outcomes || !uplink->stop ||
 	    !uplink->devices)
 		return errno ? -errno : -ENOMEM;
+	for (size_t i = 0; i < settings->point_count; i++)
+		uplink->qualities[i] = QUALITY_UNKNOWN;
+	wall_init(&uplink->wall, settings->clock.wait_s);
 	if ((error = heap_init(&uplink->due, settings->device_count)) < 0 ||
 	    (error = sd_event_new(&uplink->loop)) < 0 || (error = add_sources(uplink)) < 0)
 		return error;
@@ -841,6 +1012,8 @@ uplink_free(struct uplink *uplink)
 	heap_done(&uplink->due);
 	store_free(uplink->store);
 	filter_free(uplink->filter);
+	windows_free(uplink->windows);
+	free(uplink->qualities);
 	free(uplink->devices);
 	free(uplink);
 }

@@ -74,8 +74,11 @@ store_preset(const struct place *place)
 	case SETTING_TEXT:
 		store_bytes(place, &row->preset);
 		break;
+	case SETTING_SET:
 	case SETTING_GROUP:
 	case SETTING_LIST:
+	case SETTING_INTS:
+	case SETTING_VALUE:
 	case SETTING_LABELS:
 		break;
 	}
@@ -255,24 +258,13 @@ read_number(struct reader *reader, const struct place *place, const config_setti
 	return true;
 }
 
-/* Characters as ThingsBoard counts them, which is in UTF-16. */
-static int64_t
-count_characters(const char *text)
-{
-	int64_t count = 0;
-
-	for (; *text; text++)
-		count += ((unsigned char)*text & 0xC0) == 0x80 ? 0 : (unsigned char)*text >= 0xF0 ? 2 : 1;
-	return count;
-}
-
 static bool
 judge_text(
     struct reader *reader, const struct place *place, const config_setting_t *setting, const char *text)
 {
 	const struct setting_row *row = place->row;
 	char allowed[SCHEMA_TEXT_SIZE];
-	int64_t length = count_characters(text);
+	int64_t length = schema_characters(text);
 
 	schema_allowed(row, allowed, sizeof(allowed));
 	if (length == 0 && row->min > 0) {
@@ -342,6 +334,99 @@ read_name(struct reader *reader, const struct setting_group *group, const struct
 	}
 	store_int(place, number);
 	return true;
+}
+
+/* 0x8000 or [ 0x8000, 0x7FFF ] */
+static int
+read_ints(struct reader *reader, const struct place *place, const config_setting_t *setting, bool *ret_valid)
+{
+	bool several = config_setting_type(setting) == CONFIG_TYPE_ARRAY;
+	struct items items = { .count = several ? (size_t)config_setting_length(setting) : 1 };
+	int64_t *numbers = settings_alloc(reader->scratch, items.count * sizeof(*numbers));
+
+	if (!numbers)
+		return -ENOMEM;
+	*ret_valid = items.count > 0;
+	if (!*ret_valid)
+		mistakes_add(reader->mistakes, place->group, place->name, "is empty, a number is required");
+	for (unsigned i = 0; *ret_valid && i < items.count; i++)
+		*ret_valid = get_integer(
+		    reader, place, several ? config_setting_get_elem(setting, i) : setting, &numbers[i]);
+	items.items = numbers;
+	if (*ret_valid)
+		store_bytes(place, &items);
+	return 0;
+}
+
+/* A value of a point, whatever that is. A text is kept like a label: it is not the value's own. */
+static bool
+read_any(struct reader *reader, const struct place *place, const config_setting_t *setting)
+{
+	struct value value = { .kind = VALUE_NONE };
+
+	switch (config_setting_type(setting)) {
+	case CONFIG_TYPE_BOOL:
+		value = (struct value){ .kind = VALUE_BOOL, .boolean = config_setting_get_bool(setting) };
+		break;
+	case CONFIG_TYPE_INT:
+		value = (struct value){ .kind = VALUE_INT, .integer = config_setting_get_int(setting) };
+		break;
+	case CONFIG_TYPE_INT64:
+		value = (struct value){ .kind = VALUE_INT, .integer = config_setting_get_int64(setting) };
+		break;
+	case CONFIG_TYPE_FLOAT:
+		value = (struct value){
+			.kind = VALUE_REAL,
+			.decimals = DECIMALS_DOUBLE,
+			.real = config_setting_get_float(setting),
+		};
+		break;
+	case CONFIG_TYPE_STRING:
+		value = (struct value){ .kind = VALUE_LABEL, .label = config_setting_get_string(setting) };
+		break;
+	default:
+		add_wrong_kind(reader, place, setting);
+		return false;
+	}
+	if (value.kind == VALUE_REAL && !isfinite(value.real)) {
+		mistakes_add(reader->mistakes, place->group, place->name,
+		    "is too large for a number, a finite number is required");
+		return false;
+	}
+	store_bytes(place, &value);
+	return true;
+}
+
+/* A list ( "a", "b" ) or an array [ "a", "b" ] of names. */
+static bool
+read_set(struct reader *reader, const struct setting_group *group, const struct place *place,
+    const config_setting_t *setting)
+{
+	int type = config_setting_type(setting), count = config_setting_length(setting);
+	const struct setting_row *row = place->row;
+	unsigned set = 0;
+
+	if (type != CONFIG_TYPE_LIST && type != CONFIG_TYPE_ARRAY) {
+		add_wrong_kind(reader, place, setting);
+		return false;
+	}
+	for (int i = 0; i < count; i++) {
+		int number;
+		struct place element = { .row = row, .group = place->group, .name = place->name, .input = &number };
+		struct setting_row one = *row;
+
+		one.kind = SETTING_NAME;
+		one.offset = 0;
+		one.size = sizeof(number);
+		element.row = &one;
+		if (!read_name(reader, group, &element, config_setting_get_elem(setting, (unsigned)i)))
+			return false;
+		set |= 1U << number;
+	}
+	if (count == 0)
+		mistakes_add(reader->mistakes, place->group, place->name, "is empty, at least one name is required");
+	store_bytes(place, &set);
+	return count > 0;
 }
 
 /* A list of groups. A group that is none of the right kind is reported and stays empty, so that indexes stay
@@ -444,6 +529,9 @@ read_value(struct reader *reader, const struct setting_group *group, const struc
 	case SETTING_NAME:
 		*ret_valid = read_name(reader, group, place, setting);
 		return 0;
+	case SETTING_SET:
+		*ret_valid = read_set(reader, group, place, setting);
+		return 0;
 	case SETTING_GROUP:
 		*ret_valid = type == CONFIG_TYPE_GROUP;
 		if (*ret_valid)
@@ -455,6 +543,11 @@ read_value(struct reader *reader, const struct setting_group *group, const struc
 		if (*ret_valid)
 			return read_list(reader, place, setting, ret_valid);
 		break;
+	case SETTING_INTS:
+		return read_ints(reader, place, setting, ret_valid);
+	case SETTING_VALUE:
+		*ret_valid = read_any(reader, place, setting);
+		return 0;
 	case SETTING_LABELS:
 		*ret_valid = true;
 		if (type == CONFIG_TYPE_GROUP)

@@ -40,6 +40,11 @@ struct store_input {
 	struct store_settings store;
 };
 
+struct clock_input {
+	struct node node;
+	struct clock_settings clock;
+};
+
 struct bus_input {
 	struct node node;
 	struct bus bus;
@@ -50,12 +55,18 @@ struct label_input {
 	struct enum_label label;
 };
 
+/* Which half of a register an 8-bit type is. */
+enum point_byte { BYTE_LOW, BYTE_HIGH };
+
 struct point_input {
 	struct node node;
 	struct point point;
 	const char *bus;		   /* name; NULL: that of the device */
 	const struct bus_input *bus_input; /* what it stands for; NULL if there is no such bus */
 	struct items labels;		   /* struct label_input */
+	struct items invalid;		   /* int64_t */
+	enum point_byte byte;
+	bool right; /* nothing is wrong with it */
 };
 
 struct rpc_input {
@@ -66,19 +77,35 @@ struct rpc_input {
 	size_t point_at; /* in the device's points */
 };
 
+struct write_input {
+	struct node node;
+	const char *point; /* key */
+	struct value value;
+	size_t point_at; /* in the device's points */
+};
+
+struct cloud_loss_input {
+	struct node node;
+	int after_s;
+	struct items writes; /* struct write_input */
+};
+
 struct device_input {
 	struct node node;
 	struct device device;
 	const char *bus; /* name */
 	const struct bus_input *bus_input;
-	struct items points; /* struct point_input */
-	struct items rpc;    /* struct rpc_input */
+	struct items points;	 /* struct point_input */
+	struct items rpc;	 /* struct rpc_input */
+	struct items on_connect; /* struct write_input */
+	struct cloud_loss_input on_cloud_loss;
 };
 
 struct root_input {
 	struct node node;
 	struct server_input server;
 	struct store_input store;
+	struct clock_input clock;
 	struct items buses;   /* struct bus_input */
 	struct items devices; /* struct device_input */
 };
@@ -89,8 +116,11 @@ enum setting_kind {
 	SETTING_NUMBER, /* min..max if they differ, finite, into a double */
 	SETTING_TEXT,	/* of min..max characters, into a const char * */
 	SETTING_NAME,	/* one of names, its index into an enum */
+	SETTING_SET,	/* a list of names, 1u << the index of each into an unsigned */
 	SETTING_GROUP,	/* into its input, which is part of this one */
 	SETTING_LIST,	/* of min groups or more, into struct items */
+	SETTING_INTS,	/* one whole number or an array of them, into struct items of int64_t */
+	SETTING_VALUE,	/* true, false, a number or a text, into a struct value */
 	SETTING_LABELS, /* { label = number; ... } or a list of groups, into struct items */
 };
 
@@ -116,7 +146,7 @@ struct setting_row {
 	int64_t min;
 	int64_t max;
 	const int *choices;	  /* SETTING_INT: all that is allowed, ended by 0 */
-	setting_names *names;	  /* SETTING_NAME */
+	setting_names *names;	  /* SETTING_NAME, SETTING_SET */
 	const char *preset;	  /* the default as the file would have it; NULL: nothing, or zero */
 	const char *preset_about; /* in words, where the default depends on other settings */
 	const char *unit;	  /* ms, s, ... */
@@ -158,6 +188,9 @@ uint64_t schema_bit(const struct setting_group *group, const struct setting_row 
 
 /* The value of an enumeration's name, or -1. */
 int schema_name_find(const struct setting_row *row, const char *name);
+
+/* Characters as ThingsBoard counts them, which is in UTF-16. */
+int64_t schema_characters(const char *text);
 
 /* The name that a mistyped one was probably meant to be, or NULL. */
 const char *schema_nearest(const struct setting_group *group, const char *name, unsigned variant);

@@ -5,6 +5,8 @@
 #include <math.h>
 #include <stdlib.h>
 
+#include "model/half.h"
+
 struct slot {
 	struct value last;
 	int64_t reported_mono_ms;
@@ -41,7 +43,9 @@ filter_free(struct filter *filter)
 static bool
 reaches(double difference, double deadband, double magnitude, enum point_type type)
 {
-	double unit = type == TYPE_FLOAT32 ? (double)FLT_EPSILON : DBL_EPSILON;
+	double unit = type == TYPE_FLOAT16   ? HALF_EPSILON
+		      : type == TYPE_FLOAT32 ? (double)FLT_EPSILON
+					     : DBL_EPSILON;
 
 	return difference >= deadband - 4 * unit * fmax(magnitude, deadband);
 }
@@ -52,15 +56,23 @@ is_number(const struct value *value)
 	return value->kind == VALUE_INT || value->kind == VALUE_UINT || value->kind == VALUE_REAL;
 }
 
+/* A change must reach both deadbands, that is the larger one. */
+static double
+deadband_at(const struct point *point, double last)
+{
+	return fmax(point->deadband, fabs(last) * point->deadband_percent / 100);
+}
+
 static bool
 differs(const struct point *point, const struct value *last, const struct value *value)
 {
-	double from, to;
+	double from, to, deadband;
 
-	if (point->deadband > 0 && is_number(last) && is_number(value) && value_number(last, &from) &&
-	    value_number(value, &to))
-		return reaches(fabs(to - from), point->deadband, fmax(fabs(from), fabs(to)), point->type);
-	return !value_equal(last, value);
+	if (!is_number(last) || !is_number(value) || !value_number(last, &from) || !value_number(value, &to))
+		return !value_equal(last, value);
+	deadband = deadband_at(point, from);
+	return deadband > 0 ? reaches(fabs(to - from), deadband, fmax(fabs(from), fabs(to)), point->type)
+			    : !value_equal(last, value);
 }
 
 /* Texts are copied only when they differ, so that a serial number read every minute allocates once. */
@@ -80,20 +92,31 @@ remember(struct slot *slot, const struct sample *sample)
 		slot->last = copy;
 }
 
+/* Is it time, or reason enough, to report again? What is held back is not kept: the next sample is newer. */
+static bool
+is_due(const struct point *point, const struct slot *slot, const struct sample *sample)
+{
+	int64_t passed_ms = sample->taken_mono_ms - slot->reported_mono_ms;
+
+	if (passed_ms < point->min_interval_ms)
+		return false;
+	if (point->report == REPORT_ALWAYS)
+		return true;
+	if (point->max_interval_ms > 0 && passed_ms >= point->max_interval_ms)
+		return true;
+	return differs(point, &slot->last, &sample->value);
+}
+
 bool
 filter_pass(struct filter *filter, const struct sample *sample)
 {
 	const struct point *point = sample->point;
 	struct slot *slot = &filter->slots[point->index];
-	bool overdue;
 
-	if (point->report == REPORT_ALWAYS)
-		return true;
-	overdue = point->max_interval_ms > 0 &&
-		  sample->taken_mono_ms - slot->reported_mono_ms >= point->max_interval_ms;
-	if (slot->reported && !overdue && !differs(point, &slot->last, &sample->value))
+	if (slot->reported && !is_due(point, slot, sample))
 		return false;
-	remember(slot, sample);
+	if (point->report != REPORT_ALWAYS || point->min_interval_ms > 0)
+		remember(slot, sample);
 	return true;
 }
 

@@ -16,8 +16,8 @@ struct filter;
 struct filter *filter_new(size_t point_count);
 void filter_free(struct filter *filter);
 
-/* Should the sample be reported, by its point's report, deadband and max_interval_ms (counted on taken_mono_ms)?
- * If so it is remembered as the point's last report. */
+/* Should the sample be reported, by its point's report, deadbands and intervals (counted on taken_mono_ms)? If so it is
+ * remembered as the point's last report. Only good samples may be asked about. */
 bool filter_pass(struct filter *filter, const struct sample *sample);
 
 /* Let the point's next sample pass. */

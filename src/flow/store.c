@@ -10,14 +10,15 @@
 #define BLOCK_BYTES_MIN 512
 #define SPARE_BLOCKS	64 /* kept for the next rows; what an outage took beyond that goes back to the system \
 			    */
-#define ROW_VALUES_MAX ((1u << 30) - 1)
+#define ROW_VALUES_MAX ((1u << 29) - 1)
 
 enum row_state { ROW_DUE, ROW_SENT, ROW_DONE };
 
 struct row {
-	int64_t ts_unix_ms;
+	int64_t ts_ms;
 	uint32_t length;
-	uint32_t values : 30;
+	uint32_t values : 29;
+	uint32_t since_boot : 1;
 	uint32_t state : 2;
 	char members[];
 };
@@ -220,8 +221,8 @@ add_block(struct store *store, struct queue *queue, uint32_t row_size)
 }
 
 int
-store_append(struct store *store, size_t device, int64_t ts_unix_ms, unsigned values, const char *members,
-    size_t length)
+store_append(struct store *store, size_t device, int64_t ts_ms, enum store_epoch epoch, unsigned values,
+    const char *members, size_t length)
 {
 	struct queue *queue = &store->queues[device];
 	struct block *block = queue->tail;
@@ -241,7 +242,8 @@ store_append(struct store *store, size_t device, int64_t ts_unix_ms, unsigned va
 		block = queue->tail;
 	}
 	row = row_at(block, block->used);
-	row->ts_unix_ms = ts_unix_ms;
+	row->ts_ms = ts_ms;
+	row->since_boot = epoch == STORE_BOOT;
 	row->length = (uint32_t)length;
 	row->values = values & ROW_VALUES_MAX;
 	row->state = ROW_DUE;
@@ -255,6 +257,20 @@ store_append(struct store *store, size_t device, int64_t ts_unix_ms, unsigned va
 	return 0;
 }
 
+void
+store_date(struct store *store, int64_t boot_unix_ms)
+{
+	for (size_t i = 0; i < store->device_count; i++)
+		for (struct block *block = store->queues[i].head; block; block = block->next)
+			for (uint32_t offset = 0; offset < block->used;) {
+				struct row *row = row_at(block, offset);
+
+				row->ts_ms += row->since_boot ? boot_unix_ms : 0;
+				row->since_boot = 0;
+				offset += row_bytes(row->length);
+			}
+}
+
 /* Find the first due row after `after_seq` from the given place on. */
 static struct block *
 find_due(struct block *block, uint32_t offset, uint64_t seq, uint64_t after_seq, uint32_t *ret_offset,
@@ -265,6 +281,8 @@ find_due(struct block *block, uint32_t offset, uint64_t seq, uint64_t after_seq,
 			for (; offset < block->used; seq++) {
 				const struct row *row = row_at(block, offset);
 
+				if (row->since_boot)
+					return NULL;
 				if (seq > after_seq && row->state == ROW_DUE) {
 					*ret_offset = offset;
 					*ret_seq = seq;
@@ -300,7 +318,7 @@ store_next(struct store *store, size_t device, uint64_t after_seq, struct store_
 	row = row_at(block, offset);
 	*ret = (struct store_row){
 		.seq = seq,
-		.ts_unix_ms = row->ts_unix_ms,
+		.ts_unix_ms = row->ts_ms,
 		.values = row->values,
 		.members = row->members,
 		.length = row->length,

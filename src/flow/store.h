@@ -4,6 +4,9 @@
  * the same after a restart with another configuration. A row is `sent` while a batch with it waits for its PUBACK, and
  * forgotten when that arrives; when the session is lost, what was sent and not acknowledged is due again, in order.
  *
+ * A gateway without a battery for its clock starts in the past. What it samples before the clock is set has a time since
+ * the boot (CLOCK_BOOTTIME) instead of since 1970; such a row waits until store_date() says when the boot was.
+ *
  * Memory is bounded: beyond the bound the oldest rows of the device that holds most are dropped and counted, so that one
  * chatty device cannot evict the others. Owned by the cloud's thread.
  */
@@ -17,7 +20,7 @@ struct store;
 
 struct store_row {
 	uint64_t seq;    /* 1, 2, 3... per device, never reused */
-	int64_t ts_unix_ms;
+	int64_t ts_unix_ms; /* of every row that store_next() gives */
 	unsigned values; /* data points in the row, as ThingsBoard counts them */
 	const char *members; /* `"a":1,"b":true`: the inside of "values", not terminated; until the next call for the device */
 	size_t length;
@@ -34,11 +37,21 @@ struct store_counts {
 struct store *store_new(size_t device_count, size_t max_bytes);
 void store_free(struct store *store);
 
+/* What a time counts from. */
+enum store_epoch {
+	STORE_UNIX,
+	STORE_BOOT, /* this boot of the machine */
+};
+
 /* Append a row to the device's queue. Returns 0; -EMSGSIZE for a row that cannot be held; -ENOMEM. */
-int store_append(struct store *store, size_t device, int64_t ts_unix_ms, unsigned values, const char *members, size_t length);
+int store_append(struct store *store, size_t device, int64_t ts_ms, enum store_epoch epoch, unsigned values,
+    const char *members, size_t length);
+
+/* The boot was at `boot_unix_ms`: every row that has a time since this boot gets its time since 1970, once and for good. */
+void store_date(struct store *store, int64_t boot_unix_ms);
 
 /* The oldest row of the device with seq > `after_seq` that is not sent, for building a batch row by row without marking it.
- * Returns 0 or -ENOENT. */
+ * One whose time is not known yet, and what comes after it, has to wait. Returns 0 or -ENOENT. */
 int store_next(struct store *store, size_t device, uint64_t after_seq, struct store_row *ret);
 
 /* The rows first_seq..last_seq are in a batch now. */

@@ -8,12 +8,29 @@
 #include <stddef.h>
 #include <stdint.h>
 
+/* How it is with a point. Good samples come at each reading, others only when it changes. */
+enum quality {
+	QUALITY_GOOD,
+	QUALITY_NO_VALUE, /* the unit answers, but what it says is no value: not a number, no text */
+	QUALITY_REFUSED,  /* the unit answers an exception for it */
+	QUALITY_STALE,	  /* not read for longer than QUALITY_STALE_PERIODS of its periods */
+	QUALITY_OFFLINE,  /* its unit does not answer, or its bus cannot be opened */
+	QUALITY_UNKNOWN,  /* not a sample's: nothing has been tried yet */
+	QUALITIES
+};
+
+#define QUALITY_STALE_PERIODS 3
+
 struct sample {
 	const struct point *point;
-	int64_t taken_mono_ms; /* both clocks when the reply was complete */
+	int64_t taken_mono_ms; /* both clocks when the reply was complete, or when the quality changed */
 	int64_t taken_unix_ms;
-	struct value value;
+	enum quality quality;
+	struct value value; /* VALUE_NONE unless the quality is good */
 };
+
+/* "good", "no value", "refused", "stale", "offline", "unknown" */
+const char *quality_name(enum quality quality);
 
 /* Takes samples, those of one reply in one call. Returns how many it took, the first ones; the others are still the caller's.
  * Called from the threads of the buses. */

@@ -95,6 +95,18 @@ settings_strdup(struct settings *settings, const char *text)
 }
 
 const char *
+point_aggregate_name(enum point_aggregate aggregate)
+{
+	static const char *const names[AGGREGATES] = { [AGGREGATE_MIN] = "min",
+		[AGGREGATE_MAX] = "max",
+		[AGGREGATE_MEAN] = "mean",
+		[AGGREGATE_LAST] = "last",
+		[AGGREGATE_COUNT] = "count" };
+
+	return names[aggregate];
+}
+
+const char *
 point_table_name(enum point_table table)
 {
 	return tables[table].name;

@@ -9,6 +9,7 @@ void
 sinks_init(struct sinks *sinks, size_t samples, size_t outcomes)
 {
 	sinks->samples = fifo_new(sizeof(struct sample), samples);
+	sinks->qualities = fifo_new(sizeof(struct sample), samples);
 	sinks->outcomes = fifo_new(sizeof(struct outcome), outcomes);
 }
 
@@ -30,13 +31,20 @@ sinks_done(struct sinks *sinks)
 	while (fifo_pop(sinks->outcomes, &outcome, 1) == 1)
 		value_done(&outcome.value);
 	fifo_free(sinks->samples);
+	fifo_free(sinks->qualities);
 	fifo_free(sinks->outcomes);
 }
 
 static size_t
 push_samples(void *ctx, const struct sample *samples, size_t count)
 {
-	return fifo_push(((struct sinks *)ctx)->samples, samples, count);
+	struct sinks *sinks = ctx;
+	size_t taken = 0;
+
+	while (taken < count && fifo_push(samples[taken].quality == QUALITY_GOOD ? sinks->samples : sinks->qualities,
+				    &samples[taken], 1) == 1)
+		taken++;
+	return taken;
 }
 
 static int
@@ -71,6 +79,12 @@ bool
 sinks_sample(struct sinks *sinks, struct sample *ret)
 {
 	return take(sinks->samples, ret);
+}
+
+bool
+sinks_quality(struct sinks *sinks, struct sample *ret)
+{
+	return take(sinks->qualities, ret);
 }
 
 bool

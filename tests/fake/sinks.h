@@ -7,7 +7,8 @@
 #include "model/sample.h"
 
 struct sinks {
-	struct fifo *samples;
+	struct fifo *samples;	/* good ones */
+	struct fifo *qualities; /* the others */
 	struct fifo *outcomes;
 };
 
@@ -18,6 +19,7 @@ struct outcome_sink sinks_outcomes(struct sinks *sinks);
 
 /* The next one, waited for up to 5 s; false if none came. What it owns is the caller's. */
 bool sinks_sample(struct sinks *sinks, struct sample *ret);
+bool sinks_quality(struct sinks *sinks, struct sample *ret);
 bool sinks_outcome(struct sinks *sinks, struct outcome *ret);
 
 /* Drop the samples that are there. */

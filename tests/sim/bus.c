@@ -1,6 +1,7 @@
 #include "sim/bus.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 #include "sim/loop.h"
 
@@ -133,7 +134,7 @@ bus_serve(struct bus *bus, const struct fault *fault, struct entry *entry, int64
 
 static void
 bus_answer(struct bus *bus, const struct incoming *incoming, struct entry *entry, int64_t now_us,
-    struct answer *answer)
+    uint8_t *served, struct answer *answer)
 {
 	struct fault *fault = fault_find(bus->faults, incoming->unit);
 	uint8_t reply[PDU_MAX];
@@ -144,6 +145,11 @@ bus_answer(struct bus *bus, const struct incoming *incoming, struct entry *entry
 	if (fault && !bus->units[incoming->unit] && !fault_is_of_line(fault->kind))
 		fault = NULL;
 	length = bus_serve(bus, fault, entry, now_us, reply);
+	if (entry->request.reads && !entry->request.exception) {
+		memcpy(served, reply, length);
+		entry->reply = served;
+		entry->reply_length = length;
+	}
 	by_gateway =
 	    length && entry->request.exception == EXCEPTION_GATEWAY_TARGET && bus->gateway_exceptions;
 	if (by_gateway)
@@ -169,6 +175,7 @@ bus_request(struct bus *bus, const struct incoming *incoming, int64_t now_us, st
 		.unit = incoming->unit,
 		.outcome = OUTCOME_SILENCE,
 	};
+	uint8_t served[PDU_MAX];
 
 	ret_answer->half_open = false;
 	ret_answer->ending = ENDING_STAY;
@@ -178,7 +185,7 @@ bus_request(struct bus *bus, const struct incoming *incoming, int64_t now_us, st
 	if (incoming->unit == 0 && incoming->framing == FRAMING_RTU)
 		bus_broadcast(bus, &entry, now_us);
 	else
-		bus_answer(bus, incoming, &entry, now_us, ret_answer);
+		bus_answer(bus, incoming, &entry, now_us, served, ret_answer);
 	bus_count(bus, &entry);
-	journal_add(bus->journal, &entry);
+	ret_answer->number = journal_add(bus->journal, &entry);
 }

@@ -528,7 +528,10 @@ do_stats(struct call *call)
 static void
 do_log(struct call *call)
 {
-	call->sim->journal.emit = control_bool(call->command, "on", true);
+	struct journal *journal = &call->sim->journal;
+
+	journal->emit = control_bool(call->command, "on", true);
+	journal->shown = control_bool(call->command, "shown", journal->shown);
 }
 
 static void

@@ -75,6 +75,7 @@ struct answer {
 	int64_t delay_us;   /* beyond the turnaround */
 	size_t chunk;	    /* bytes that leave together, 0 = all */
 	int64_t gap_us;	    /* between chunks */
+	uint64_t number;    /* of the request in the journal */
 	size_t length;	    /* 0 = silence */
 	uint8_t bytes[ANSWER_MAX];
 };

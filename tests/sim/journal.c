@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "common/control.h"
+#include "sim/loop.h"
 
 int
 journal_init(struct journal *journal)
@@ -18,7 +19,9 @@ static void
 entry_done(struct entry *entry)
 {
 	free((void *)(uintptr_t)entry->request.data); /* const for all others */
+	free((void *)(uintptr_t)entry->reply);
 	entry->request.data = NULL;
+	entry->reply = NULL;
 }
 
 void
@@ -87,22 +90,63 @@ entry_json(const struct entry *entry, const char *event)
 	return object;
 }
 
-void
+static const uint8_t *
+copy(const uint8_t *bytes, size_t length)
+{
+	uint8_t *data = length ? malloc(length) : NULL;
+
+	if (data)
+		memcpy(data, bytes, length);
+	return data;
+}
+
+uint64_t
 journal_add(struct journal *journal, const struct entry *entry)
 {
 	struct entry *kept = &journal->entries[journal->total++ % JOURNAL_ENTRIES];
-	size_t length = request_data_length(&entry->request);
-	uint8_t *data = length ? malloc(length) : NULL;
 
 	entry_done(kept);
 	*kept = *entry;
-	if (data)
-		memcpy(data, entry->request.data, length);
-	kept->request.data = data;
+	kept->request.data = copy(entry->request.data, request_data_length(&entry->request));
+	kept->reply = copy(entry->reply, entry->reply_length);
 	if (journal->emit)
 		control_emit(entry_json(kept, "request"));
 	if (entry->request.writes)
 		control_emit(entry_json(kept, "write"));
+	return journal->total;
+}
+
+/* Registers only: bits are told as the bytes that carry them. */
+static struct json_object *
+reply_json(const struct entry *entry)
+{
+	struct json_object *values = json_object_new_array();
+	bool bits = table_is_bits(entry->request.table);
+
+	/* function, byte count, data: V1.1b3, 6.1 to 6.4 */
+	for (size_t i = 2; i + (bits ? 0 : 1) < entry->reply_length; i += bits ? 1 : 2)
+		json_object_array_add(values,
+		    json_object_new_int(bits ? entry->reply[i] : entry->reply[i] << 8 | entry->reply[i + 1]));
+	return values;
+}
+
+void
+journal_left(const struct journal *journal, uint64_t number, int64_t at_us)
+{
+	const struct entry *entry;
+	struct json_object *event;
+
+	if (!journal->shown || number == 0 || number + JOURNAL_ENTRIES <= journal->total)
+		return;
+	entry = &journal->entries[(number - 1) % JOURNAL_ENTRIES];
+	if (!entry->reply || !entry->request.reads)
+		return;
+	event = entry_json(entry, "shown");
+	add_int(event, "asked_us", entry->at_us);
+	add_int(event, "at_us", at_us);
+	add_int(event, "at", clock_unix_ms() - (clock_mono_us() - at_us + 999) / 1000);
+	json_object_object_add(event, "read", reply_json(entry));
+	control_emit(event);
 }
 
 struct json_object *

@@ -20,10 +20,13 @@ struct entry {
 	const char *fault;	/* its name, with OUTCOME_FAULT */
 	bool executed;		/* a write that was done, whatever became of the reply */
 	struct request request; /* its data are the journal's own copy */
+	size_t reply_length;	/* what the unit answered to a read, before a fault spoilt it; the same */
+	const uint8_t *reply;
 };
 
 struct journal {
-	bool emit; /* every request is an event, not only writes */
+	bool emit;  /* every request is an event, not only writes */
+	bool shown; /* so is every answer to a read, when it has left */
 	uint64_t total;
 	struct entry *entries;
 };
@@ -31,8 +34,11 @@ struct journal {
 int journal_init(struct journal *journal);
 void journal_done(struct journal *journal);
 
-/* Copies the entry, with the data that its request points to. */
-void journal_add(struct journal *journal, const struct entry *entry);
+/* Copies the entry, with the data that it points to. Returns its number, 1, 2, 3... */
+uint64_t journal_add(struct journal *journal, const struct entry *entry);
+
+/* The last byte of the answer to this entry is handed over, at `at_us`: tell what the unit has shown. */
+void journal_left(const struct journal *journal, uint64_t number, int64_t at_us);
 
 /* The last `count` requests, oldest first. The caller owns the array. */
 struct json_object *journal_last(const struct journal *journal, uint64_t count);

@@ -46,12 +46,13 @@ struct plan {
 	unsigned units[UNIT_ADDRESSES];
 	unsigned unit_count;
 	bool log;
+	bool shown;
 };
 
 static const char usage[] =
     "usage: modsim [--tcp PORT]... [--rtu-tcp PORT]...\n"
     "              [--rtu LINK [--baud N] [--parity none|even|odd] [--stop 1|2]]...\n"
-    "              [--unit N]... [--log requests]\n"
+    "              [--unit N]... [--log requests|shown]...\n"
     "Commands come in on standard input, events and answers go out on standard output, JSON, one a line.\n";
 
 static _Noreturn void
@@ -111,8 +112,7 @@ plan_option(struct plan *plan, int option, const char *argument)
 		plan_line(plan)->baud = parse_unsigned(argument, 4000000);
 		break;
 	case OPTION_PARITY:
-		if (strcmp(argument, "none") != 0 && strcmp(argument, "even") != 0 &&
-		    strcmp(argument, "odd") != 0)
+		if (strcmp(argument, "none") && strcmp(argument, "even") && strcmp(argument, "odd"))
 			die_usage();
 		plan_line(plan)->parity = strcmp(argument, "none") != 0;
 		break;
@@ -125,9 +125,12 @@ plan_option(struct plan *plan, int option, const char *argument)
 		plan->units[plan->unit_count++] = parse_unsigned(argument, UNIT_ADDRESSES - 1);
 		break;
 	case OPTION_LOG:
-		if (strcmp(argument, "requests") != 0)
+		if (strcmp(argument, "requests") == 0)
+			plan->log = true;
+		else if (strcmp(argument, "shown") == 0)
+			plan->shown = true;
+		else
 			die_usage();
-		plan->log = true;
 		break;
 	default:
 		die_usage();
@@ -189,6 +192,7 @@ sim_build(struct sim *sim, const struct plan *plan)
 			fprintf(stderr, "modsim: bus %u: %s\n", i, strerror(-error));
 	}
 	sim->journal.emit = plan->log;
+	sim->journal.shown = plan->shown;
 	return error;
 }
 

@@ -24,6 +24,7 @@ static const struct motion_row {
 	[MOTION_TOGGLE] = { .name = "toggle", .cells = 1 },
 	[MOTION_FLOAT_SINE] = { .name = "float_sine", .cells = 2 },
 	[MOTION_READS] = { .name = "reads", .cells = 1 },
+	[MOTION_READS32] = { .name = "reads32", .cells = 2 },
 };
 
 int
@@ -124,6 +125,8 @@ motion_value(const struct motion *motion, int64_t now_us)
 	case MOTION_TOGGLE:
 		return elapsed_us / motion->period_us % 2 ? motion->high : motion->low;
 	case MOTION_READS:
+		return (uint16_t)motion->reads;
+	case MOTION_READS32:
 		return motion->reads;
 	case MOTION_NONE:
 		break;
@@ -163,9 +166,11 @@ uint16_t
 unit_read(struct unit *unit, enum table table, unsigned addr, int64_t now_us)
 {
 	const struct cell *cell = &unit->cells[table][addr];
+	struct motion *motion = cell->motion ? &unit->motions[cell->motion - 1] : NULL;
 
-	if (cell->motion && unit->motions[cell->motion - 1].kind == MOTION_READS)
-		unit->motions[cell->motion - 1].reads++;
+	if (motion && motion->addr == addr &&
+	    (motion->kind == MOTION_READS || motion->kind == MOTION_READS32))
+		motion->reads++;
 	return unit_peek(unit, table, addr, now_us);
 }
 

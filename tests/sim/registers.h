@@ -23,7 +23,8 @@ enum motion_kind {
 	MOTION_SINE,
 	MOTION_TOGGLE,	   /* low for one period, high for the next */
 	MOTION_FLOAT_SINE, /* float32 in two registers, high word first */
-	MOTION_READS	   /* how often this cell has been read */
+	MOTION_READS,	   /* how often this cell has been read */
+	MOTION_READS32	   /* the same over two registers, high word first; a read of the first counts */
 };
 
 struct motion {
@@ -35,7 +36,7 @@ struct motion {
 	double low;
 	double high;
 	double step;
-	uint16_t reads;
+	uint32_t reads;
 };
 
 struct cell {

@@ -130,6 +130,15 @@ rtu_send(void *ctx, const uint8_t *bytes, size_t length)
 	return (ssize_t)length;
 }
 
+static void
+rtu_left(void *ctx, uint64_t number, int64_t at_us)
+{
+	const struct rtu *rtu = ctx;
+
+	if (rtu->openers > 0)
+		journal_left(rtu->bus->journal, number, at_us);
+}
+
 static bool
 rtu_finished(void *ctx, enum ending ending)
 {
@@ -417,6 +426,7 @@ rtu_open(struct loop *loop, struct bus *bus, const struct rtu_line *line, struct
 	rtu->sender.bits = line->bits;
 	rtu->sender.clear = rtu_clear;
 	rtu->sender.send = rtu_send;
+	rtu->sender.left = rtu_left;
 	rtu->sender.finished = rtu_finished;
 	rtu->sender.ctx = rtu;
 	if (line->baud)

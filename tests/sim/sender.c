@@ -11,6 +11,7 @@ struct reply {
 	size_t chunk;
 	enum ending ending;
 	bool overlay;
+	uint64_t number;
 	size_t length;
 	uint8_t bytes[];
 };
@@ -143,7 +144,11 @@ sender_step(struct sender *sender)
 		sent = chunk ? sender->send(sender->ctx, sender->head->bytes + sender->sent, chunk) : 0;
 		sender->blocked = sent < (ssize_t)chunk;
 		sender->sent += sent > 0 ? (size_t)sent : 0;
-		if (sender->sent == sender->head->length && !sender_finish(sender))
+		if (sender->sent < sender->head->length)
+			continue;
+		if (sender->head->length > 0 && !sender->head->overlay)
+			sender->left(sender->ctx, sender->head->number, now_us);
+		if (!sender_finish(sender))
 			return false;
 	}
 	return true;
@@ -181,10 +186,13 @@ sender_push(struct sender *sender, const struct answer *answer, int64_t due_us, 
 	/* The usual case of a socket: nothing waits, nothing is delayed, and no memory is needed. */
 	if (!sender->head && !sender->baud && !answer->chunk && answer->ending == ENDING_STAY &&
 	    due_us <= clock_mono_us()) {
+		int64_t now_us = clock_mono_us();
 		ssize_t sent = sender->send(sender->ctx, answer->bytes, answer->length);
 		skip = sent > 0 ? (size_t)sent : 0;
-		if (skip == answer->length)
+		if (skip == answer->length) {
+			sender->left(sender->ctx, answer->number, now_us);
 			return;
+		}
 		sender->blocked = true;
 	}
 	reply = malloc(sizeof(*reply) + answer->length - skip);
@@ -196,6 +204,7 @@ sender_push(struct sender *sender, const struct answer *answer, int64_t due_us, 
 		.chunk = answer->chunk,
 		.ending = answer->ending,
 		.overlay = overlay,
+		.number = answer->number,
 		.length = answer->length - skip,
 	};
 	memcpy(reply->bytes, answer->bytes + skip, reply->length);

@@ -30,6 +30,8 @@ struct sender {
 	int64_t (*clear)(void *ctx);
 	/* Returns bytes taken, or -EAGAIN. Bytes that nobody will ever read count as taken. */
 	ssize_t (*send)(void *ctx, const uint8_t *bytes, size_t length);
+	/* All of an answer is handed over, the last of it not before at_us. */
+	void (*left)(void *ctx, uint64_t number, int64_t at_us);
 	bool (*finished)(void *ctx, enum ending ending);
 	void *ctx;
 };

@@ -395,6 +395,25 @@ class TcpTest(Case):
         self.sim.do("stats", clear=True)
         self.assertEqual(self.sim.do("stats")["requests"], 0)
 
+    def test_shown(self):
+        self.sim.do("move", table="input", addr=5, kind="reads32")
+        self.sim.do("log", on=False, shown=True)
+        read = (4, 0, 5, 0, 3)
+        self.exchange(mbap(1, 1, *read), mbap(1, 1, 4, 6, 0, 0, 0, 1, 0, 0))
+        shown = self.sim.event("shown")
+        self.assertEqual([shown[name] for name in ("bus", "unit", "function", "addr", "read", "outcome")],
+                         [0, 1, 4, 5, [0, 1, 0], "reply"])
+        self.assertLessEqual(shown["at"] / 1e3, time.time())
+        # a late answer is shown when it leaves, with the value of the request; one that never left is not
+        self.sim.do("fault", kind="late", ms=60, count=1)
+        self.exchange(mbap(2, 1, *read), mbap(2, 1, 4, 6, 0, 0, 0, 2, 0, 0))
+        shown = self.sim.event("shown")
+        self.assertEqual((shown["read"][1], shown["outcome"]), (2, "fault late"))
+        self.assertGreaterEqual(shown["at_us"] - shown["asked_us"], 60000)
+        self.sim.do("fault", kind="dead", count=1, execute=True)
+        self.exchange(mbap(3, 1, *read) + mbap(4, 1, *read), mbap(4, 1, 4, 6, 0, 0, 0, 4, 0, 0))
+        self.assertEqual(self.sim.event("shown")["read"][1], 4)
+
 
 class RtuTcpTest(Case):
     ARGS = ("--rtu-tcp", "0")

@@ -100,6 +100,15 @@ conn_send(void *ctx, const uint8_t *bytes, size_t length)
 	return sent < 0 ? -EAGAIN : sent;
 }
 
+static void
+conn_left(void *ctx, uint64_t number, int64_t at_us)
+{
+	const struct conn *conn = ctx;
+
+	if (!conn->half_open)
+		journal_left(conn->tcp->bus->journal, number, at_us);
+}
+
 static bool
 conn_finished(void *ctx, enum ending ending)
 {
@@ -309,6 +318,7 @@ conn_new(struct tcp *tcp, int fd)
 	conn->resume = (struct timer){ .handler = conn_resume, .ctx = conn };
 	sender_init(&conn->sender, tcp->loop);
 	conn->sender.send = conn_send;
+	conn->sender.left = conn_left;
 	conn->sender.finished = conn_finished;
 	conn->sender.ctx = conn;
 	conn->next = tcp->conns;

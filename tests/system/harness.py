@@ -32,7 +32,7 @@ def program(path):
 
 
 class Lines:
-    """The lines that a process prints, taken by a thread, awaited by predicates."""
+    """The lines that a process prints, taken by a thread, awaited by predicates. What `convert` makes None is not kept."""
 
     def __init__(self, stream, convert):
         self.seen = []
@@ -44,6 +44,8 @@ class Lines:
     def _read(self, stream, convert):
         for line in stream:
             item = convert(line.rstrip("\n"))
+            if item is None:
+                continue
             with self.changed:
                 self.seen.append(item)
                 self.changed.notify_all()
@@ -81,11 +83,11 @@ class Lines:
 class Simulator:
     """A program that is steered by JSON lines (tests/common/control.h)."""
 
-    def __init__(self, *command):
+    def __init__(self, *command, convert=json.loads):
         self.process = subprocess.Popen(
             command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, bufsize=1
         )
-        self.lines = Lines(self.process.stdout, json.loads)
+        self.lines = Lines(self.process.stdout, convert)
         self.asked = 0
         self.ready = self.lines.wait(lambda line: line.get("event") == "ready")
 
@@ -136,8 +138,8 @@ class Simulator:
 class Bench(Simulator):
     """ThingsBoard."""
 
-    def __init__(self, *arguments):
-        super().__init__(program("tests/bench/tbbench"), *arguments)
+    def __init__(self, *arguments, **members):
+        super().__init__(program("tests/bench/tbbench"), *arguments, **members)
         self.port = self.ready["port"]
 
     def device(self, token, **members):
@@ -159,8 +161,8 @@ class Bench(Simulator):
 class Modbus(Simulator):
     """Field devices."""
 
-    def __init__(self, *arguments):
-        super().__init__(program("tests/sim/modsim"), *arguments)
+    def __init__(self, *arguments, **members):
+        super().__init__(program("tests/sim/modsim"), *arguments, **members)
         self.tcp = self.ready.get("tcp", [])
 
     def set(self, table, addr, *values, **members):
@@ -265,9 +267,10 @@ class Case(unittest.TestCase):
             print("\n".join(gateway.log.all()[-80:]), file=sys.stderr)
 
 
-def server(port, **settings):
+def server(port, clock_wait_s=0, **settings):
+    """A test machine was perhaps booted a moment ago, without NTP: its clock is taken as it is."""
     rest = "".join(f" {name} = {value};" for name, value in settings.items())
-    return f'server = {{ host = "127.0.0.1"; port = {port};{rest} }};\n'
+    return f'server = {{ host = "127.0.0.1"; port = {port};{rest} }};\nclock = {{ wait_s = {clock_wait_s}; }};\n'
 
 
 def tcp_bus(name, port, **settings):

@@ -2,15 +2,38 @@
 SYSTEM_TESTS = \
 	tests/system/010-check \
 	tests/system/100-telemetry \
+	tests/system/105-types \
+	tests/system/106-plan \
 	tests/system/110-rtu \
 	tests/system/120-polling \
+	tests/system/130-bad-registers \
+	tests/system/140-overload \
 	tests/system/200-cloud \
 	tests/system/210-delivery \
+	tests/system/230-time \
+	tests/system/240-isolation \
 	tests/system/300-rpc \
 	tests/system/310-shared \
+	tests/system/320-write-latency \
+	tests/system/330-writing \
 	tests/system/400-faults \
+	tests/system/410-line \
 	tests/system/500-service \
 	tests/system/600-interop \
-	tests/system/700-install
+	tests/system/700-install \
+	tests/system/900-torture
 EXTRA_DIST += $(SYSTEM_TESTS) tests/system/harness.py
 TESTS += $(SYSTEM_TESTS)
+
+# Preloaded into the daemon by 230-time and 240-isolation. They are no part of the program, and the sanitizers have no business
+# in them.
+PRELOADED = tests/system/clockshift.so tests/system/hangdns.so
+check_DATA += $(PRELOADED)
+EXTRA_DIST += tests/system/clockshift.c tests/system/hangdns.c
+CLEANFILES += $(PRELOADED)
+PRELOADED_LINK = $(CC) -std=gnu11 -D_GNU_SOURCE -Wall -Wextra -O1 -fPIC -shared -o $@
+
+tests/system/clockshift.so: tests/system/clockshift.c
+	$(AM_V_GEN)$(MKDIR_P) tests/system && $(PRELOADED_LINK) $(srcdir)/tests/system/clockshift.c
+tests/system/hangdns.so: tests/system/hangdns.c
+	$(AM_V_GEN)$(MKDIR_P) tests/system && $(PRELOADED_LINK) $(srcdir)/tests/system/hangdns.c

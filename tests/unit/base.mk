@@ -4,8 +4,10 @@
 FAKE_NAMES = -Wl,--wrap=getaddrinfo -Wl,--undefined=__wrap_getaddrinfo
 
 if HAVE_CMOCKA
-check_PROGRAMS += tests/unit/test_fifo tests/unit/test_heap tests/unit/test_log tests/unit/test_resolver tests/unit/test_utf8
-TESTS += tests/unit/test_fifo tests/unit/test_heap tests/unit/test_log tests/unit/test_resolver tests/unit/test_utf8
+check_PROGRAMS += tests/unit/test_fifo tests/unit/test_heap tests/unit/test_log tests/unit/test_resolver tests/unit/test_utf8 \
+	tests/unit/test_wall
+TESTS += tests/unit/test_fifo tests/unit/test_heap tests/unit/test_log tests/unit/test_resolver tests/unit/test_utf8 \
+	tests/unit/test_wall
 
 tests_unit_test_fifo_SOURCES = tests/unit/test_fifo.c
 tests_unit_test_fifo_CFLAGS = $(AM_CFLAGS) $(CMOCKA_CFLAGS)
@@ -28,4 +30,8 @@ tests_unit_test_resolver_LDADD = libfake.a libbase.a $(CMOCKA_LIBS)
 tests_unit_test_utf8_SOURCES = tests/unit/test_utf8.c
 tests_unit_test_utf8_CFLAGS = $(AM_CFLAGS) $(CMOCKA_CFLAGS)
 tests_unit_test_utf8_LDADD = libbase.a $(CMOCKA_LIBS)
+
+tests_unit_test_wall_SOURCES = tests/unit/test_wall.c
+tests_unit_test_wall_CFLAGS = $(AM_CFLAGS) $(CMOCKA_CFLAGS)
+tests_unit_test_wall_LDADD = libbase.a $(CMOCKA_LIBS)
 endif

@@ -28,6 +28,7 @@ set_up(void **state)
 	(void)state;
 	log_init(LOG_LEVEL_ERROR, false);
 	bench_init(&bench, BUS_TCP);
+	bench.device.max_hole_registers = 0; /* requests are counted */
 	fake_link_init(&fake);
 	sinks_init(&sinks, 10000, 200);
 	return 0;
@@ -70,7 +71,7 @@ command(enum command_kind kind, const struct point *point, int64_t number, uint6
 		.tag = tag,
 	};
 
-	assert_int_equal(bus_worker_command(worker, &wanted), 0);
+	assert_int_equal(bus_worker_command(worker, &wanted, 1), 0);
 }
 
 static struct outcome
@@ -112,6 +113,92 @@ test_what_is_read_is_delivered_with_both_clocks(void **state)
 		assert_in_range(sample.taken_mono_ms, before, clock_mono_ms());
 		assert_in_range(sample.taken_unix_ms, clock_unix_ms() - 10000, clock_unix_ms());
 	}
+}
+
+static void
+expect_quality(const struct point *point, enum quality quality)
+{
+	struct sample sample;
+
+	assert_true(sinks_quality(&sinks, &sample));
+	assert_string_equal(quality_name(sample.quality), quality_name(quality));
+	assert_ptr_equal(sample.point, point);
+	assert_int_equal(sample.value.kind, VALUE_NONE);
+	assert_in_range(sample.taken_mono_ms, clock_mono_ms() - 10000, clock_mono_ms());
+	assert_in_range(sample.taken_unix_ms, clock_unix_ms() - 10000, clock_unix_ms());
+}
+
+/* Wait for a sample that is taken from now on, and see that no quality was told but those that were expected. */
+static void
+expect_good(void)
+{
+	int64_t since = clock_mono_ms();
+	struct sample sample;
+
+	do
+		assert_true(sinks_sample(&sinks, &sample));
+	while (sample.taken_mono_ms <= since);
+	assert_int_equal(fifo_pop(sinks.qualities, &sample, 1), 0);
+}
+
+/* Once a change, for each point that it is about. */
+static void
+test_changes_of_quality_are_told_once(void **state)
+{
+	struct point *points[2], *other;
+
+	(void)state;
+	points[0] = bench_point(&bench, 1, TABLE_HOLDING, 10, 1, 50);
+	points[1] = bench_point(&bench, 1, TABLE_HOLDING, 20, 1, 50);
+	other = bench_point(&bench, 2, TABLE_HOLDING, 30, 2, 50);
+	other->type = TYPE_FLOAT32;
+	fake.cells[30] = 0x7fc0; /* not a number */
+	begin();
+	expect_quality(other, QUALITY_NO_VALUE);
+	expect_good();
+	SCRIPT(fake.bad_addr = 10);
+	expect_quality(points[0], QUALITY_REFUSED);
+	expect_good();
+	SCRIPT(fake.dead_unit = 1);
+	expect_quality(points[1], QUALITY_STALE); /* older than three periods before its unit is given up */
+	for (int i = 0; i < 2; i++)
+		expect_quality(points[i], QUALITY_OFFLINE);
+	SCRIPT(fake.dead_unit = -1; fake.bad_addr = -1);
+	expect_good();
+}
+
+/* While the one is being read, the other grows old. */
+static void
+test_a_point_that_is_late_is_stale(void **state)
+{
+	struct sample sample;
+
+	(void)state;
+	bench_point(&bench, 1, TABLE_HOLDING, 10, 1, 50);
+	bench_point(&bench, 1, TABLE_HOLDING, 20, 1, 50);
+	begin();
+	expect_good();
+	SCRIPT(fake.cost_ms = 1200);
+	assert_true(sinks_quality(&sinks, &sample));
+	assert_int_equal(sample.quality, QUALITY_STALE);
+	SCRIPT(fake.cost_ms = 0);
+	assert_true(sinks_sample(&sinks, &sample));
+}
+
+static void
+test_a_bus_that_cannot_be_opened_is_offline(void **state)
+{
+	struct point *points[2];
+
+	(void)state;
+	points[0] = bench_point(&bench, 1, TABLE_HOLDING, 10, 1, 50);
+	points[1] = bench_point(&bench, 2, TABLE_HOLDING, 10, 1, 50);
+	fake.open_error = -ECONNREFUSED;
+	begin();
+	for (int i = 0; i < 2; i++)
+		expect_quality(points[i], QUALITY_OFFLINE);
+	SCRIPT(fake.open_error = 0);
+	expect_good();
 }
 
 static void
@@ -219,7 +306,7 @@ test_an_expired_command_is_never_executed(void **state)
 	late.point = bench_point(&bench, 1, TABLE_HOLDING, 10, 1, 3600000);
 	late.expires_mono_ms = clock_mono_ms() - 1;
 	begin();
-	assert_int_equal(bus_worker_command(worker, &late), 0);
+	assert_int_equal(bus_worker_command(worker, &late, 1), 0);
 	expect_outcome(3, OUTCOME_EXPIRED);
 	assert_int_equal(fake.cells[10], 0);
 }
@@ -345,7 +432,7 @@ test_commands_beyond_the_queue_are_refused(void **state)
 	begin();
 	while (fake_link_asked(&fake) == 0)
 		poll(NULL, 0, 1);
-	while (bus_worker_command(worker, &wanted) == 0)
+	while (bus_worker_command(worker, &wanted, 1) == 0)
 		taken++;
 	assert_in_range(taken, BUS_COMMANDS_MAX, 2 * BUS_COMMANDS_MAX);
 	stop();
@@ -362,6 +449,9 @@ main(void)
 	const struct CMUnitTest tests[] = {
 		TEST(test_what_is_read_is_delivered_with_both_clocks),
 		TEST(test_a_command_overtakes_all_polls),
+		TEST(test_changes_of_quality_are_told_once),
+		TEST(test_a_point_that_is_late_is_stale),
+		TEST(test_a_bus_that_cannot_be_opened_is_offline),
 		TEST(test_a_write_is_followed_by_a_fresh_sample),
 		TEST(test_every_kind_of_command_has_its_outcome),
 		TEST(test_an_expired_command_is_never_executed),

@@ -157,6 +157,80 @@ heartbeat_counts_from_the_last_report(void **state)
 	filter_free(filter);
 }
 
+/* Percent of what was reported last, whatever its sign; at 0 every change is one. */
+static void
+percents_are_of_the_last_report(void **state)
+{
+	struct filter *filter = filter_new(2);
+	struct point point = point_of(REPORT_CHANGE, 0, 0);
+
+	(void)state;
+	point.deadband_percent = 10;
+	assert_true(pass(filter, &point, 0, integer(-200)));
+	assert_false(pass(filter, &point, 1, integer(-219)));
+	assert_false(pass(filter, &point, 2, integer(-181)));
+	assert_true(pass(filter, &point, 3, integer(-220)));
+	assert_false(pass(filter, &point, 4, integer(-200)));
+	assert_true(pass(filter, &point, 5, integer(-198)));
+	assert_true(pass(filter, &point, 6, real(0)));
+	assert_false(pass(filter, &point, 7, real(0)));
+	assert_true(pass(filter, &point, 8, real(0.001)));
+	filter_free(filter);
+}
+
+static void
+the_larger_deadband_counts(void **state)
+{
+	struct filter *filter = filter_new(2);
+	struct point point = point_of(REPORT_CHANGE, 2, 0);
+
+	(void)state;
+	point.deadband_percent = 10;
+	assert_true(pass(filter, &point, 0, integer(0)));
+	assert_false(pass(filter, &point, 1, integer(1)));
+	assert_true(pass(filter, &point, 2, integer(100)));
+	assert_false(pass(filter, &point, 3, integer(109)));
+	assert_true(pass(filter, &point, 4, integer(110)));
+	filter_free(filter);
+}
+
+/* A change too soon is held back; what the next sample shows decides, not what was held. */
+static void
+changes_too_soon_are_held_back(void **state)
+{
+	struct filter *filter = filter_new(2);
+	struct point point = point_of(REPORT_CHANGE, 0, 5000);
+
+	(void)state;
+	point.min_interval_ms = 1000;
+	assert_true(pass(filter, &point, 0, integer(1)));
+	assert_false(pass(filter, &point, 500, integer(2)));
+	assert_false(pass(filter, &point, 999, integer(3)));
+	assert_true(pass(filter, &point, 1000, integer(3)));
+	assert_false(pass(filter, &point, 1500, integer(9)));
+	assert_false(pass(filter, &point, 2000, integer(3)));
+	assert_true(pass(filter, &point, 2001, integer(4)));
+	assert_false(pass(filter, &point, 7000, integer(4)));
+	assert_true(pass(filter, &point, 7001, integer(4)));
+	filter_forget(filter, &point);
+	assert_true(pass(filter, &point, 7002, integer(4)));
+	filter_free(filter);
+}
+
+static void
+every_sample_but_not_too_soon(void **state)
+{
+	struct filter *filter = filter_new(2);
+	struct point point = point_of(REPORT_ALWAYS, 0, 0);
+
+	(void)state;
+	point.min_interval_ms = 1000;
+	assert_true(pass(filter, &point, 0, integer(1)));
+	assert_false(pass(filter, &point, 999, integer(1)));
+	assert_true(pass(filter, &point, 1000, integer(1)));
+	filter_free(filter);
+}
+
 static void
 texts_are_copied(void **state)
 {
@@ -183,6 +257,10 @@ main(void)
 		cmocka_unit_test(drift_is_reported),
 		cmocka_unit_test(change_of_kind_passes),
 		cmocka_unit_test(heartbeat_counts_from_the_last_report),
+		cmocka_unit_test(percents_are_of_the_last_report),
+		cmocka_unit_test(the_larger_deadband_counts),
+		cmocka_unit_test(changes_too_soon_are_held_back),
+		cmocka_unit_test(every_sample_but_not_too_soon),
 		cmocka_unit_test(texts_are_copied),
 	};
 

@@ -18,7 +18,7 @@ append(struct store *store, size_t device, int number)
 	char text[32];
 
 	assert_int_equal(
-	    store_append(store, device, number, 1, text, (size_t)sprintf(text, "\"a\":%d", number)), 0);
+	    store_append(store, device, number, STORE_UNIX, 1, text, (size_t)sprintf(text, "\"a\":%d", number)), 0);
 }
 
 /* The next row after `after`, which is number `number`. Returns its seq. */
@@ -99,8 +99,8 @@ large_rows_are_held_and_absurd_ones_refused(void **state)
 	struct store_row row;
 
 	(void)state;
-	assert_int_equal(store_append(store, 0, 1, 1, large, 65000), 0);
-	assert_int_equal(store_append(store, 0, 1, 1, large, 1 << 20), -EMSGSIZE);
+	assert_int_equal(store_append(store, 0, 1, STORE_UNIX, 1, large, 65000), 0);
+	assert_int_equal(store_append(store, 0, 1, STORE_UNIX, 1, large, 1 << 20), -EMSGSIZE);
 	append(store, 0, 2);
 	assert_int_equal(store_next(store, 0, 0, &row), 0);
 	assert_int_equal(row.length, 65000);
@@ -193,10 +193,39 @@ behaves_like_the_model(void **state)
 	}
 }
 
+/* What was read before the clock was set waits, and so does what comes after it; then all goes in order. */
+static void
+rows_without_a_time_wait_for_it(void **state)
+{
+	struct store *store = store_new(2, 1 << 20);
+	struct store_row row;
+
+	(void)state;
+	assert_int_equal(store_append(store, 0, 700, STORE_UNIX, 1, "a", 1), 0);
+	assert_int_equal(store_append(store, 0, 5, STORE_BOOT, 1, "b", 1), 0);
+	assert_int_equal(store_append(store, 0, 900, STORE_UNIX, 1, "c", 1), 0);
+	assert_int_equal(store_append(store, 1, 6, STORE_BOOT, 1, "d", 1), 0);
+	assert_int_equal(store_next(store, 0, 0, &row), 0);
+	assert_int_equal(row.ts_unix_ms, 700);
+	assert_int_equal(store_next(store, 0, row.seq, &row), -ENOENT);
+	assert_int_equal(store_next(store, 1, 0, &row), -ENOENT);
+	assert_int_equal(store_depth(store, 0), 3);
+	store_date(store, 1000);
+	store_date(store, 5000);
+	assert_int_equal(store_next(store, 0, row.seq, &row), 0);
+	assert_int_equal(row.ts_unix_ms, 1005);
+	assert_int_equal(store_next(store, 0, row.seq, &row), 0);
+	assert_int_equal(row.ts_unix_ms, 900);
+	assert_int_equal(store_next(store, 1, 0, &row), 0);
+	assert_int_equal(row.ts_unix_ms, 1006);
+	store_free(store);
+}
+
 int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(rows_without_a_time_wait_for_it),
 		cmocka_unit_test(rows_leave_in_order_and_are_forgotten_when_confirmed),
 		cmocka_unit_test(the_device_that_holds_most_pays),
 		cmocka_unit_test(large_rows_are_held_and_absurd_ones_refused),

@@ -1,0 +1,301 @@
+#!/usr/bin/python3
+"""The judge of a torture run finds each kind of lie, and finds none where there is none."""
+
+import os
+import random
+import sys
+import unittest
+
+sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+
+from checker import (
+    DISK, FROZEN, OUTAGE, POLL, REPEAT, Arrived, Checker, Command, Life, Limits, Shown, Window, Write,
+)
+from faults import FAULTS, FIELD, make_plan, possible
+from world import lay_out
+
+
+def window(start, end, *excuses, buses=None):
+    return Window("test", start, end, frozenset(excuses), buses)
+
+
+class Telemetry(unittest.TestCase):
+    """Two devices, each read 50 times, every 100 ms, from t = 1000 on; all of it arrives 20 ms later."""
+
+    def setUp(self):
+        self.windows, self.lives, self.limits, self.steps = [], [Life(0)], Limits(), []
+        self.shown, self.arrived = [], []
+        for number in range(50):
+            for bus, series in enumerate(("A.n", "B.n")):
+                at = 1000 + 100 * number
+                self.shown.append(Shown(series, 7 + number, at - 10, at, bus, "reply", (bus, at)))
+                self.arrived.append(Arrived(series, 7 + number, at + 1, at + 20, 1))
+
+    def check(self):
+        return Checker(self.limits, self.windows, self.lives, self.steps).check_telemetry(self.shown, self.arrived)
+
+    def assert_finds(self, *kinds):
+        verdict = self.check()
+        self.assertEqual({kind: len(found) for kind, found in verdict.faults.items()}, {kind: 1 for kind in kinds})
+        return verdict
+
+    def index(self, value, series="A.n"):
+        return next(i for i, row in enumerate(self.arrived) if (row.series, row.value) == (series, value))
+
+    def drop(self, *values, series="A.n"):
+        for value in values:
+            del self.arrived[self.index(value, series)]
+
+    def change(self, value, **members):
+        index = self.index(value)
+        self.arrived[index] = self.arrived[index]._replace(**members)
+
+    def spoil(self, value, **members):
+        index = next(i for i, reply in enumerate(self.shown) if (reply.series, reply.value) == ("A.n", value))
+        self.shown[index] = self.shown[index]._replace(**members)
+
+    def test_a_good_run(self):
+        verdict = self.check()
+        self.assertTrue(verdict, dict(verdict.faults))
+        self.assertEqual((verdict.counts["shown"], verdict.counts["checked"], verdict.counts["arrived"]), (100, 100, 100))
+
+    def test_one_missing(self):
+        self.drop(30)
+        self.assertIn("A.n 30", self.assert_finds("missing").faults["missing"][0])
+
+    def test_one_invented(self):
+        self.arrived.insert(50, Arrived("A.n", 4711, 3000, 3020, 1))
+        self.assert_finds("invented")
+
+    def test_a_value_of_another_device(self):
+        self.arrived.append(Arrived("C.n", 30, 3000, 3020, 1))
+        self.assert_finds("invented")
+
+    def test_a_spoilt_reply_believed(self):
+        self.spoil(30, outcome="fault bad_crc")
+        self.assert_finds("invented")
+
+    def test_a_spoilt_reply_need_not_arrive(self):
+        self.spoil(30, outcome="fault bad_crc")
+        self.drop(30)
+        self.assertEqual(self.check().counts["excused: spoilt reply"], 1)
+        self.assertTrue(self.check())
+
+    def test_a_wrong_time(self):
+        for value, ts in ((20, 2290), (30, 3300 + 501), (40, 0)):
+            with self.subTest(ts=ts):
+                self.setUp()
+                self.change(value, ts=ts)
+                self.assert_finds("wrong time")
+
+    def test_a_time_taken_after_standing_still(self):
+        self.windows = [window(3300, 6000, FROZEN)]
+        self.change(30, ts=3300 + 1400)
+        self.assertTrue(self.check())
+        self.change(30, ts=6000)
+        self.assert_finds("wrong time")
+
+    def test_a_step_of_the_clock(self):
+        self.steps = [(3250, 3600000)]
+        self.arrived = [row._replace(ts=row.ts + (3600000 if row.ts > 3250 else 0)) for row in self.arrived]
+        self.assertTrue(self.check())
+        self.change(40, ts=4300 + 3600000 + 600)
+        self.assert_finds("wrong time")
+        self.change(40, ts=4300 + 3600000)
+        self.change(8, ts=1100 + 3600000)
+        self.assert_finds("wrong time")
+
+    def test_an_order_reversed(self):
+        first, second = self.index(20), self.index(21)
+        self.arrived[first], self.arrived[second] = self.arrived[second], self.arrived[first]
+        self.assert_finds("order")
+
+    def test_the_order_of_different_devices_is_free(self):
+        mine = [row for row in self.arrived if row.series == "A.n"]
+        self.arrived = [row for row in self.arrived if row.series == "B.n"] + mine
+        self.assertTrue(self.check())
+
+    def test_repeated_with_another_time(self):
+        self.windows = [window(2000, 3000, REPEAT)]
+        row = self.arrived[self.index(20)]
+        self.arrived.append(row._replace(ts=row.ts + 1, session=2))
+        self.assert_finds("wrong time")
+
+    def test_repeated_within_a_session(self):
+        self.windows = [window(2000, 3000, REPEAT)]
+        self.arrived.append(self.arrived[self.index(20)])
+        self.assert_finds("repeated")
+
+    def test_repeated_though_nothing_was_wrong(self):
+        self.limits.repeat_ms = self.limits.recovery_ms = 100
+        self.windows = [window(4000, 4100, REPEAT)]
+        self.arrived.append(self.arrived[self.index(20)]._replace(session=2))
+        self.assert_finds("repeated")
+
+    def test_repeated_with_a_reason(self):
+        self.windows = [window(2300, 2400, REPEAT)]
+        self.arrived.append(self.arrived[self.index(20)]._replace(session=2))
+        verdict = self.check()
+        self.assertTrue(verdict)
+        self.assertEqual(verdict.counts["repeated"], 1)
+
+    def test_a_fault_of_the_field_excuses_its_bus_only(self):
+        self.windows = [window(3200, 3400, POLL, buses=frozenset({1}))]
+        self.drop(30)
+        self.assert_finds("missing")
+        self.windows = [window(3200, 3400, POLL, buses=frozenset({0}))]
+        self.assertEqual(self.check().counts["excused: field fault"], 1)
+        self.assertTrue(self.check())
+
+    def test_a_reply_after_its_time(self):
+        self.spoil(30, asked=3300 - 1000)
+        self.drop(30)
+        self.assertEqual(self.check().counts["excused: late reply"], 1)
+
+    def test_kill_with_a_memory_store(self):
+        self.lives = [Life(0, 3350, "kill"), Life(3360)]
+        self.drop(28, 29, 30)
+        verdict = self.check()
+        self.assertTrue(verdict)
+        self.assertEqual((verdict.counts["excused: held in memory"], verdict.counts["excused: in flight"]), (2, 1))
+        # but not with a hole, for the store is a queue
+        self.drop(20)
+        self.assert_finds("missing")
+
+    def test_kill_does_not_excuse_what_was_old(self):
+        self.lives = [Life(0, 3350, "kill"), Life(3360)]
+        self.limits.held_ms = 500
+        self.drop(*range(20, 31))
+        self.assertEqual(len(self.check().faults["missing"]), 6)
+        self.windows = [window(2200, 3000, OUTAGE)]
+        self.assertTrue(self.check())
+
+    def test_kill_with_a_durable_store(self):
+        self.lives = [Life(0, 3350, "kill"), Life(3360)]
+        self.limits.flush_ms = 300
+        self.windows = [window(2200, 3000, OUTAGE)]
+        self.drop(*range(28, 31))
+        self.assertTrue(self.check())
+        self.drop(26, 27)
+        self.assertEqual(len(self.check().faults["missing"]), 2)
+        self.windows.append(window(2000, 3000, DISK))
+        self.assertTrue(self.check())
+
+    def test_a_stop_loses_only_what_is_in_flight(self):
+        self.lives = [Life(0, 3350, "term"), Life(3360)]
+        self.drop(30)
+        self.assertEqual(self.check().counts["excused: in flight"], 1)
+        self.drop(29)
+        self.assert_finds("missing")
+        self.windows = [window(3000, 3100, OUTAGE)]
+        self.assertTrue(self.check())
+        self.limits.flush_ms = 300
+        self.assert_finds("missing")
+
+    def test_standing_still_costs_the_reply_in_flight(self):
+        self.windows = [window(3310, 3385, FROZEN)]
+        self.drop(30)
+        self.assertEqual(self.check().counts["excused: in flight"], 1)
+        self.drop(29)
+        self.assert_finds("missing")
+
+
+class States(unittest.TestCase):
+    def test_a_state_must_have_been_shown_then(self):
+        shown = [Shown("A.w", value, at - 5, at, 0, "reply", (0, at)) for value, at in ((1, 1000), (2, 2000), (1, 3000))]
+        for value, ts, wrong in ((1, 1000, 0), (2, 2010, 0), (1, 3400, 0), (1, 2000, 1), (2, 3000, 1), (3, 1000, 1)):
+            with self.subTest(value=value, ts=ts):
+                verdict = Checker(Limits(), [], [Life(0)]).check_telemetry(shown, [Arrived("A.w", value, ts, ts + 9, 1)], {"A.w"})
+                self.assertEqual(len(verdict.faults["invented"]), wrong)
+
+
+class Commands(unittest.TestCase):
+    def check(self, replies, writes, windows=(), subscribed=(), value=5, lives=(Life(0),)):
+        command = Command("A", 0, 1, value, 1000, list(subscribed), list(replies))
+        verdict = Checker(Limits(rpc_ms=1500), windows, lives).check_commands([command], writes)
+        return len(verdict.faults.get("command", []))
+
+    def test_done(self):
+        self.assertEqual(self.check([({"value": 5}, 1100)], [Write(0, 1, 5, 1050, True)]), 0)
+
+    def test_done_and_not_executed(self):
+        self.assertEqual(self.check([({"value": 5}, 1100)], []), 1)
+        self.assertEqual(self.check([({"value": 5}, 1100)], [Write(0, 1, 5, 1050, False)]), 1)
+
+    def test_done_before_it_was(self):
+        self.assertEqual(self.check([({"value": 5}, 1100)], [Write(0, 1, 5, 1200, True)]), 1)
+
+    def test_done_with_another_value(self):
+        self.assertEqual(self.check([({"value": 6}, 1100)], [Write(0, 1, 5, 1050, True)]), 1)
+
+    def test_nothing_was_sent(self):
+        error = ({"error": "bus b: busy for too long, the request expired and nothing was sent"}, 2600)
+        self.assertEqual(self.check([error], []), 0)
+        self.assertEqual(self.check([error], [Write(0, 1, 5, 1050, False)]), 1)
+        self.assertEqual(self.check([({"error": "bus b: offline"}, 2600)], [Write(0, 1, 5, 1050, True)]), 1)
+
+    def test_in_doubt(self):
+        error = ({"error": "bus b unit 1: no answer; it may or may not have been written"}, 2600)
+        self.assertEqual(self.check([error], []), 0)
+        self.assertEqual(self.check([error], [Write(0, 1, 5, 1050, True)]), 0)
+
+    def test_refused_and_executed(self):
+        error = ({"error": "unit 1 refused: exception 2 (illegal data address)"}, 1100)
+        self.assertEqual(self.check([error], [Write(0, 1, 5, 1050, False)]), 0)
+        self.assertEqual(self.check([error], [Write(0, 1, 5, 1050, True)]), 1)
+
+    def test_twice(self):
+        self.assertEqual(self.check([({"value": 5}, 1100)], [Write(0, 1, 5, 1050, True), Write(0, 1, 5, 1060, True)]), 1)
+
+    def test_again_by_a_process_that_cannot_know(self):
+        writes = [Write(0, 1, 5, 1050, True), Write(0, 1, 5, 1300, True)]
+        lives = [Life(0, 1200, "kill"), Life(1250)]
+        self.assertEqual(self.check([({"value": 5}, 1350)], writes, lives=lives), 0)
+        self.assertEqual(self.check([({"value": 5}, 1100), ({"value": 5}, 1350)], writes, lives=lives), 1)
+        self.assertEqual(self.check([({"value": 5}, 1350)], writes, lives=[Life(0, 1040, "kill"), Life(1045)]), 1)
+
+    def test_after_its_expiry(self):
+        self.assertEqual(self.check([], [Write(0, 1, 5, 3200, True)]), 1)
+        self.assertEqual(self.check([], [Write(0, 1, 5, 3200, True)], subscribed=[1900]), 0)
+        self.assertEqual(self.check([], [Write(0, 1, 5, 3200, True)], windows=[window(1100, 2900, FROZEN)]), 0)
+
+    def test_nobody_asked(self):
+        self.assertEqual(self.check([], [Write(0, 2, 5, 1050, True)]), 1)
+
+    def test_two_replies(self):
+        self.assertEqual(self.check([({"value": 5}, 1100), ({"error": "bus b: offline"}, 1200)], [Write(0, 1, 5, 1050, True)]), 2)
+
+
+class Plan(unittest.TestCase):
+    def plan(self, seed, seconds=300, devices=20):
+        buses, listed = lay_out(devices)
+        faults = possible({"store", "disk", "clock"}, {bus.kind for bus in buses})
+        return make_plan(random.Random(seed), seconds, buses, [device.name for device in listed], faults)
+
+    def test_a_seed_is_a_plan(self):
+        self.assertEqual([str(event) for event in self.plan(7)], [str(event) for event in self.plan(7)])
+        self.assertNotEqual([str(event) for event in self.plan(7)], [str(event) for event in self.plan(8)])
+
+    def test_every_fault_happens(self):
+        self.assertEqual({event.fault.name for event in self.plan(1, 3000)}, {fault.name for fault in FAULTS})
+
+    def test_one_fault_at_a_time_in_one_place_and_several_in_all(self):
+        free, together, most = {}, [], 0
+        for event in self.plan(3):
+            place = (FIELD, event.target[0]) if event.fault.place == FIELD else (event.fault.place, event.target)
+            self.assertGreaterEqual(event.at, free.get(place, 0), str(event))
+            free[place] = event.at + event.seconds
+            together = [end for end in together if end > event.at] + [event.at + event.seconds]
+            most = max(most, len(together))
+        self.assertGreater(most, 2)
+
+    def test_units_hang_where_the_plan_looks_for_them(self):
+        for count in (1, 3, 4, 20, 200):
+            buses, devices = lay_out(count)
+            self.assertEqual(len(devices), count)
+            self.assertEqual(len({(device.bus.number, device.unit) for device in devices}), count)
+            self.assertEqual([bus.number for bus in buses], list(range(len(buses))))
+
+
+if __name__ == "__main__":
+    unittest.main(verbosity=1)
