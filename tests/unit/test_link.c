@@ -825,7 +825,7 @@ int
 __wrap_resolver_ask(struct resolver *resolver, const char *host, uint16_t port, uint64_t tag, struct fifo *answers)
 {
 	static const char *const addresses[] = { "198.51.100.1", "::1", "127.0.0.1" };
-	struct resolver_answer answer = { .tag = tag };
+	struct resolver_answer answer = { .tag = tag, .answered_mono_ms = clock_mono_ms() };
 
 	(void)resolver;
 	assert_string_equal(host, "three.example");
