@@ -61,7 +61,10 @@ libflow_a_SOURCES = \
 libcloud_a_CFLAGS = $(AM_CFLAGS) $(MOSQUITTO_CFLAGS) $(JSON_CFLAGS) $(SYSTEMD_CFLAGS)
 libcloud_a_SOURCES = \
 	src/cloud/downlink.c src/cloud/downlink.h \
+	src/cloud/addresses.c src/cloud/addresses.h \
 	src/cloud/mqtt.c src/cloud/mqtt.h \
+	src/cloud/news.c src/cloud/news.h \
+	src/cloud/version.c src/cloud/version.h \
 	src/cloud/reason.c src/cloud/reason.h \
 	src/cloud/rpc.c src/cloud/rpc.h \
 	src/cloud/batch.c src/cloud/batch.h \

@@ -11,8 +11,8 @@
 #include <time.h>
 #include <unistd.h>
 
-/* Longer lines are cut: what a wire or a broker said may be quoted in them. Less than PIPE_BUF, so that a pipe takes a
- * line whole or not at all. */
+/* Longer lines are cut: what a wire or a broker said may be quoted in them. Less than PIPE_BUF, so that a
+ * pipe takes a line whole or not at all. */
 #define LINE_MAX_BYTES 1024
 
 static atomic_int max_level = LOG_LEVEL_INFO;
@@ -31,8 +31,8 @@ static const struct {
 	{ .name = "debug", .level = LOG_LEVEL_DEBUG },
 };
 
-/* Standard error may be shared with others, who must not find it non-blocking all of a sudden: open it again, for us
- * alone. A file never blocks and has to keep its common offset; a socket is asked at each send(). */
+/* Standard error may be shared with others, who must not find it non-blocking all of a sudden: open it again,
+ * for us alone. A file never blocks and has to keep its common offset; a socket is asked at each send(). */
 static int
 open_unblocking(void)
 {
@@ -90,7 +90,9 @@ write_head(char *line, size_t size, enum log_level level)
 		localtime_r(&now.tv_sec, &tm);
 		strftime(clock, sizeof(clock), "%H:%M:%S", &tm);
 		used = snprintf(line, size, "%s.%03ld %s", clock, now.tv_nsec / 1000000,
-		    level <= LOG_LEVEL_ERROR ? "error: " : level == LOG_LEVEL_WARNING ? "warning: " : "");
+		    level <= LOG_LEVEL_ERROR	 ? "error: "
+		    : level == LOG_LEVEL_WARNING ? "warning: "
+						 : "");
 	}
 	return (size_t)used;
 }

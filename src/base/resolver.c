@@ -22,8 +22,8 @@ struct question {
 
 struct resolver {
 	struct fifo *questions;
-	pthread_mutex_t lock; /* of all below; held while an answer is pushed, so that after resolver_stop() no queue of a
-				 caller is touched */
+	pthread_mutex_t lock; /* of all below; held while an answer is pushed, so that after resolver_stop()
+				 no queue of a caller is touched */
 	pthread_cond_t changed;
 	size_t waiting; /* questions */
 	size_t helpers; /* threads */
@@ -203,10 +203,11 @@ resolver_stop(struct resolver *resolver)
 	pthread_mutex_lock(&resolver->lock);
 	resolver->stopped = true;
 	pthread_cond_broadcast(&resolver->changed);
-	while (resolver->helpers > 0 &&
-	       pthread_cond_timedwait(&resolver->changed, &resolver->lock, &until) == 0)
+	while (
+	    resolver->helpers > 0 && pthread_cond_timedwait(&resolver->changed, &resolver->lock, &until) == 0)
 		;
-	/* A getaddrinfo() that hangs cannot be ended: its helper keeps what it uses, and the process ends soon. */
+	/* A getaddrinfo() that hangs cannot be ended: its helper keeps what it uses, and the process ends
+	 * soon. */
 	helpers = resolver->helpers;
 	resolver->abandoned = helpers > 0;
 	pthread_mutex_unlock(&resolver->lock);
@@ -227,7 +228,8 @@ resolver_ask(struct resolver *resolver, const char *host, uint16_t port, uint64_
 	taken = fifo_push(resolver->questions, &question, 1) == 1;
 	resolver->waiting += taken;
 	/* Without another thread the question waits for one that is there. */
-	if (taken && resolver->waiting > resolver->helpers - resolver->busy && resolver->helpers < HELPERS_MAX)
+	if (taken && resolver->waiting > resolver->helpers - resolver->busy &&
+	    resolver->helpers < HELPERS_MAX)
 		(void)add_helper(resolver);
 	pthread_cond_signal(&resolver->changed);
 	pthread_mutex_unlock(&resolver->lock);

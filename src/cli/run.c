@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <getopt.h>
 #include <signal.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -208,6 +209,7 @@ run_main(int argc, char **argv)
 	int status = parse_arguments(argc, argv, &path, &level);
 	char figures[CLI_FIGURES_MAX];
 	sigset_t stopping;
+	bool failed;
 	int error;
 
 	if (status >= 0)
@@ -232,6 +234,7 @@ run_main(int argc, char **argv)
 	sd_notifyf(0, "READY=1\nSTATUS=%s", figures);
 	serve_until_signal(&stopping);
 	gateway_stop(&gateway);
+	failed = uplink_failed(gateway.uplink);
 	gateway_free(&gateway);
-	return CLI_OK;
+	return failed ? CLI_WRONG : CLI_OK; /* for the service manager to start it again */
 }

@@ -94,6 +94,7 @@ struct channel {
 	int tries;
 	struct heap_node due; /* mono ms: subscribe or ask again */
 	bool refusal_said;
+	bool delay_said;       /* that shared attributes wait for a unit */
 	struct wanted *wanted; /* one for each shared point */
 	size_t wanted_count;
 	struct call *calls;
@@ -482,17 +483,29 @@ wanted_clear(struct wanted *wanted)
 
 /* The server sends the same bad value on each connection: it is said once. */
 static void
-wanted_say(struct wanted *wanted, const char *shown, const char *what, const char *result)
+wanted_say(struct wanted *wanted, const char *why, const char *result)
 {
-	char line[2 * RPC_TEXT_MAX];
-	int length = snprintf(line, sizeof(line), "%s%s: %s", shown, what, result);
-	uint64_t hash = hash_bytes(line, strnlen(line, sizeof(line)));
+	uint64_t hash = hash_bytes(why, strlen(why));
 
-	if (length < 0 || hash == wanted->said)
+	if (hash == wanted->said)
 		return;
 	wanted->said = hash;
-	log_warning(
-	    "device %s: shared attribute %s: %s", wanted->point->device->name, wanted->point->key, line);
+	log_warning("device %s: shared attribute %s: %s: %s", wanted->point->device->name, wanted->point->key,
+	    why, result);
+}
+
+/* What could not be written now stays wanted. A device that is away has many such points and one reason. */
+static void
+wanted_delayed(struct channel *channel, const struct wanted *wanted, const struct outcome *outcome)
+{
+	char text[RPC_TEXT_MAX];
+
+	if (wanted->value.kind == VALUE_NONE || channel->delay_said)
+		return;
+	channel->delay_said = true;
+	outcome_text(outcome, COMMAND_WRITE_CHANGED, text, sizeof(text));
+	log_warning("device %s: shared attribute %s: %s: what is wanted is written once the unit answers",
+	    channel->device->name, wanted->point->key, text);
 }
 
 /* Was it refused, but only for now? */
@@ -518,45 +531,45 @@ wanted_outcome(struct downlink *downlink, struct wanted *wanted, const struct ou
 	case OUTCOME_DONE:
 	case OUTCOME_UNCHANGED:
 		wanted->said = 0;
+		channel_of(downlink, wanted->point->device->index)->delay_said = false;
 		wanted_clear(wanted);
 		break;
 	case OUTCOME_EXCEPTION:
 	case OUTCOME_REFUSED:
 		outcome_text(outcome, COMMAND_WRITE_CHANGED, text, sizeof(text));
-		wanted_say(wanted, text, "", "not written");
+		wanted_say(wanted, text, "not written");
 		wanted_clear(wanted);
 		break;
 	case OUTCOME_DIFFERENT:
 	case OUTCOME_UNVERIFIED:
 		outcome_text(outcome, COMMAND_WRITE_CHANGED, text, sizeof(text));
-		wanted_say(wanted, text, "", "not tried again");
+		wanted_say(wanted, text, "not tried again");
 		wanted_clear(wanted);
 		break;
 	default:
-		outcome_text(outcome, COMMAND_WRITE_CHANGED, text, sizeof(text));
-		wanted_say(wanted, text, "", "will be written once the unit answers");
+		wanted_delayed(channel_of(downlink, wanted->point->device->index), wanted, outcome);
 		break;
 	}
 }
 
-/* The server wants `json` in a shared point: wanted_flush() sends it. */
+/* The server wants `json` in a shared point, and no longer what it wanted before, even if that cannot be had:
+ * wanted_flush() sends it. */
 static void
 wanted_set(struct downlink *downlink, struct wanted *wanted, const struct tb_json *json)
 {
 	char error[RPC_TEXT_MAX];
 	struct value value;
 
+	wanted_clear(wanted);
 	if (tb_json_scalar(json, &value) < 0) {
-		wanted_say(
-		    wanted, "the value", " is neither a number nor a text nor true or false", "not written");
+		wanted_say(wanted, "the value is neither a number nor a text nor true or false", "not written");
 		return;
 	}
 	if (rpc_check_value(wanted->point, &value, error) < 0) {
-		wanted_say(wanted, error, "", "not written");
+		wanted_say(wanted, error, "not written");
 		value_done(&value);
 		return;
 	}
-	value_done(&wanted->value);
 	wanted->value = value;
 	wanted->since_mono_ms = clock_mono_ms();
 	wanted->replaced = wanted->running;
@@ -587,7 +600,7 @@ on_attribute(void *ctx, const char *key, const struct tb_json *member)
 	struct attribute_walk *walk = ctx;
 	struct wanted *wanted = wanted_find(walk->channel, key);
 
-	if (!wanted || !member) {
+	if (!wanted) {
 		log_debug(
 		    "device %s: shared attribute %.64s is of no point", walk->channel->device->name, key);
 		return;

@@ -15,24 +15,21 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "cloud/addresses.h"
 #include "cloud/mqtt.h"
+#include "cloud/news.h"
 #include "cloud/reason.h"
+#include "cloud/version.h"
 
 /* A thousand sessions that come up together would look like an attack to the server: so many attempts may be
  * under way, and so many may start in each period (200 a second). */
-#define ATTEMPTS_MAX	   50
-#define PACE_MS		   50
-#define PACE_ATTEMPTS	   10
-#define ADDRESS_FRESH_MS   5000	 /* one lookup serves all sessions that connect within this time */
-#define STABLE_MS	   60000 /* a session that lived so long was a good one, */
-#define ACKED_STABLE_MS	   10000 /* or this long if the server also took something */
-#define REPORT_MS	   1000	 /* changes of state are gathered this long before they are logged, */
-#define REPORT_MAX_MS	   10000 /* and up to this long while many sessions are still connecting */
-#define REPORT_EACH_MAX	   3	 /* up to so many sessions get a line each */
-#define VERSION_DOUBT	   2	 /* closes without CONNACK in a row that make us try the other version, */
-#define VERSION_DOUBT_LONG 20	 /* or so many if the version has been seen to work */
-#define IN_FLIGHT_MAX	   100	 /* more unacknowledged messages than ThingsBoard keeps for one session */
-#define KEEPALIVE_MIN_S	   5	 /* the least that libmosquitto takes */
+#define ATTEMPTS_MAX	50
+#define PACE_MS		50
+#define PACE_ATTEMPTS	10
+#define STABLE_MS	60000 /* a session that lived so long was a good one, */
+#define ACKED_STABLE_MS 10000 /* or this long if the server also took something */
+#define IN_FLIGHT_MAX	100   /* more unacknowledged messages than ThingsBoard keeps for one session */
+#define KEEPALIVE_MIN_S 5     /* the least that libmosquitto takes */
 
 enum state {
 	STATE_QUEUED,	  /* waits for its turn to connect */
@@ -43,20 +40,10 @@ enum state {
 	STATE_CLOSED,
 };
 
-/* What the log says about a session. */
-enum condition { CONDITION_NEW, CONDITION_UP, CONDITION_LOST, CONDITION_REFUSED, CONDITION_FAILED };
-
-struct report {
-	enum condition condition;
-	const char *why; /* static text, or NULL */
-	bool token;	 /* refused for its token, so that only a person can mend it */
-};
-
 struct mqtt_session {
 	struct mqtt *mqtt;
 	struct mqtt_session *next;
 	struct mqtt_session *next_queued;
-	char *name;
 	char *token;
 	void *owner;
 
@@ -65,8 +52,8 @@ struct mqtt_session {
 				   the next one */
 	sd_event_source *io;
 	sd_event_source *timer;
-	int version;	   /* of MQTT, of this attempt */
-	size_t address_at; /* of the server's, of this attempt */
+	int version;	  /* of MQTT, of this attempt */
+	size_t address;	  /* of the server's, of this attempt */
 	bool established; /* TCP is, or was before it ended */
 	bool acked;	  /* a PUBACK came since the session is up */
 	int64_t up_mono_ms;
@@ -77,7 +64,7 @@ struct mqtt_session {
 	int disconnect;
 	const char *restart; /* why, or NULL */
 
-	struct report now, said;
+	struct news_item news;
 };
 
 /* What a callback of the library told. It is passed on when the library is done: owners publish in answer,
@@ -92,15 +79,11 @@ struct notice {
 	size_t length;
 };
 
-enum address_state { ADDRESS_UNKNOWN, ADDRESS_ASKED, ADDRESS_KNOWN, ADDRESS_FAILED };
-
 struct mqtt {
 	const struct server_settings *server;
 	sd_event *loop;
-	struct resolver *resolver;
 	struct mqtt_events events;
 	struct mqtt_session *sessions;
-	size_t session_count;
 	struct mqtt_counts counts;
 
 	/* sessions whose turn it is soon, in order */
@@ -110,25 +93,10 @@ struct mqtt {
 	unsigned allowance; /* attempts that may still start in this period */
 	sd_event_source *pace;
 
-	enum address_state address_state;
-	bool address_fixed; /* the host is numeric */
-	int64_t address_until_mono_ms;
-	const char *address_error;
-	struct resolver_answer addresses;
-	size_t address_at; /* the one of them that sessions connect to, until it fails */
-	struct fifo *answers;
-	sd_event_source *answers_io;
-
-	int version;
-	bool version_proven;
-	unsigned mute_closes; /* connections that ended without a CONNACK, in a row */
-
+	struct addresses *addresses;
+	struct version version;
+	struct news *news;
 	sd_event_source *keepalive;
-	sd_event_source *report;
-	int64_t report_since_mono_ms; /* 0 = nothing to report */
-	const char *unreachable;      /* why, while the server as a whole is */
-	int64_t unreachable_since_mono_ms;
-	int64_t back_after_ms; /* the server is back after so long, and the log has not said so; 0 = no */
 
 	struct notice *notices; /* of the session that the library was called for */
 	size_t notice_count;
@@ -171,176 +139,18 @@ jitter(int64_t ms)
 	return ms / 2 + (int64_t)(random_number() % (uint64_t)(ms + 1));
 }
 
-/* ---- the log: one line for many sessions that share a fate ---- */
-
-static bool
-report_due(const struct mqtt_session *session)
-{
-	return session->now.condition != session->said.condition || session->now.why != session->said.why;
-}
-
-static void
-report_session(const struct mqtt_session *session)
-{
-	const struct report *now = &session->now;
-
-	switch (now->condition) {
-	case CONDITION_UP:
-		log_notice("device %s: connected", session->name);
-		break;
-	case CONDITION_LOST:
-		log_warning("device %s: session lost: %s", session->name, now->why);
-		break;
-	case CONDITION_REFUSED:
-		log_warning("device %s: the server refused the connection: %s%s", session->name, now->why,
-		    now->token ? ": check its token in gateway.conf" : "");
-		break;
-	case CONDITION_FAILED:
-		log_warning("device %s: cannot connect: %s", session->name, now->why);
-		break;
-	case CONDITION_NEW:
-		break;
-	}
-}
-
-static const char *const condition_words[] = {
-	[CONDITION_NEW] = "new",
-	[CONDITION_UP] = "connected",
-	[CONDITION_LOST] = "lost",
-	[CONDITION_REFUSED] = "refused by the server",
-	[CONDITION_FAILED] = "unable to connect",
-};
-
-/* Nothing to say of single devices while the one line about the server says it all. */
-static bool
-report_covered(const struct mqtt *mqtt, enum condition condition)
-{
-	return (condition == CONDITION_FAILED && mqtt->unreachable) ||
-	       (condition == CONDITION_UP && mqtt->back_after_ms > 0);
-}
-
-static bool
-report_is(const struct mqtt_session *session, const struct report *news)
-{
-	return report_due(session) && session->now.condition == news->condition &&
-	       session->now.why == news->why;
-}
-
-/* Say it once for all sessions whose news is the same as that of `first`. */
-static void
-report_alike(struct mqtt *mqtt, struct mqtt_session *first)
-{
-	const struct report news = first->now;
-	size_t count = 0;
-
-	for (struct mqtt_session *session = first; session; session = session->next)
-		count += report_is(session, &news);
-	for (struct mqtt_session *session = first; session; session = session->next)
-		if (report_is(session, &news)) {
-			if (count <= REPORT_EACH_MAX && !report_covered(mqtt, news.condition))
-				report_session(session);
-			session->said = news;
-		}
-	if (count > REPORT_EACH_MAX && !report_covered(mqtt, news.condition))
-		log_line(news.condition == CONDITION_UP ? LOG_LEVEL_NOTICE : LOG_LEVEL_WARNING,
-		    "server %s:%d: %zu of %zu sessions %s%s%s", mqtt->server->host, mqtt->server->port, count,
-		    mqtt->session_count, condition_words[news.condition], news.why ? ": " : "",
-		    news.why ? news.why : "");
-}
-
-static void
-report_now(struct mqtt *mqtt)
-{
-	for (struct mqtt_session *session = mqtt->sessions; session; session = session->next)
-		if (report_due(session))
-			report_alike(mqtt, session);
-	if (mqtt->back_after_ms > 0)
-		log_notice("server %s:%d: back after %lld s, %zu of %zu sessions connected",
-		    mqtt->server->host, mqtt->server->port, (long long)(mqtt->back_after_ms + 500) / 1000,
-		    mqtt->counts.up, mqtt->session_count);
-	mqtt->back_after_ms = 0;
-	mqtt->report_since_mono_ms = 0;
-}
-
-static int
-on_report(sd_event_source *source, uint64_t usec, void *userdata)
-{
-	struct mqtt *mqtt = userdata;
-	bool busy = mqtt->queue || mqtt->attempts > 0;
-
-	(void)source, (void)usec;
-	if (busy && !mqtt->unreachable && clock_mono_ms() - mqtt->report_since_mono_ms < REPORT_MAX_MS)
-		timer_set(mqtt->report, REPORT_MS);
-	else
-		report_now(mqtt);
-	return 0;
-}
-
-static void
-report_change(struct mqtt_session *session, enum condition condition, const char *why)
-{
-	struct mqtt *mqtt = session->mqtt;
-
-	session->now = (struct report){ .condition = condition, .why = why };
-	if (mqtt->report_since_mono_ms != 0)
-		return;
-	mqtt->report_since_mono_ms = clock_mono_ms();
-	timer_set(mqtt->report, REPORT_MS);
-}
-
-/* An attempt ended without any answer of an MQTT server. */
-static void
-server_failed(struct mqtt *mqtt, const char *why)
-{
-	if (mqtt->unreachable || mqtt->counts.up > 0)
-		return;
-	mqtt->unreachable = why;
-	mqtt->unreachable_since_mono_ms = clock_mono_ms();
-	log_warning("server %s:%d: %s; trying again", mqtt->server->host, mqtt->server->port, why);
-}
-
 /* Any CONNACK, even one that refuses, shows that the server is there. */
 static void
 server_answered(struct mqtt *mqtt)
 {
-	mqtt->mute_closes = 0;
-	if (!mqtt->unreachable)
-		return;
-	mqtt->unreachable = NULL;
-	mqtt->back_after_ms = clock_mono_ms() - mqtt->unreachable_since_mono_ms + 1;
+	version_answered(&mqtt->version);
+	news_server_answered(mqtt->news);
 }
 
 static int
 keepalive_s(const struct mqtt *mqtt)
 {
 	return mqtt->server->keepalive_s > KEEPALIVE_MIN_S ? mqtt->server->keepalive_s : KEEPALIVE_MIN_S;
-}
-
-/* ---- which version of MQTT the server speaks ---- */
-
-static const char *
-version_name(int version)
-{
-	return version == MQTT_PROTOCOL_V5 ? "5" : "3.1.1";
-}
-
-static void
-version_change(struct mqtt *mqtt)
-{
-	mqtt->version = mqtt->version == MQTT_PROTOCOL_V5 ? MQTT_PROTOCOL_V311 : MQTT_PROTOCOL_V5;
-	mqtt->version_proven = false;
-	mqtt->mute_closes = 0;
-	log_info("server %s:%d: trying MQTT %s", mqtt->server->host, mqtt->server->port,
-	    version_name(mqtt->version));
-}
-
-/* Some servers close the connection instead of saying that they do not know the version; so does a proxy
- * before a server that is down, which is why a version that has worked is given up much later. */
-static void
-version_doubt(struct mqtt *mqtt)
-{
-	if (++mqtt->mute_closes >= (mqtt->version_proven ? VERSION_DOUBT_LONG : VERSION_DOUBT))
-		version_change(mqtt);
 }
 
 /* ---- one connection ---- */
@@ -399,21 +209,10 @@ end_connection(struct mqtt_session *session, enum condition condition, const cha
 	session->state = STATE_WAITING;
 	session->failures++;
 	timer_set(session->timer, delay_ms);
-	report_change(session, condition, why);
+	news_change(session->mqtt->news, &session->news, condition, why);
 	admit(session->mqtt);
 	if (was_up)
 		session->mqtt->events.down(session->owner);
-}
-
-/* Nothing answers at this address: whoever comes next tries the next one, unless another session has moved on
- * already. */
-static void
-address_doubt(const struct mqtt_session *session)
-{
-	struct mqtt *mqtt = session->mqtt;
-
-	if (session->state == STATE_CONNECTING && session->address_at == mqtt->address_at && mqtt->addresses.count > 1)
-		mqtt->address_at = (mqtt->address_at + 1) % mqtt->addresses.count;
 }
 
 static void
@@ -422,10 +221,12 @@ session_failed(struct mqtt_session *session, const char *why)
 	struct mqtt *mqtt = session->mqtt;
 
 	mqtt->counts.failures++;
-	if (session->established && session->version == mqtt->version)
-		version_doubt(mqtt);
-	address_doubt(session);
-	server_failed(mqtt, why);
+	if (session->established)
+		version_closed(&mqtt->version, session->version);
+	if (session->state == STATE_CONNECTING)
+		addresses_doubt(mqtt->addresses, session->address);
+	if (mqtt->counts.up == 0)
+		news_server_failed(mqtt->news, why);
 	end_connection(session, CONDITION_FAILED, why, back_off_ms(session));
 }
 
@@ -456,22 +257,19 @@ session_refused(struct mqtt_session *session, int code)
 	int64_t delay_ms = back_off_ms(session);
 
 	mqtt->counts.refusals++;
+	if (refusal == REFUSED_VERSION)
+		version_refused(&mqtt->version, session->version);
 	if (refusal == REFUSED_VERSION && session->version == MQTT_PROTOCOL_V5 &&
-	    mqtt->version == MQTT_PROTOCOL_V5) {
-		mqtt->version = MQTT_PROTOCOL_V311;
-		mqtt->version_proven = true;
-		log_info("server %s:%d: speaks MQTT 3.1.1", mqtt->server->host, mqtt->server->port);
-	}
-	if (refusal == REFUSED_VERSION && session->version != mqtt->version) {
+	    session->version != mqtt->version.number) {
 		/* No failure of this session: others have learned by now what the server speaks, or this one
 		 * just did. */
-		end_connection(session, session->now.condition, session->now.why, 0);
+		end_connection(session, session->news.now.condition, session->news.now.why, 0);
 		return;
 	}
 	if (refusal == REFUSED_TOKEN)
 		delay_ms = mqtt->server->reconnect_max_ms + jitter(mqtt->server->reconnect_max_ms) / 2;
-	end_connection(session, CONDITION_REFUSED, reason_text(code), delay_ms);
-	session->now.token = refusal == REFUSED_TOKEN;
+	end_connection(session, refusal == REFUSED_TOKEN ? CONDITION_REFUSED_TOKEN : CONDITION_REFUSED,
+	    reason_text(code), delay_ms);
 }
 
 static void
@@ -486,12 +284,21 @@ session_up(struct mqtt_session *session)
 	mqtt->attempts--;
 	mqtt->counts.up++;
 	mqtt->counts.connects++;
-	mqtt->version_proven = true;
-	report_change(session, CONDITION_UP, NULL);
+	version_works(&mqtt->version, session->version);
+	news_change(mqtt->news, &session->news, CONDITION_UP, NULL);
 	if (sd_event_source_set_enabled(mqtt->keepalive, SD_EVENT_ON) < 0)
 		log_error("server %s:%d: cannot time the keep alive", mqtt->server->host, mqtt->server->port);
 	admit(mqtt);
 	mqtt->events.up(session->owner);
+}
+
+static const char *
+error_text(int error)
+{
+	/* EPIPE is what the system answers who writes to a peer that has closed. */
+	if (error == 0 || error == EPIPE)
+		return "the server closed the connection";
+	return strerrordesc_np(error);
 }
 
 /* Why the library gave up. `code` is from on_disconnect: one of its own below 128, or the reason of a
@@ -505,7 +312,7 @@ loss_text(int code, int error)
 	case MOSQ_ERR_KEEPALIVE:
 		return "no answer to a keep alive ping";
 	case MOSQ_ERR_ERRNO:
-		return error > 0 ? strerrordesc_np(error) : "connection lost";
+		return error_text(error);
 	case MOSQ_ERR_PROTOCOL:
 	case MOSQ_ERR_MALFORMED_PACKET:
 		return "the server sent what is not MQTT";
@@ -696,7 +503,7 @@ hung_up(struct mqtt_session *session, int fd)
 	}
 	if (error == 0 || error == EAGAIN)
 		getsockopt(fd, SOL_SOCKET, SO_ERROR, &error, &length);
-	session_failed(session, error ? strerrordesc_np(error) : "the server closed the connection");
+	session_failed(session, error_text(error));
 }
 
 static int
@@ -771,14 +578,6 @@ set_up_client(struct mqtt_session *session)
 	return mosquitto_username_pw_set(mosq, session->token, NULL);
 }
 
-/* The library takes an address as text. */
-static int
-address_text(const struct resolver_address *address, char *text, size_t size)
-{
-	return getnameinfo((const struct sockaddr *)(const void *)&address->storage, address->length, text,
-	    (socklen_t)size, NULL, 0, NI_NUMERICHOST);
-}
-
 static int
 start_connecting(struct mqtt_session *session)
 {
@@ -787,7 +586,7 @@ start_connecting(struct mqtt_session *session)
 	int pair[2];
 	int rc;
 
-	if (address_text(&mqtt->addresses.addresses[session->address_at], address, sizeof(address)) != 0)
+	if (addresses_text(mqtt->addresses, session->address, address, sizeof(address)) != 0)
 		return MOSQ_ERR_INVAL;
 
 	lowest_free_fds(mqtt->loop, pair);
@@ -813,8 +612,8 @@ session_connect(struct mqtt_session *session)
 	int rc;
 
 	session->state = STATE_CONNECTING;
-	session->version = mqtt->version;
-	session->address_at = mqtt->address_at;
+	session->version = mqtt->version.number;
+	session->address = addresses_current(mqtt->addresses);
 	session->established = false;
 	session->connack = session->disconnect = -1;
 	session->restart = NULL;
@@ -851,75 +650,25 @@ dequeue(struct mqtt *mqtt)
 }
 
 static void
-address_failed(struct mqtt *mqtt, const char *why)
+on_addresses(void *ctx)
 {
-	mqtt->address_state = ADDRESS_FAILED;
-	mqtt->address_error = why;
-	mqtt->address_until_mono_ms = clock_mono_ms() + ADDRESS_FRESH_MS;
-}
-
-/* Go on with the address that was used, if the name still has it. */
-static void
-address_known(struct mqtt *mqtt, const struct resolver_answer *answer)
-{
-	size_t at = mqtt->addresses.count > 0
-			? resolver_find(answer, &mqtt->addresses.addresses[mqtt->address_at])
-			: 0;
-
-	mqtt->addresses = *answer;
-	mqtt->address_at = at;
-	mqtt->address_state = ADDRESS_KNOWN;
-	mqtt->address_until_mono_ms = clock_mono_ms() + ADDRESS_FRESH_MS;
-}
-
-static int
-on_answers(sd_event_source *source, int fd, uint32_t events, void *userdata)
-{
-	struct mqtt *mqtt = userdata;
-	struct resolver_answer answer;
-
-	(void)source, (void)fd, (void)events;
-	while (fifo_pop(mqtt->answers, &answer, 1) == 1) {
-		if (answer.error != 0)
-			address_failed(mqtt, gai_strerror(answer.error));
-		else
-			address_known(mqtt, &answer);
-	}
-	admit(mqtt);
-	return 0;
-}
-
-/* Is there an address, or the news that there is none? If not, ask for it. */
-static bool
-address_ready(struct mqtt *mqtt)
-{
-	if (mqtt->address_fixed)
-		return true;
-	if (mqtt->address_state == ADDRESS_ASKED)
-		return false;
-	if (mqtt->address_state != ADDRESS_UNKNOWN && clock_mono_ms() < mqtt->address_until_mono_ms)
-		return true;
-	if (resolver_ask(mqtt->resolver, mqtt->server->host, (uint16_t)mqtt->server->port,
-		0, mqtt->answers) < 0) {
-		address_failed(mqtt, "the resolver is busy");
-		return true;
-	}
-	mqtt->address_state = ADDRESS_ASKED;
-	return false;
+	admit(ctx);
 }
 
 /* Let sessions start to connect, as far as the bounds on attempts allow. */
 static void
 admit(struct mqtt *mqtt)
 {
+	const char *error = NULL;
+
 	while (mqtt->queue && !mqtt->closing && mqtt->attempts < ATTEMPTS_MAX && mqtt->allowance > 0 &&
-	       address_ready(mqtt)) {
+	       addresses_ready(mqtt->addresses, &error)) {
 		struct mqtt_session *session = dequeue(mqtt);
 
 		mqtt->allowance--;
 		session->established = false;
-		if (mqtt->address_state == ADDRESS_FAILED)
-			session_failed(session, mqtt->address_error);
+		if (error)
+			session_failed(session, error);
 		else
 			session_connect(session);
 	}
@@ -1030,16 +779,23 @@ on_closer(sd_event_source *source, uint64_t usec, void *userdata)
 static int
 add_sources(struct mqtt *mqtt)
 {
-	int error;
+	uint64_t accuracy_us = (uint64_t)keepalive_s(mqtt) * 50000;
+	int error = add_timer(mqtt->loop, &mqtt->pace, on_pace, mqtt, 5000);
 
-	if ((error = add_timer(mqtt->loop, &mqtt->pace, on_pace, mqtt, 5000)) < 0 ||
-	    (error = add_timer(mqtt->loop, &mqtt->report, on_report, mqtt, 200000)) < 0 ||
-	    (error = add_timer(mqtt->loop, &mqtt->closer, on_closer, mqtt, 1)) < 0 ||
-	    (error = add_timer(
-		 mqtt->loop, &mqtt->keepalive, on_keepalive, mqtt, (uint64_t)keepalive_s(mqtt) * 50000)) < 0)
-		return error;
-	return sd_event_add_io(
-	    mqtt->loop, &mqtt->answers_io, fifo_fd(mqtt->answers), EPOLLIN, on_answers, mqtt);
+	if (error >= 0)
+		error = add_timer(mqtt->loop, &mqtt->closer, on_closer, mqtt, 1);
+	if (error >= 0)
+		error = add_timer(mqtt->loop, &mqtt->keepalive, on_keepalive, mqtt, accuracy_us);
+	return error;
+}
+
+static void
+look_for_news(void *ctx, size_t *ret_up, bool *ret_busy)
+{
+	const struct mqtt *mqtt = ctx;
+
+	*ret_up = mqtt->counts.up;
+	*ret_busy = mqtt->queue || mqtt->attempts > 0;
 }
 
 struct mqtt *
@@ -1047,7 +803,6 @@ mqtt_new(const struct server_settings *server, sd_event *loop, struct resolver *
     const struct mqtt_events *events)
 {
 	struct mqtt *mqtt = calloc(1, sizeof(*mqtt));
-	struct resolver_answer numeric;
 	int error;
 
 	if (!mqtt)
@@ -1055,21 +810,17 @@ mqtt_new(const struct server_settings *server, sd_event *loop, struct resolver *
 	mosquitto_lib_init();
 	mqtt->server = server;
 	mqtt->loop = sd_event_ref(loop);
-	mqtt->resolver = resolver;
 	mqtt->events = *events;
 	mqtt->queue_end = &mqtt->queue;
 	mqtt->allowance = PACE_ATTEMPTS;
-	mqtt->version = MQTT_PROTOCOL_V5;
-	mqtt->answers = fifo_new(sizeof(struct resolver_answer), 1);
-	error = mqtt->answers ? add_sources(mqtt) : -errno;
+	version_init(&mqtt->version, server);
+	mqtt->addresses = addresses_new(server, loop, resolver, on_addresses, mqtt);
+	mqtt->news = news_new(server, loop, look_for_news, mqtt);
+	error = mqtt->addresses && mqtt->news ? add_sources(mqtt) : -errno;
 	if (error < 0) {
 		mqtt_free(mqtt);
 		errno = -error;
 		return NULL;
-	}
-	if (resolver_numeric(server->host, (uint16_t)server->port, &numeric) == 0) {
-		address_known(mqtt, &numeric);
-		mqtt->address_fixed = true;
 	}
 	return mqtt;
 }
@@ -1082,7 +833,7 @@ session_free(struct mqtt_session *session)
 	if (session->token)
 		explicit_bzero(session->token, strlen(session->token));
 	free(session->token);
-	free(session->name);
+	free(session->news.name);
 	free(session);
 }
 
@@ -1097,13 +848,12 @@ mqtt_free(struct mqtt *mqtt)
 		mqtt->sessions = session->next;
 		session_free(session);
 	}
-	sd_event_source_disable_unref(mqtt->answers_io);
 	sd_event_source_disable_unref(mqtt->pace);
-	sd_event_source_disable_unref(mqtt->report);
 	sd_event_source_disable_unref(mqtt->closer);
 	sd_event_source_disable_unref(mqtt->keepalive);
 	free(mqtt->notices);
-	fifo_free(mqtt->answers);
+	addresses_free(mqtt->addresses);
+	news_free(mqtt->news);
 	sd_event_unref(mqtt->loop);
 	mosquitto_lib_cleanup();
 	free(mqtt);
@@ -1119,9 +869,9 @@ mqtt_session_new(struct mqtt *mqtt, const char *name, const char *token, void *o
 	session->mqtt = mqtt;
 	session->owner = owner;
 	session->state = STATE_WAITING;
-	session->name = strdup(name);
+	session->news.name = strdup(name);
 	session->token = strdup(token);
-	if (!session->name || !session->token ||
+	if (!session->news.name || !session->token ||
 	    add_timer(mqtt->loop, &session->timer, on_session_timer, session, 20000) < 0) {
 		session_free(session);
 		errno = ENOMEM;
@@ -1129,7 +879,7 @@ mqtt_session_new(struct mqtt *mqtt, const char *name, const char *token, void *o
 	}
 	session->next = mqtt->sessions;
 	mqtt->sessions = session;
-	mqtt->session_count++;
+	news_add(mqtt->news, &session->news);
 	timer_set(session->timer, 0);
 	return session;
 }
@@ -1234,6 +984,6 @@ mqtt_counts(const struct mqtt *mqtt)
 {
 	struct mqtt_counts counts = mqtt->counts;
 
-	counts.version = mqtt->version;
+	counts.version = mqtt->version.number;
 	return counts;
 }

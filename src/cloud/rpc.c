@@ -73,11 +73,9 @@ rpc_check_value(const struct point *point, const struct value *value, char *erro
 	fault = codec_encode(point, value, cells);
 	if (fault == CODEC_OK)
 		return 0;
-	if (fault == CODEC_NOT_WRITABLE)
-		return wrong(error, "point '%s' is not writable", point->key);
 	print_value(value, shown, sizeof(shown));
 	codec_fault_text(point, fault, why, sizeof(why));
-	return wrong(error, "%s: %s %s", point->key, shown, why);
+	return wrong(error, "%s %s", shown, why);
 }
 
 /* ---- replies ---- */
@@ -186,17 +184,16 @@ rpc_reply_values(const struct rpc_result *results, size_t count, char *reply)
 static int
 take_value(const struct point *point, const struct tb_json *json, struct rpc_call *ret, char *error)
 {
+	char why[RPC_TEXT_MAX];
 	struct value value;
-	int result;
 
 	if (!json)
 		return wrong(error, "the value is missing");
 	if (tb_json_scalar(json, &value) < 0)
 		return wrong(error, "the value is neither a number nor a text nor true or false");
-	result = rpc_check_value(point, &value, error);
-	if (result < 0) {
+	if (rpc_check_value(point, &value, why) < 0) {
 		value_done(&value);
-		return result;
+		return wrong(error, "%s: %s", point->key, why);
 	}
 	ret->kind = COMMAND_WRITE;
 	ret->items[ret->count++] = (struct rpc_item){ .point = point, .value = value };

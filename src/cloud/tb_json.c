@@ -175,7 +175,7 @@ print_long_shortest(double magnitude, int width, char *out)
 		out[used++] = '.';
 	}
 	for (size_t i = 0; i < count || (int)i <= exponent; i++) {
-		out[used++] = i < count ? digits[i] : '0';
+		out[used++] = (char)(i < count ? digits[i] : '0');
 		if ((int)i == exponent)
 			out[used++] = '.';
 	}
@@ -224,7 +224,7 @@ print_real(double real, int decimals, char *out)
 		length = print_shortest(magnitude, width_of(magnitude, decimals), out + 1);
 	/* There is no -0. */
 	for (size_t i = 1; real < 0 && i <= length; i++)
-		if (out[i] > '0')
+		if (out[i] > '0') /* NOLINT: both printers fill `length` bytes */
 			return length + 1;
 	memmove(out, out + 1, length);
 	return length;

@@ -4,12 +4,14 @@
 #include <inttypes.h>
 #include <pthread.h>
 #include <signal.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
 #include <systemd/sd-event.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "base/clock.h"
 #include "base/fifo.h"
@@ -31,6 +33,7 @@
 #define BURST		  256	/* samples taken in one turn of the loop */
 #define ACK_TIMEOUT_MS	  30000 /* a PUBACK that takes longer will not come */
 #define QUOTA_PAUSE_MS	  5000	/* after "quota exceeded" */
+#define ATTRIBUTES_MIN	  4200	/* bytes: the longest single attribute fits */
 #define CLOSE_MS	  1000	/* for DISCONNECT to leave, at the end */
 #define OVERFLOW_OVER_MS  60000 /* nothing lost for so long: it is over */
 #define TIMER_ACCURACY_MS 250
@@ -60,6 +63,8 @@ struct uplink_device {
 	int64_t pause_mono_ms; /* "quota exceeded": nothing is sent before; 0 = no pause */
 	bool again;	       /* rows were refused for now: due again once nothing is in flight */
 	bool payload_refusal_said;
+	bool attributes_refusal_said;
+	size_t payload_max; /* beyond it the server took nothing */
 	bool was_up;
 	struct stamps stamps;
 	bool touched;
@@ -102,6 +107,7 @@ struct uplink {
 	int64_t armed_mono_ms;
 	pthread_t thread;
 	bool running;
+	atomic_bool failed;
 
 	bool stopping;
 	bool closing;
@@ -200,16 +206,51 @@ refuse_rows(struct uplink_device *device, uint64_t first_seq, uint64_t last_seq,
 }
 
 static void
-send_attributes(struct uplink_device *device)
+refuse_attributes(struct uplink_device *device, const char *why)
+{
+	attributes_confirm(device->attributes);
+	if (!device->attributes_refusal_said)
+		log_error("device %s: the server refuses attributes (%s): they are dropped, which is said "
+			  "only once",
+		    device->device->name, why);
+	device->attributes_refusal_said = true;
+}
+
+/* A message of this length was too large for the server (MQTT 5: its maximum packet size): smaller ones from
+ * now on. */
+static void
+shrink_payloads(struct uplink_device *device, size_t length)
+{
+	device->payload_max = length / 2;
+	log_debug("device %s: messages of at most %zu bytes", device->device->name, device->payload_max);
+}
+
+static int
+publish_attributes(struct uplink_device *device, size_t *ret_length)
 {
 	struct uplink *uplink = device->uplink;
+	size_t limit = device->payload_max > ATTRIBUTES_MIN ? device->payload_max : ATTRIBUTES_MIN;
+
+	*ret_length = attributes_build(device->attributes, uplink->payload, limit);
+	return mqtt_publish(device->session, TB_TOPIC_ATTRIBUTES, uplink->payload, *ret_length);
+}
+
+static void
+send_attributes(struct uplink_device *device)
+{
 	size_t length;
 	int id;
 
 	if (device->attributes_id != 0 || !attributes_due(device->attributes))
 		return;
-	length = attributes_build(device->attributes, uplink->payload, sizeof(uplink->payload));
-	id = mqtt_publish(device->session, TB_TOPIC_ATTRIBUTES, uplink->payload, length);
+	while ((id = publish_attributes(device, &length)) == -EMSGSIZE && length > ATTRIBUTES_MIN) {
+		attributes_unsend(device->attributes);
+		shrink_payloads(device, length);
+	}
+	if (id == -EMSGSIZE) {
+		refuse_attributes(device, "too large");
+		return;
+	}
 	if (id < 0) {
 		attributes_unsend(device->attributes);
 		return;
@@ -224,12 +265,17 @@ send_batch(struct uplink_device *device)
 {
 	struct uplink *uplink = device->uplink;
 	size_t index = device->device->index;
+	size_t limit = (size_t)uplink->settings->server.batch_bytes;
 	struct batch batch;
 	int result = batch_build(uplink->store, index, uplink->payload, sizeof(uplink->payload),
-	    (size_t)uplink->settings->server.batch_bytes, &batch);
+	    limit < device->payload_max ? limit : device->payload_max, &batch);
 
 	if (result == 0)
 		result = mqtt_publish(device->session, TB_TOPIC_TELEMETRY, uplink->payload, batch.length);
+	if (result == -EMSGSIZE && batch.rows > 1) {
+		shrink_payloads(device, batch.length);
+		return 0;
+	}
 	if (result == -EMSGSIZE) {
 		refuse_rows(device, batch.first_seq, batch.last_seq, "too large");
 		return 0;
@@ -408,8 +454,7 @@ on_refused(void *owner, int id, int reason)
 		if (for_now)
 			attributes_unsend(device->attributes);
 		else
-			log_error("device %s: the server refuses its attributes (%s)", device->device->name,
-			    reason_text(reason));
+			refuse_attributes(device, reason_text(reason));
 	}
 	pump(device);
 }
@@ -916,8 +961,12 @@ uplink_run(void *arg)
 	see_wall(uplink, true);
 	arm_timer(uplink);
 	error = sd_event_loop(uplink->loop);
-	if (error < 0)
+	if (error < 0) {
+		/* A gateway that reads and never sends is worse than one that is started again. */
 		log_error("uplink: the event loop failed: %s", strerror(-error));
+		atomic_store(&uplink->failed, true);
+		kill(getpid(), SIGTERM);
+	}
 	return NULL;
 }
 
@@ -931,6 +980,7 @@ add_devices(struct uplink *uplink)
 
 		device->uplink = uplink;
 		device->device = &settings->devices[i];
+		device->payload_max = sizeof(uplink->payload);
 		device->attributes = attributes_new(device->device);
 		device->flights = calloc((size_t)settings->server.in_flight, sizeof(device->flights[0]));
 		if (!device->attributes || !device->flights)
@@ -1115,6 +1165,12 @@ uplink_start(struct uplink *uplink, struct command_sink commands)
 	pthread_sigmask(SIG_SETMASK, &before, NULL);
 	uplink->running = error == 0;
 	return -error;
+}
+
+bool
+uplink_failed(const struct uplink *uplink)
+{
+	return atomic_load(&uplink->failed);
 }
 
 void

@@ -9,6 +9,8 @@
 #include "model/sample.h"
 #include "model/settings.h"
 
+#include <stdbool.h>
+
 struct uplink;
 
 /* The settings, the resolver and `commands`' context must outlive it. Returns NULL with errno set. */
@@ -21,6 +23,9 @@ struct outcome_sink uplink_outcomes(struct uplink *uplink);
 
 /* Start the thread. Returns 0 or negative errno. */
 int uplink_start(struct uplink *uplink, struct command_sink commands);
+
+/* Did the thread end by itself, because its event loop failed? It has sent SIGTERM to the process then. */
+bool uplink_failed(const struct uplink *uplink);
 
 /* Send what is due and await its PUBACKs for at most `grace_ms`, disconnect, end the thread. */
 void uplink_stop(struct uplink *uplink, int grace_ms);

@@ -430,7 +430,7 @@ take_text(struct intake *intake)
 	nul = memchr(intake->at, '\0', (size_t)(intake->end - intake->at));
 	if (!error && nul) {
 		for (const char *c = begin; c < nul; c++)
-			intake->line += *c == '\n';
+			intake->line += *c == '\n'; /* NOLINT: text of the file, up to `nul` in it */
 		error = mark_place(intake, false);
 		mistakes_add_line(intake->mistakes, intake->document->place_count,
 		    "a byte 0 stands here, text is required");

@@ -436,7 +436,7 @@ decode_string(const struct point *point, const uint16_t *cells, struct value *re
 			*at++ = (char)(pair >> 8);
 		*at++ = (char)(pair & 0xff);
 	}
-	while (length < size && text[length] != '\0' && text[length] != '\xff')
+	while (length < size && text[length] != '\0' && text[length] != '\xff') /* NOLINT: all filled above */
 		length++;
 	while (length > 0 && text[length - 1] == ' ')
 		length--;

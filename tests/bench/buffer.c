@@ -1,5 +1,6 @@
 #include "bench/buffer.h"
 
+#include <assert.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -42,6 +43,7 @@ buffer_reserve(struct buffer *buffer, size_t count)
 	/* Moving is worth it only when it frees at least half, else a slow reader would make every append a
 	 * move. */
 	if (buffer->start > 0 && (buffer->start >= buffer->room / 2 || length + count > buffer->room)) {
+		assert(buffer->data); /* what has a start has been filled */
 		memmove(buffer->data, buffer->data + buffer->start, length);
 		buffer->start = 0;
 		buffer->end = length;

@@ -124,6 +124,7 @@ command_puback(struct work *work)
 		[ACK_DROP] = "drop",
 		[ACK_DELAY] = "delay",
 		[ACK_REORDER] = "reorder",
+		[ACK_REFUSE] = "refuse",
 	};
 	struct ack_rule *rule = work->device ? &work->device->ack : &work->bench->knobs.ack;
 	const char *mode = control_string(work->command, "mode", "");
@@ -132,11 +133,12 @@ command_puback(struct work *work)
 		if (strcmp(mode, names[i]) == 0) {
 			rule->mode = (enum ack_mode)i;
 			rule->delay_ms = work_number(work, "delay_ms", 0);
+			rule->code = (uint8_t)work_number(work, "code", 0x97);
 			rule->left = (long)work_number(work, "count", -1);
 			return NULL;
 		}
 	}
-	return "mode must be normal, drop, delay, reorder or inherit";
+	return "mode must be normal, drop, delay, reorder, refuse or inherit";
 }
 
 static const char *
@@ -355,9 +357,12 @@ static bool
 hex_read(struct buffer *out, const char *hex)
 {
 	for (; *hex; hex += 2) {
-		if (hex_digit(hex[0]) < 0 || hex_digit(hex[1]) < 0)
+		int high = hex_digit(hex[0]);
+		int low = high < 0 ? -1 : hex_digit(hex[1]);
+
+		if (low < 0)
 			return false;
-		buffer_append_u8(out, (uint8_t)(hex_digit(hex[0]) << 4 | hex_digit(hex[1])));
+		buffer_append_u8(out, (uint8_t)(high << 4 | low));
 	}
 	return true;
 }

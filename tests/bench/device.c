@@ -31,7 +31,7 @@ static void
 device_free(struct device *device)
 {
 	while (device->rpcs)
-		rpc_free(device->rpcs);
+		rpc_free(device->rpcs); /* NOLINT: which takes it out of the list */
 	lh_table_free(device->series);
 	json_object_put(device->client);
 	json_object_put(device->shared);

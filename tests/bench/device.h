@@ -22,12 +22,13 @@
 struct bench;
 struct session;
 
-enum ack_mode { ACK_INHERIT, ACK_NORMAL, ACK_DROP, ACK_DELAY, ACK_REORDER };
+enum ack_mode { ACK_INHERIT, ACK_NORMAL, ACK_DROP, ACK_DELAY, ACK_REORDER, ACK_REFUSE };
 
 /* How PUBACKs are treated; a device's own rule goes before the bench's. */
 struct ack_rule {
 	enum ack_mode mode;
 	int64_t delay_ms;
+	uint8_t code; /* of ACK_REFUSE */
 	long left; /* publishes it still applies to, -1 = for ever */
 };
 

@@ -49,6 +49,13 @@ uplink_reject(const struct uplink *uplink, const char *why)
 }
 
 void
+uplink_refuse(const struct uplink *uplink)
+{
+	uplink_report_bad(uplink, "refused");
+	session_ack(uplink->session, uplink->publish, 0);
+}
+
+void
 uplink_exception(const struct uplink *uplink, const char *why)
 {
 	uplink_report_bad(uplink, why);

@@ -302,7 +302,7 @@ static int
 lenient_member(struct lenient *in, struct json_object *object)
 {
 	struct json_object *value = NULL;
-	char *name;
+	char *name = NULL;
 
 	if (lenient_text(in, &name) < 0)
 		return -EBADMSG;

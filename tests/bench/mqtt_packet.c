@@ -271,8 +271,8 @@ mqtt_publish_parse(const struct mqtt_frame *frame, int version, struct mqtt_publ
 		read_properties(&reader);
 	if (reader.bad)
 		return -EBADMSG;
-	if (memchr(publish.topic.data, '+', publish.topic.length) ||
-	    memchr(publish.topic.data, '#', publish.topic.length))
+	if (publish.topic.length > 0 && (memchr(publish.topic.data, '+', publish.topic.length) ||
+					    memchr(publish.topic.data, '#', publish.topic.length)))
 		return -EBADMSG;
 	publish.payload = reader.at;
 	publish.payload_length = reader.left;

@@ -264,16 +264,27 @@ session_hold(struct session *session, const struct ack_rule *rule, struct held_a
 		timer_start(&session->bench->timers, &session->held_timer, ack.due_mono_ms);
 }
 
+static struct ack_rule *
+session_ack_knob(struct session *session)
+{
+	bool own = session->device && session->device->ack.mode != ACK_INHERIT;
+
+	return own ? &session->device->ack : &session->bench->knobs.ack;
+}
+
+bool
+session_refuses(struct session *session, const struct mqtt_publish *publish)
+{
+	return publish->qos > 0 && session->version == MQTT_5 && session_ack_knob(session)->mode == ACK_REFUSE;
+}
+
 /* The rule for this publish; counts it down. */
 static struct ack_rule
 session_ack_rule(struct session *session)
 {
-	struct ack_rule *rule = &session->bench->knobs.ack;
-	struct ack_rule now;
+	struct ack_rule *rule = session_ack_knob(session);
+	struct ack_rule now = *rule;
 
-	if (session->device && session->device->ack.mode != ACK_INHERIT)
-		rule = &session->device->ack;
-	now = *rule;
 	if (rule->left > 0 && --rule->left == 0)
 		rule->mode = ACK_INHERIT;
 	return now;
@@ -290,6 +301,8 @@ session_ack(struct session *session, const struct mqtt_publish *publish, uint8_t
 	rule = session_ack_rule(session);
 	if (rule.mode == ACK_DROP)
 		return;
+	if (rule.mode == ACK_REFUSE && session->version == MQTT_5)
+		ack.code = rule.code;
 	if (rule.mode == ACK_DELAY || rule.mode == ACK_REORDER)
 		session_hold(session, &rule, ack);
 	else

@@ -90,6 +90,9 @@ void session_close_later(struct session *session, int64_t delay_ms, const char *
 void session_attach(struct session *session, struct device *device);
 void session_detach(struct session *session);
 
+/* Is this publish to be answered with a reason, and nothing of it to be stored? */
+bool session_refuses(struct session *session, const struct mqtt_publish *publish);
+
 /* Answer a PUBLISH, as the knobs have it; nothing at QoS 0. The code counts on MQTT 5 only. */
 void session_ack(struct session *session, const struct mqtt_publish *publish, uint8_t code);
 

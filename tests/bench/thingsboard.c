@@ -383,7 +383,9 @@ packet_publish(struct session *session, const struct mqtt_frame *frame)
 	session->bench->stats.dups += publish.dup;
 	uplink.topic = topic = utf8_clean(publish.topic.data, publish.topic.length);
 	uplink.payload = payload = utf8_clean(publish.payload, publish.payload_length);
-	if (session->provision)
+	if (session_refuses(session, &publish))
+		uplink_refuse(&uplink);
+	else if (session->provision)
 		provision_publish(&uplink);
 	else if (strncmp(topic, "v1/gateway", strlen("v1/gateway")) == 0)
 		gateway_api_publish(&uplink);

@@ -34,6 +34,9 @@ struct uplink {
 /* Bad input on the topics of devices: close, or answer, by version and profile. */
 void uplink_reject(const struct uplink *uplink, const char *why);
 
+/* Not taken, because the test wants it so. */
+void uplink_refuse(const struct uplink *uplink);
+
 /* An exception that the transport does not catch. */
 void uplink_exception(const struct uplink *uplink, const char *why);
 

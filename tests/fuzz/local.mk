@@ -26,3 +26,11 @@ check_LIBRARIES += libreplay.a
 libreplay_a_SOURCES = tests/fuzz/replay.c
 TESTS += $(FUZZ_TARGETS)
 endif
+
+# "make fuzz SECONDS=600" fuzzes in a build of its own, with clang; fuzz-targets says which there are.
+.PHONY: fuzz fuzz-targets
+fuzz:
+	$(top_srcdir)/scripts/fuzz $(SECONDS)
+
+fuzz-targets:
+	@echo $(FUZZ_TARGETS)

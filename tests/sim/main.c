@@ -125,9 +125,9 @@ plan_option(struct plan *plan, int option, const char *argument)
 		plan->units[plan->unit_count++] = parse_unsigned(argument, UNIT_ADDRESSES - 1);
 		break;
 	case OPTION_LOG:
-		if (!strcmp(argument, "requests"))
+		if (strcmp(argument, "requests") == 0)
 			plan->log = true;
-		else if (!strcmp(argument, "shown"))
+		else if (strcmp(argument, "shown") == 0)
 			plan->shown = true;
 		else
 			die_usage();

@@ -98,8 +98,9 @@ word_from(double value)
 static double
 motion_steps(const struct motion *motion, int64_t elapsed_us)
 {
+	int64_t periods = elapsed_us / motion->period_us;
 	double span = motion->high - motion->low + 1.0;
-	double offset = fmod(motion->step * (double)(elapsed_us / motion->period_us), span);
+	double offset = fmod(motion->step * (double)periods, span);
 
 	return motion->low + (offset < 0.0 ? offset + span : offset);
 }

@@ -1,5 +1,6 @@
 #include "sim/sender.h"
 
+#include <assert.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -166,6 +167,7 @@ sender_queue(struct sender *sender, struct reply *reply)
 {
 	struct reply **place = &sender->head;
 
+	assert(!sender->started || sender->head);
 	if (sender->started)
 		place = &(*place)->next;
 	while (*place && !reply->overlay && (*place)->due_us <= reply->due_us)

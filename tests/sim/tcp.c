@@ -446,7 +446,7 @@ tcp_close(struct tcp *tcp)
 	if (!tcp)
 		return;
 	while (tcp->conns)
-		conn_free(tcp->conns, false);
+		conn_free(tcp->conns, false); /* NOLINT: which takes it out of the list */
 	watch_del(tcp->loop, &tcp->watch);
 	if (tcp->watch.fd >= 0)
 		close(tcp->watch.fd);
@@ -485,7 +485,7 @@ tcp_power(struct tcp *tcp, bool on)
 	close(tcp->watch.fd);
 	tcp->watch.fd = -1;
 	while (tcp->conns)
-		conn_free(tcp->conns, true);
+		conn_free(tcp->conns, true); /* NOLINT: which takes it out of the list */
 	return tcp_bind(tcp);
 }
 

@@ -233,7 +233,7 @@ every_mistake_is_answered_in_words(void **state)
 		{ "{\"method\":\"set\",\"params\":{\"key\":\"setpoint\",\"value\":{}}}",
 		    "{\"error\":\"the value is neither a number nor a text nor true or false\"}" },
 		{ "{\"method\":\"set\",\"params\":{\"key\":\"temperature\",\"value\":1}}",
-		    "{\"error\":\"point 'temperature' is not writable\"}" },
+		    "{\"error\":\"temperature: 1 cannot be written: the point is not writable\"}" },
 		{ "{\"method\":\"set\",\"params\":{\"key\":\"setpoint\",\"value\":31}}",
 		    "{\"error\":\"setpoint: 31 is above the maximum 30\"}" },
 	};
@@ -462,6 +462,28 @@ what_could_not_be_written_is_tried_when_the_unit_answers(void **state)
 	now_ms += 5000;
 	fresh_sample(1);
 	assert_int_equal(command_count, 2);
+}
+
+/* Neither is what it replaced: the server has not wanted that for long when the unit answers at last. */
+static void
+a_bad_value_ends_an_older_wish(void **state)
+{
+	(void)state;
+	message("v1/devices/me/attributes", "{\"setpoint\":21}");
+	finish(0, OUTCOME_OFFLINE, EIO);
+	message("v1/devices/me/attributes", "{\"setpoint\":31}");
+	now_ms += 60000;
+	fresh_sample(1);
+	assert_int_equal(command_count, 1);
+	/* the same while a command is on its way */
+	message("v1/devices/me/attributes", "{\"setpoint\":22}");
+	message("v1/devices/me/attributes", "{\"setpoint\":null}");
+	finish(1, OUTCOME_TIMEOUT, ETIMEDOUT);
+	now_ms += 60000;
+	fresh_sample(1);
+	assert_int_equal(command_count, 2);
+	message("v1/devices/me/attributes", "{\"setpoint\":23}");
+	assert_int_equal(command_count, 3);
 }
 
 static void
@@ -826,6 +848,7 @@ main(void)
 		test(an_update_is_newer_than_a_response_on_its_way),
 		test(a_bad_value_is_not_written),
 		test(what_could_not_be_written_is_tried_when_the_unit_answers),
+		test(a_bad_value_ends_an_older_wish),
 		test(what_the_unit_refuses_is_not_tried_again),
 		test(the_newest_value_wins),
 		test(a_deleted_attribute_is_wanted_no_more),

@@ -1,6 +1,7 @@
 /* Sessions against the ThingsBoard bench, in the loop of the test itself. */
 #include <errno.h>
 #include <setjmp.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -194,6 +195,23 @@ a_lost_session_comes_back(void **state)
 	close_bench(bench);
 }
 
+/* A server that vanished without a word while nothing is published: the ping has no answer. */
+static void
+silence_ends_a_session_after_the_keep_alive(void **state)
+{
+	struct bench *bench = open_bench("127.0.0.1");
+
+	(void)state;
+	bench->server.keepalive_s = 5;
+	connect_session(bench);
+	run_until(bench, bench->owner.ups == 1);
+	kill(bench->tb.pid, SIGSTOP);
+	run_until(bench, bench->owner.downs == 1);
+	kill(bench->tb.pid, SIGCONT);
+	run_until(bench, bench->owner.ups == 2);
+	close_bench(bench);
+}
+
 static void
 a_server_that_is_down_is_no_older_server(void **state)
 {
@@ -240,6 +258,28 @@ a_proxy_before_a_dead_server_does_not_lock_the_version(void **state)
 	thingsboard_do(&bench->tb, "{\"cmd\":\"refuse_accept\",\"on\":false}");
 	run_until(bench, bench->owner.ups == 1);
 	close_bench(bench);
+}
+
+/* CONNACK 1 of 3.1.1, and 0x84: the other version is tried, whichever was refused. */
+static void
+a_refused_version_means_the_other_one(void **state)
+{
+	static const int codes[] = { 1, 132 };
+
+	(void)state;
+	for (size_t i = 0; i < 2; i++) {
+		struct bench *bench = open_bench("127.0.0.1");
+
+		thingsboard_do(&bench->tb, "{\"cmd\":\"refuse\",\"code\":%d}", codes[i]);
+		connect_session(bench);
+		run_until(bench, mqtt_counts(bench->mqtt).refusals == 1);
+		assert_int_equal(mqtt_counts(bench->mqtt).version, 4);
+		run_until(bench, mqtt_counts(bench->mqtt).refusals == 2);
+		assert_int_equal(mqtt_counts(bench->mqtt).version, 5);
+		thingsboard_do(&bench->tb, "{\"cmd\":\"refuse\",\"code\":0}");
+		run_until(bench, bench->owner.ups == 1);
+		close_bench(bench);
+	}
 }
 
 static void
@@ -315,9 +355,11 @@ main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(a_session_publishes_subscribes_and_hears),
 		cmocka_unit_test(a_lost_session_comes_back),
+		cmocka_unit_test(silence_ends_a_session_after_the_keep_alive),
 		cmocka_unit_test(a_server_that_is_down_is_no_older_server),
 		cmocka_unit_test(closing_without_connack_means_another_version),
 		cmocka_unit_test(a_proxy_before_a_dead_server_does_not_lock_the_version),
+		cmocka_unit_test(a_refused_version_means_the_other_one),
 		cmocka_unit_test(every_refusal_is_tried_again),
 		cmocka_unit_test(a_name_that_is_none_is_asked_for_again),
 		cmocka_unit_test(every_address_of_a_name_is_tried),

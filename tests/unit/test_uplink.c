@@ -1,5 +1,8 @@
 /* The whole cloud side against a server that behaves like ThingsBoard. */
+#include <errno.h>
+#include <pthread.h>
 #include <setjmp.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -7,6 +10,8 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
+#include <systemd/sd-event.h>
+#include <unistd.h>
 
 #include <cmocka.h>
 
@@ -324,6 +329,49 @@ a_server_of_mqtt_3_1_1_is_spoken_to_so(void **state)
 	close_bench(bench);
 }
 
+/* MQTT 5: quota exceeded. Nothing is lost, the order is kept, and the server is left alone for a while. */
+static void
+what_is_refused_for_now_is_sent_again_later(void **state)
+{
+	struct bench *bench = open_bench(1);
+	int64_t began = clock_mono_ms();
+
+	(void)state;
+	thingsboard_do(&bench->tb, "{\"cmd\":\"puback\",\"mode\":\"refuse\",\"code\":151,\"count\":2}");
+	start_gateway(bench);
+	await(bench, "subscribe");
+	for (int i = 1; i <= 5; i++)
+		sample(bench, 0, POINT_LEVEL, i, i);
+	sample(bench, 0, POINT_SERIAL, 6, 4711);
+	for (int i = 1; i <= 5; i++)
+		assert_int_equal(await_level(bench, NULL), i);
+	await(bench, "attributes");
+	assert_true(clock_mono_ms() - began >= 4500);
+	close_bench(bench);
+}
+
+/* MQTT 5: payload format invalid. Sent again it would come back for ever. */
+static void
+what_is_refused_for_good_does_not_stop_the_rest(void **state)
+{
+	struct bench *bench = open_bench(1);
+
+	(void)state;
+	thingsboard_do(&bench->tb, "{\"cmd\":\"puback\",\"mode\":\"refuse\",\"code\":153,\"count\":2}");
+	start_gateway(bench);
+	await(bench, "subscribe");
+	sample(bench, 0, POINT_LEVEL, 1, 1);
+	await(bench, "bad_publish");
+	sample(bench, 0, POINT_SERIAL, 2, 4711);
+	await(bench, "bad_publish");
+	sample(bench, 0, POINT_LEVEL, 3, 3);
+	assert_int_equal(await_level(bench, NULL), 3);
+	sample(bench, 0, POINT_SERIAL, 4, 4712);
+	await(bench, "attributes");
+	assert_int_equal(thingsboard_waiting(&bench->tb, "connect"), 1);
+	close_bench(bench);
+}
+
 static void
 silence_is_no_reason_to_wait_for_ever(void **state)
 {
@@ -430,6 +478,79 @@ a_token_used_twice_makes_no_storm(void **state)
 	close_bench(bench);
 }
 
+/* What does not fit into a queue is counted, and said when it begins and when it is over. */
+static void
+lost_samples_are_told(void **state)
+{
+	enum { PUSHED = 20000 };
+	struct bench *bench = open_bench(1);
+	struct sample taken = { .point = bench->settings.devices[0].points, .value = { .kind = VALUE_INT } };
+	struct command_sink commands = { .push = do_command, .ctx = bench };
+	int stderr_fd = dup(STDERR_FILENO);
+	size_t lost = 0, told = 0, seconds = 0;
+	FILE *log = tmpfile();
+	char line[256] = "", *said;
+
+	(void)state;
+	assert_non_null(log);
+	bench->uplink = uplink_new(&bench->settings, NULL);
+	bench->samples = uplink_samples(bench->uplink);
+	bench->outcomes = uplink_outcomes(bench->uplink);
+	for (int i = 0; i < PUSHED; i++)
+		lost += 1 - bench->samples.push(bench->samples.ctx, &taken, 1);
+	assert_true(lost > 0);
+	dup2(fileno(log), STDERR_FILENO);
+	log_init(LOG_LEVEL_WARNING, false);
+	assert_int_equal(uplink_start(bench->uplink, commands), 0);
+	await(bench, "telemetry");
+	uplink_stop(bench->uplink, 5000);
+	dup2(stderr_fd, STDERR_FILENO);
+	close(stderr_fd);
+	rewind(log);
+	said = fgets(line, sizeof(line), log);
+	assert_non_null(said);
+	assert_string_equal(line, "<4>uplink: cannot keep up with the field, samples are lost\n");
+	said = fgets(line, sizeof(line), log);
+	assert_non_null(said);
+	assert_int_equal(sscanf(line, "<4>uplink: samples: %zu were lost in %zu s", &told, &seconds), 2);
+	assert_int_equal(told, lost);
+	assert_null(fgets(line, sizeof(line), log));
+	fclose(log);
+	close_bench(bench);
+}
+
+/* Linked with --wrap: a loop that fails at once, if a test wants it so. */
+static bool loop_fails;
+int __wrap_sd_event_loop(sd_event *loop);
+int __real_sd_event_loop(sd_event *loop);
+
+int
+__wrap_sd_event_loop(sd_event *loop)
+{
+	return loop_fails ? -EBADF : __real_sd_event_loop(loop);
+}
+
+static void
+a_loop_that_fails_ends_the_gateway(void **state)
+{
+	struct bench *bench = open_bench(1);
+	struct timespec patience = { .tv_sec = 20 };
+	sigset_t terminate;
+
+	(void)state;
+	log_init((enum log_level)0, true);
+	sigemptyset(&terminate);
+	sigaddset(&terminate, SIGTERM);
+	pthread_sigmask(SIG_BLOCK, &terminate, NULL);
+	loop_fails = true;
+	start_gateway(bench);
+	assert_int_equal(sigtimedwait(&terminate, NULL, &patience), SIGTERM);
+	assert_true(uplink_failed(bench->uplink));
+	loop_fails = false;
+	pthread_sigmask(SIG_UNBLOCK, &terminate, NULL);
+	close_bench(bench);
+}
+
 int
 main(void)
 {
@@ -441,10 +562,14 @@ main(void)
 		cmocka_unit_test(attributes_are_state),
 		cmocka_unit_test(a_refused_token_is_tried_again),
 		cmocka_unit_test(a_server_of_mqtt_3_1_1_is_spoken_to_so),
+		cmocka_unit_test(what_is_refused_for_now_is_sent_again_later),
+		cmocka_unit_test(what_is_refused_for_good_does_not_stop_the_rest),
 		cmocka_unit_test(silence_is_no_reason_to_wait_for_ever),
 		cmocka_unit_test(many_sessions_come_up),
 		cmocka_unit_test(an_rpc_reads_and_writes),
 		cmocka_unit_test(shared_attributes_are_written),
+		cmocka_unit_test(lost_samples_are_told),
+		cmocka_unit_test(a_loop_that_fails_ends_the_gateway),
 		cmocka_unit_test(a_token_used_twice_makes_no_storm),
 	};
 
