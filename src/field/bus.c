@@ -405,6 +405,7 @@ judge_unit(struct bus_worker *worker, struct poll_unit *unit, struct poll_reques
 {
 	int64_t now_us = clock_mono_us();
 	enum unit_change change = UNIT_SAME;
+	bool no_holes = unit->lore.no_holes;
 	int64_t away_us = 0;
 
 	if (is_units_failure(worker, error, report->sent))
@@ -420,6 +421,9 @@ judge_unit(struct bus_worker *worker, struct poll_unit *unit, struct poll_reques
 	if (error < 0)
 		unit->timed_out = error == -ETIMEDOUT && wait_ms == timeout_ms;
 	log_unit(worker, unit, change, error, timeout_ms, away_us);
+	if (unit->lore.no_holes && !no_holes)
+		log_notice("bus %s unit %d: reads only what points name from now on, perhaps that is answered",
+		    worker->bus->name, unit->state.id);
 	if (change == UNIT_LOST)
 		note_unit_offline(worker, unit);
 }

@@ -347,6 +347,29 @@ schedule_measured(struct schedule *schedule, struct poll_request *request, int64
 
 /* --- units that fail --- */
 
+/* Something was learned about a unit that need not hold for ever. */
+static void
+note_lore(struct schedule *schedule, int64_t now_us)
+{
+	schedule->learned = true;
+	if (schedule->forgive_at_us == CLOCK_NEVER)
+		schedule->forgive_at_us = now_us + (int64_t)SCHEDULE_FORGIVE_MS * 1000;
+}
+
+/* It speaks again: whether it stands holes is to be found out. */
+static void
+forgive_silence(struct schedule *schedule, struct poll_unit *unit, int64_t now_us)
+{
+	int64_t at_us = now_us + (int64_t)SCHEDULE_FORGIVE_SILENCE_MS * 1000;
+
+	if (unit->holes_silenced && !unit->silence_forgiven) {
+		unit->silence_forgiven = true;
+		if (at_us < schedule->forgive_at_us)
+			schedule->forgive_at_us = at_us;
+	}
+	unit->holes_silenced = false;
+}
+
 enum unit_change
 schedule_unit_answered(
     struct schedule *schedule, struct poll_unit *unit, int64_t asked_us, int64_t now_us, int64_t *ret_away_us)
@@ -356,6 +379,7 @@ schedule_unit_answered(
 
 	recount(schedule, unit, counted);
 	unit->probe = NULL;
+	forgive_silence(schedule, unit, now_us);
 	settle(schedule, unit, now_us);
 	return change;
 }
@@ -394,6 +418,21 @@ defer(struct schedule *schedule, struct poll_request *request, int64_t now_us)
 	request_wait(schedule, request, request->grid_us);
 }
 
+/* Was it perhaps the holes that a request got no answer for? */
+static void
+suspect_holes(struct schedule *schedule, const struct poll_request *request, bool lost, int64_t now_us)
+{
+	struct poll_unit *unit = request->unit;
+	bool alone = request->failures >= UNIT_FAILURES_OFFLINE && !request->answered;
+
+	if (request->hole_count == 0 || unit->lore.no_holes || (!alone && (!lost || unit->holes_proven)))
+		return;
+	unit->lore.no_holes = true;
+	unit->holes_silenced = true;
+	schedule->outdated = true;
+	note_lore(schedule, now_us);
+}
+
 enum unit_change
 schedule_unit_failed(struct schedule *schedule, struct poll_unit *unit, struct poll_request *request,
     int64_t asked_us, int64_t now_us, int64_t pending_us)
@@ -406,6 +445,8 @@ schedule_unit_failed(struct schedule *schedule, struct poll_unit *unit, struct p
 		unit->probe = choose_probe(unit, request);
 	if (request && first)
 		defer(schedule, request, now_us);
+	if (request)
+		suspect_holes(schedule, request, change == UNIT_LOST, now_us);
 	if (request && !first)
 		schedule->probe_at_us =
 		    now_us + (now_us - asked_us) * (100 - UNIT_PROBE_SHARE) / UNIT_PROBE_SHARE;
@@ -515,15 +556,6 @@ halve(struct schedule *schedule, struct poll_request *whole, int64_t now_us)
 	return true;
 }
 
-/* Something was learned about a unit that need not hold for ever. */
-static void
-note_lore(struct schedule *schedule, int64_t now_us)
-{
-	schedule->learned = true;
-	if (schedule->forgive_at_us == CLOCK_NEVER)
-		schedule->forgive_at_us = now_us + (int64_t)SCHEDULE_FORGIVE_MS * 1000;
-}
-
 /* Something else was to blame: holes get another chance, once. */
 static void
 acquit_holes(struct poll_unit *unit)
@@ -584,6 +616,8 @@ schedule_accepted(struct schedule *schedule, struct poll_request *request, int64
 		schedule->outdated = schedule->learned = true;
 	}
 	request->failures = 0;
+	request->answered = true;
+	request->unit->holes_proven = request->unit->holes_proven || request->hole_count > 0;
 	search_step(schedule, request, true, now_us);
 	return before;
 }

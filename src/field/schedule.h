@@ -16,7 +16,9 @@
  * - What a unit refuses (exceptions 2 and 3) is looked for: first requests lose their holes, then they are
  *   halved until single points are left. These leave the plan and are tried by themselves, seldom. If every
  *   part of what was refused is fine, twice, it was too long: the unit gets shorter requests. Exception 1
- *   refuses all at once. Whether holes and lengths are refused still is tried once a day.
+ *   refuses all at once. Some units are silent where they should refuse: a request with holes that was never
+ *   answered loses them too, when it alone or a unit that never answered such a one fails three times.
+ * Whether holes and lengths are refused still is tried once a day.
  * - The plan is made again when a point leaves or comes back, when holes or lengths are refused, and when the
  *   turnaround of a unit is not what was planned with any more. Every point keeps its due time.
  */
@@ -33,6 +35,8 @@
 
 /* Holes and lengths that were refused are tried again after so long. */
 #define SCHEDULE_FORGIVE_MS (24 * 60 * 60 * 1000)
+/* Silence proves little: where it was that, the first time after so long from when the unit answers. */
+#define SCHEDULE_FORGIVE_SILENCE_MS (10 * 60 * 1000)
 
 #define SCHEDULE_TURNAROUND_FACTOR 2	 /* measured against planned with: more, and the plan is made again */
 #define SCHEDULE_REPLAN_MIN_MS	   60000 /* but for this reason no more often */
@@ -43,11 +47,11 @@ struct schedule_item {
 	const struct point *point;
 	struct poll_request *request; /* that brings it */
 	int64_t due_us;		      /* delivered with the first reply to a request due then or later */
-	int64_t fresh_us;     /* when it was delivered last, or there was news of its quality */
-	enum quality quality; /* as was told last */
-	bool undecodable;     /* its last reply made no value */
-	int exception;	      /* that asking for it brought last, or 0 */
-	int retry_ms;	      /* it is refused, and tried again after so long; 0: it is not */
+	int64_t fresh_us;	      /* when it was delivered last, or there was news of its quality */
+	enum quality quality;	      /* as was told last */
+	bool undecodable;	      /* its last reply made no value */
+	int exception;		      /* that asking for it brought last, or 0 */
+	int retry_ms;		      /* it is refused, and tried again after so long; 0: it is not */
 	int64_t retry_at_us;
 };
 
@@ -60,6 +64,9 @@ struct poll_unit {
 	bool timed_out;		       /* its last failure was a timeout */
 	bool late_told;		       /* the log says that it answers late */
 	double load;		       /* of its requests, as shares of the bus's time */
+	bool holes_proven;	       /* it answered a request with holes */
+	bool holes_silenced;	       /* they were taken out because it was silent, and it still is */
+	bool silence_forgiven;	       /* once */
 	bool holes_acquitted;	       /* reading holes was given another chance */
 	int length_doubts;	       /* how often a request was refused whose parts were not */
 	struct plan_unit lore;
@@ -84,6 +91,7 @@ struct poll_request {
 	int64_t wire_us;
 	int failures;	   /* in a row, each while the unit was fine */
 	bool failing_told; /* the log says so */
+	bool answered;	   /* ever */
 	bool trial;	   /* of a point that was refused */
 	struct search *search;
 	struct schedule_item **items; /* by address */
@@ -195,8 +203,7 @@ void schedule_measured(
     struct schedule *schedule, struct poll_request *request, int64_t latency_us, int64_t now_us);
 
 /* The unit wants a pause: nothing is asked of it before `until_us`. */
-void schedule_unit_pause(
-    struct schedule *schedule, struct poll_unit *unit, int64_t until_us, int64_t now_us);
+void schedule_unit_pause(struct schedule *schedule, struct poll_unit *unit, int64_t until_us, int64_t now_us);
 
 /* The point was written: poll it at once. */
 void schedule_touch(struct schedule *schedule, const struct point *point, int64_t now_us);

@@ -746,6 +746,61 @@ test_holes_and_lengths_are_tried_again_after_a_day(void **state)
 	schedule_done(&schedule);
 }
 
+/* Polls until `until` a unit that does not answer what has holes while `deaf`, nor anything while `dead`. */
+static void
+poll_deaf(bool deaf, bool dead, int64_t until)
+{
+	while (now < until) {
+		struct poll_request *request = next_request();
+		bool answers = !dead && !(deaf && request->hole_count > 0);
+
+		make(request, answers ? 5 * MS : 100 * MS, answers);
+		if (!answers)
+			continue;
+		deliver(request, now - 5 * MS);
+		schedule_accepted(&schedule, request, now);
+	}
+}
+
+static void
+test_holes_that_are_met_with_silence_are_taken_out(void **state)
+{
+	(void)state;
+	for (int others = 0; others < 2; others++) {
+		bench_init(&bench, BUS_TCP);
+		for (int i = 0; i < 4; i++)
+			bench_point(&bench, 1, TABLE_HOLDING, 3 * i, 1, 1000);
+		if (others) /* that it answers, so that it is not lost */
+			bench_point(&bench, 1, TABLE_HOLDING, 500, 4, 1000);
+		begin();
+		poll_deaf(true, false, now + 400 * S);
+		for (int i = 0; i < 4; i++)
+			assert_true(delivered[i] > 370);
+		poll_deaf(
+		    true, false, now + 24 * 3600 * S); /* tried again, once after minutes and once a day */
+		for (int i = 0; i < 4; i++)
+			assert_true(delivered[i] > 24 * 3600 + 200);
+		schedule_done(&schedule);
+	}
+}
+
+static void
+test_a_unit_that_was_dead_at_the_start_gets_its_holes_back_soon(void **state)
+{
+	(void)state;
+	bench_init(&bench, BUS_TCP);
+	for (int i = 0; i < 4; i++)
+		bench_point(&bench, 1, TABLE_HOLDING, 3 * i, 1, 1000);
+	begin();
+	poll_deaf(false, true, now + 3600 * S);
+	poll_deaf(false, false, now + 700 * S);
+	assert_int_equal(schedule.request_count, 1);
+	poll_deaf(false, true, now + 3600 * S); /* it stood them, so it is not for them */
+	poll_deaf(false, false, now + 60 * S);
+	assert_int_equal(schedule.request_count, 1);
+	schedule_done(&schedule);
+}
+
 static void
 test_whatever_is_refused_exactly_that_is_left_out(void **state)
 {
@@ -895,6 +950,8 @@ main(void)
 		cmocka_unit_test(test_holes_are_given_another_chance_if_a_point_was_to_blame),
 		cmocka_unit_test(test_a_unit_that_refuses_long_reads_gets_short_ones),
 		cmocka_unit_test(test_holes_and_lengths_are_tried_again_after_a_day),
+		cmocka_unit_test(test_holes_that_are_met_with_silence_are_taken_out),
+		cmocka_unit_test(test_a_unit_that_was_dead_at_the_start_gets_its_holes_back_soon),
 		cmocka_unit_test(test_whatever_is_refused_exactly_that_is_left_out),
 		cmocka_unit_test(test_what_is_remembered_is_not_asked_at_the_start),
 		cmocka_unit_test(test_a_plan_follows_the_turnaround_and_keeps_the_phases),
