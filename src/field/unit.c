@@ -75,12 +75,12 @@ unit_answered(struct unit *unit, int64_t asked_us, int64_t now_us, int64_t *ret_
 	enum unit_change change = unit->state == UNIT_OFFLINE ? UNIT_BACK : UNIT_SAME;
 	int64_t proving_us = asked_us - unit->failed_us;
 
+	if (proving_us > UNIT_PROVING_MAX_MS * 1000)
+		proving_us = UNIT_PROVING_MAX_MS * 1000;
 	if (unit->failures > 0 || unit->held_until_us > now_us)
 		unit->held_until_us = now_us;
 	if (unit->failures > 0 && unit->guarded)
-		quieten(unit,
-		    now_us +
-			(proving_us < UNIT_PROVING_MAX_MS * 1000 ? proving_us : UNIT_PROVING_MAX_MS * 1000));
+		quieten(unit, now_us + proving_us + UNIT_PROVING_SLACK_MS * 1000);
 	if (change == UNIT_BACK)
 		*ret_away_us = now_us - unit->first_failed_us;
 	unit->state = UNIT_ONLINE;

@@ -19,7 +19,7 @@
  * however short we waited. What comes then is drained as noise;
  * - then it is asked the request that failed, or one whose reply has another length, so that a reply later
  * still is at least one of the same registers;
- * - when that is answered, it is not asked for as long as the two requests lay apart: were the answer that of
+ * - when that is answered, it is not asked for a little longer than the two requests lay apart: were the answer that of
  *   the earlier request, then its own would come in this time and give it away (unit_stale()). So an answer
  * is only ever taken for that of other registers if it comes later than twice the timeout and the pause, and
  * the unit sends nothing when the second answer is due.
@@ -35,6 +35,8 @@
 #define UNIT_PAUSE_MAX_MS     30000 /* unless its device says otherwise */
 #define UNIT_PROVING_MAX_MS                                                                                  \
 	2000 /* longest that a unit which answers again is kept waiting to prove it is in step */
+/* The second of two late replies may take so much longer than the first: an adapter's 16 ms, a busy machine. */
+#define UNIT_PROVING_SLACK_MS 30
 
 #define UNIT_TRUST	   10
 #define UNIT_PATIENT_EVERY 4
