@@ -800,7 +800,7 @@ push_items(struct downlink *downlink, struct channel *channel, struct call *call
 	}
 	call->left += group.count;
 	for (size_t i = 0; i < group.count; i++)
-		parsed->items[items[i]].value = (struct value){ 0 };
+		parsed->items[items[i]].value = (struct value){ 0 }; /* NOLINT: filled with the group */
 }
 
 static bool

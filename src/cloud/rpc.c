@@ -217,23 +217,26 @@ take_point(const struct device *device, const char *key, const struct point **re
 	return *ret ? 0 : wrong(error, "no point '%s'", quote(key, cut, sizeof(cut)));
 }
 
-static int
-take_key(const struct device *device, const struct tb_json *params, const struct point **ret, char *error)
+/* The point that is asked for, or NULL. */
+static const struct point *
+take_key(const struct device *device, const struct tb_json *params, char *error)
 {
 	const char *key = tb_json_text(tb_json_get(params, "key"));
+	const struct point *point = NULL;
 
 	if (!key)
-		return wrong(error, "params must have the member \"key\", a text");
-	return take_point(device, key, ret, error);
+		(void)wrong(error, "params must have the member \"key\", a text");
+	else
+		(void)take_point(device, key, &point, error);
+	return point;
 }
 
 static int
 parse_get(const struct device *device, const struct tb_json *params, struct rpc_call *ret, char *error)
 {
-	const struct point *point;
-	int result = take_key(device, params, &point, error);
+	const struct point *point = take_key(device, params, error);
 
-	return result == 0 ? take_read(point, ret) : result;
+	return point ? take_read(point, ret) : -EINVAL;
 }
 
 /* The values of a request, and what is wrong with some of them. */
@@ -285,10 +288,9 @@ parse_values(const struct device *device, const struct tb_json *values, struct r
 static int
 parse_set(const struct device *device, const struct tb_json *params, struct rpc_call *ret, char *error)
 {
-	const struct point *point;
-	int result = take_key(device, params, &point, error);
+	const struct point *point = take_key(device, params, error);
 
-	return result == 0 ? take_value(point, tb_json_get(params, "value"), ret, error) : result;
+	return point ? take_value(point, tb_json_get(params, "value"), ret, error) : -EINVAL;
 }
 
 static const struct {

@@ -169,7 +169,8 @@ static char *
 lower(char *text)
 {
 	for (char *c = text; c && *c; c++)
-		*c = *c >= 'A' && *c <= 'Z' ? (char)(*c - 'A' + 'a') : *c;
+		if (*c >= 'A' && *c <= 'Z')
+			*c = (char)(*c - 'A' + 'a');
 	return text;
 }
 

@@ -416,7 +416,7 @@ chars_per_register(const struct point *point)
 static size_t
 text_size(const struct point *point)
 {
-	return (size_t)(point->count * chars_per_register(point));
+	return (size_t)point->count * (size_t)chars_per_register(point);
 }
 
 /* The text ends at the first NUL, or FF as erased memory has it. The spaces that fill up many a device's

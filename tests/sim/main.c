@@ -112,7 +112,8 @@ plan_option(struct plan *plan, int option, const char *argument)
 		plan_line(plan)->baud = parse_unsigned(argument, 4000000);
 		break;
 	case OPTION_PARITY:
-		if (strcmp(argument, "none") && strcmp(argument, "even") && strcmp(argument, "odd"))
+		if (strcmp(argument, "none") != 0 && strcmp(argument, "even") != 0 &&
+		    strcmp(argument, "odd") != 0)
 			die_usage();
 		plan_line(plan)->parity = strcmp(argument, "none") != 0;
 		break;
