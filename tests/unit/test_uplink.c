@@ -242,8 +242,12 @@ an_outage_loses_nothing_and_keeps_the_order(void **state)
 	for (int i = 2; i <= 2000; i++)
 		sample(bench, 0, POINT_LEVEL, i, i);
 	thingsboard_do(&bench->tb, "{\"cmd\":\"start\"}");
-	for (int i = 2; i <= 2000; i++)
-		assert_int_equal(await_level(bench, NULL), i);
+	/* The first one comes again if its PUBACK was on its way when the server went. */
+	for (int i = 2; i <= 2000; i++) {
+		long long level = await_level(bench, NULL);
+
+		assert_int_equal(i == 2 && level == 1 ? await_level(bench, NULL) : level, i);
+	}
 	close_bench(bench);
 }
 
