@@ -306,6 +306,41 @@ what_is_new_waits_for_the_first_look(void **state)
 	assert_int_equal(drain(bench, 0, 0), 11);
 }
 
+/* What was read before the clock was set waits on disk as well, however old it looks, and gets its time when the program has been
+ * started anew; what comes after it waits. */
+static void
+rows_without_a_time_wait_on_disk(void **state)
+{
+	struct bench *bench = *state;
+	struct store_row row;
+	int64_t last = 0;
+
+	start(bench);
+	for (int i = 0; i < 200; i++)
+		assert_int_equal(store_append(bench->store, 0, 5000 + i, STORE_BOOT, 1, "\"a\":1", 5), 0);
+	pass(bench, 1000);
+	crash(bench);
+	assert_int_equal(store_counts(bench->store).rows, 200);
+	for (int i = 0; i < 4; i++) {
+		pass(bench, 3600000); /* max_age_h is 1 */
+		assert_int_equal(store_next(bench->store, 0, 0, &row), -ENOENT);
+		work(bench);
+	}
+	assert_int_equal(store_counts(bench->store).aged_rows, 0);
+	store_date(bench->store, fake_unix_ms() - 6000);
+	for (int i = 0; i < 200; i++) {
+		while (store_next(bench->store, 0, 0, &row) == -ENOENT)
+			work(bench);
+		assert_int_equal(row.ts_unix_ms, fake_unix_ms() - 1000 + i);
+		assert_true(row.ts_unix_ms > last);
+		last = row.ts_unix_ms;
+		store_sent(bench->store, 0, row.seq, row.seq);
+		store_confirm(bench->store, 0, row.seq, row.seq);
+	}
+	assert_int_equal(store_counts(bench->store).rows, 0);
+	assert_int_equal(store_counts(bench->store).undated_rows, 0);
+}
+
 static void
 a_stop_writes_the_rest(void **state)
 {
@@ -788,6 +823,7 @@ main(void)
 		TEST(nothing_is_written_while_all_is_acknowledged),
 		TEST(what_was_not_acknowledged_is_there_after_a_crash),
 		TEST(what_is_new_waits_for_the_first_look),
+		TEST(rows_without_a_time_wait_on_disk),
 		TEST(a_stop_writes_the_rest),
 		TEST(more_than_memory_waits_on_disk),
 		TEST(a_full_file_drops_the_oldest_of_who_holds_most),
