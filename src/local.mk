@@ -15,8 +15,9 @@ libbase_a_SOURCES = \
 
 libmodel_a_SOURCES = \
 	src/model/codec.c src/model/codec.h \
-	src/model/command.h \
+	src/model/command.c src/model/command.h \
 	src/model/exception.c src/model/exception.h \
+	src/model/half.c src/model/half.h \
 	src/model/sample.c src/model/sample.h \
 	src/model/settings.c src/model/settings.h \
 	src/model/value.c src/model/value.h
@@ -34,14 +35,19 @@ libfield_a_CFLAGS = $(AM_CFLAGS) $(MODBUS_CFLAGS) $(SERIALPORT_CFLAGS)
 libfield_a_SOURCES = \
 	src/field/bus.c src/field/bus.h \
 	src/field/field.c src/field/field.h \
+	src/field/frame.c src/field/frame.h \
+	src/field/hotplug.c src/field/hotplug.h \
 	src/field/line.c src/field/line.h \
 	src/field/link.h \
 	src/field/link_modbus.c src/field/link_modbus.h \
+	src/field/memory.c src/field/memory.h \
 	src/field/pdu.c src/field/pdu.h \
 	src/field/plan.c src/field/plan.h \
 	src/field/port.c src/field/port.h \
 	src/field/schedule.c src/field/schedule.h \
-	src/field/unit.c src/field/unit.h
+	src/field/serial.c src/field/serial.h \
+	src/field/unit.c src/field/unit.h \
+	src/field/writer.c src/field/writer.h
 
 libflow_a_CFLAGS = $(AM_CFLAGS) $(SQLITE_CFLAGS)
 libflow_a_SOURCES = \
@@ -67,6 +73,7 @@ libcli_a_CFLAGS = $(AM_CFLAGS) $(SYSTEMD_CFLAGS)
 libcli_a_SOURCES = \
 	src/cli/check.c \
 	src/cli/cli.c src/cli/cli.h \
+	src/cli/plan.c \
 	src/cli/run.c
 
 FIELDGATE_LIBS = \

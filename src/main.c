@@ -13,6 +13,7 @@ static const struct {
 } commands[] = {
 	{ .name = "run", .main = run_main, .about = "read the field and publish it, until told to stop" },
 	{ .name = "check", .main = check_main, .about = "say everything that is wrong with a configuration" },
+	{ .name = "plan", .main = plan_main, .about = "print what each bus is asked, and how long that takes" },
 };
 
 #define COMMAND_COUNT (sizeof(commands) / sizeof(commands[0]))

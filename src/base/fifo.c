@@ -73,13 +73,16 @@ copy_out(const struct fifo *fifo, unsigned char *items, size_t count)
 	memcpy(items + first * fifo->item_size, fifo->items, (count - first) * fifo->item_size);
 }
 
-size_t
-fifo_push(struct fifo *fifo, const void *items, size_t count)
+/* Append `count` items, or if not so many fit the first ones that do, or none. */
+static size_t
+push(struct fifo *fifo, const void *items, size_t count, bool whole)
 {
 	size_t taken;
 
 	pthread_mutex_lock(&fifo->lock);
 	taken = count < fifo->capacity - fifo->used ? count : fifo->capacity - fifo->used;
+	if (whole && taken < count)
+		taken = 0;
 	if (taken > 0) {
 		copy_in(fifo, (fifo->head + fifo->used) % fifo->capacity, items, taken);
 		if (fifo->used == 0)
@@ -89,6 +92,18 @@ fifo_push(struct fifo *fifo, const void *items, size_t count)
 	fifo->refused += count - taken;
 	pthread_mutex_unlock(&fifo->lock);
 	return taken;
+}
+
+size_t
+fifo_push(struct fifo *fifo, const void *items, size_t count)
+{
+	return push(fifo, items, count, false);
+}
+
+bool
+fifo_push_all(struct fifo *fifo, const void *items, size_t count)
+{
+	return push(fifo, items, count, true) == count;
 }
 
 size_t

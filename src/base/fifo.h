@@ -7,6 +7,7 @@
 #ifndef BASE_FIFO_H
 #define BASE_FIFO_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -21,6 +22,9 @@ void fifo_free(struct fifo *fifo);
 /* Append the first items of `items` that fit. Returns how many were taken; the others are still the caller's and are
  * counted as refused. */
 size_t fifo_push(struct fifo *fifo, const void *items, size_t count);
+
+/* Append all of the items, side by side. Returns false, with none taken and all counted as refused, if they do not fit. */
+bool fifo_push_all(struct fifo *fifo, const void *items, size_t count);
 
 /* Take up to `max` items, oldest first. Returns how many. */
 size_t fifo_pop(struct fifo *fifo, void *ret_items, size_t max);

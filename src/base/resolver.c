@@ -29,12 +29,12 @@ struct resolver {
 };
 
 static void
-fill_port(struct resolver_answer *answer, uint16_t port)
+fill_port(struct resolver_address *address, uint16_t port)
 {
-	if (answer->address.ss_family == AF_INET6)
-		((struct sockaddr_in6 *)(void *)&answer->address)->sin6_port = htons(port);
+	if (address->storage.ss_family == AF_INET6)
+		((struct sockaddr_in6 *)(void *)&address->storage)->sin6_port = htons(port);
 	else
-		((struct sockaddr_in *)(void *)&answer->address)->sin_port = htons(port);
+		((struct sockaddr_in *)(void *)&address->storage)->sin_port = htons(port);
 }
 
 static int
@@ -44,16 +44,20 @@ look_up(const char *host, uint16_t port, int flags, struct resolver_answer *ret)
 	struct addrinfo *found = NULL;
 	int error = getaddrinfo(host, NULL, &hints, &found);
 
-	if (error == 0 && found->ai_addrlen > sizeof(ret->address))
-		error = EAI_FAMILY;
-	if (error == 0) {
-		memcpy(&ret->address, found->ai_addr, found->ai_addrlen);
-		ret->address_length = found->ai_addrlen;
-		fill_port(ret, port);
+	ret->count = 0;
+	for (const struct addrinfo *at = found; at && ret->count < RESOLVER_ADDRESSES_MAX; at = at->ai_next) {
+		struct resolver_address *address = &ret->addresses[ret->count];
+
+		if (at->ai_addrlen > sizeof(address->storage))
+			continue;
+		memcpy(&address->storage, at->ai_addr, at->ai_addrlen);
+		address->length = at->ai_addrlen;
+		fill_port(address, port);
+		ret->count++;
 	}
 	if (found)
 		freeaddrinfo(found);
-	return error;
+	return error == 0 && ret->count == 0 ? EAI_FAMILY : error;
 }
 
 int

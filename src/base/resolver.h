@@ -10,16 +10,25 @@
 #include "base/fifo.h"
 
 #include <netdb.h>
+#include <stddef.h>
 #include <stdint.h>
 #include <sys/socket.h>
 
 struct resolver;
 
+#define RESOLVER_ADDRESSES_MAX 8 /* of one name; what more it has is left out */
+
+struct resolver_address {
+	struct sockaddr_storage storage; /* with the port in it */
+	socklen_t length;
+};
+
 struct resolver_answer {
 	uint64_t tag;
 	int error; /* 0, or an EAI_ code for gai_strerror() */
-	struct sockaddr_storage address;
-	socklen_t address_length;
+	/* In the order in which they should be tried (RFC 6724, as the system is set up); at least one when error is 0. */
+	struct resolver_address addresses[RESOLVER_ADDRESSES_MAX];
+	size_t count;
 };
 
 /* Start the helper thread. Returns NULL with errno set. */
@@ -28,7 +37,7 @@ struct resolver *resolver_start(void);
 /* Stop it; a lookup in progress is left to itself and its answer is dropped. NULL is fine. */
 void resolver_stop(struct resolver *resolver);
 
-/* Ask for the address of `host`, IPv4 or IPv6 as the system prefers it; the answer, with `port` in it, is pushed to
+/* Ask for the addresses of `host`, IPv4 and IPv6 as the system prefers them; the answer, with `port` in each, is pushed to
  * `answers`. Returns 0; -ENAMETOOLONG; -EBUSY when too many questions are waiting. */
 int resolver_ask(struct resolver *resolver, const char *host, uint16_t port, uint64_t tag, struct fifo *answers);
 

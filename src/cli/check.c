@@ -8,7 +8,6 @@
 #include <sys/stat.h>
 
 #include "cli/cli.h"
-#include "conf/conf.h"
 #include "field/plan.h"
 
 static void
@@ -109,16 +108,12 @@ check_main(int argc, char **argv)
 {
 	const char *path = CLI_DEFAULT_CONFIG;
 	struct settings *settings = NULL;
-	struct conf_report report;
 	int status = parse_arguments(argc, argv, &path);
 	int error;
 
 	if (status >= 0)
 		return status;
-	error = conf_load(path, &settings, &report);
-	for (size_t i = 0; i < report.count; i++)
-		fprintf(stderr, "%s\n", report.lines[i]);
-	conf_report_done(&report);
+	error = cli_load(path, &settings);
 	if (!error) {
 		warn_readable(settings);
 		error = print_summary(settings);

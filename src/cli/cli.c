@@ -2,6 +2,8 @@
 
 #include <stdio.h>
 
+#include "conf/conf.h"
+
 static const char *
 plural(size_t count, const char *one, const char *many)
 {
@@ -16,4 +18,16 @@ cli_figures(const struct settings *settings, char *text)
 	    plural(settings->device_count, "device", "devices"), settings->point_count,
 	    plural(settings->point_count, "point", "points"));
 	return text;
+}
+
+int
+cli_load(const char *path, struct settings **ret)
+{
+	struct conf_report report;
+	int error = conf_load(path, ret, &report);
+
+	for (size_t i = 0; i < report.count; i++)
+		fprintf(stderr, "%s\n", report.lines[i]);
+	conf_report_done(&report);
+	return error;
 }

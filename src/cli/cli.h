@@ -18,7 +18,12 @@ enum cli_status {
 /* "2 buses, 1 device, 40 points", written to `text` of CLI_FIGURES_MAX bytes. Returns `text`. */
 const char *cli_figures(const struct settings *settings, char *text);
 
+/* Read a configuration; every mistake in it goes to standard error. Returns 0 with the settings; -EINVAL after
+ * mistakes; another negative errno that nothing was said about. */
+int cli_load(const char *path, struct settings **ret);
+
 int check_main(int argc, char **argv);
+int plan_main(int argc, char **argv);
 int run_main(int argc, char **argv);
 
 #endif

@@ -2,7 +2,8 @@
  *
  * An RPC is answered whatever happens, once, and on the connection that asked; ThingsBoard asks again on a
  * new connection, and gets the same answer without a second write. A shared attribute is kept wanted until
- * the unit has taken or refused it. Owned by the cloud's thread; knows the sessions through `struct
+ * the unit has taken or refused it. A device whose session is down for too long gets its on_cloud_loss values,
+ * once, until the server has answered again. Owned by the cloud's thread; knows the sessions through `struct
  * downlink_port` only, the field through a command sink.
  */
 #ifndef CLOUD_DOWNLINK_H
@@ -44,7 +45,7 @@ void downlink_message(
 /* The outcome of a command that was pushed; takes its value. */
 void downlink_outcome(struct downlink *downlink, struct outcome *outcome);
 
-/* A fresh sample: its unit answers, so a shared attribute that could not be written is tried again. */
+/* A fresh sample: its unit answers, so what could not be written to it is tried again. */
 void downlink_sample(struct downlink *downlink, const struct sample *sample);
 
 /* When downlink_tick() is to be called, CLOCK_NEVER if it need not. */

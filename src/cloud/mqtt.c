@@ -835,8 +835,9 @@ address_failed(struct mqtt *mqtt, const char *why)
 static void
 address_known(struct mqtt *mqtt, const struct resolver_answer *answer)
 {
-	int error = getnameinfo((const struct sockaddr *)(const void *)&answer->address,
-	    answer->address_length, mqtt->address, sizeof(mqtt->address), NULL, 0, NI_NUMERICHOST);
+	const struct resolver_address *first = &answer->addresses[0];
+	int error = getnameinfo((const struct sockaddr *)(const void *)&first->storage, first->length,
+	    mqtt->address, sizeof(mqtt->address), NULL, 0, NI_NUMERICHOST);
 
 	if (error != 0) {
 		address_failed(mqtt, gai_strerror(error));

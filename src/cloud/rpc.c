@@ -8,9 +8,9 @@
 
 #include "cloud/tb_json.h"
 #include "model/codec.h"
-#include "model/exception.h"
 
-#define QUOTE_MAX 64 /* bytes of what the server sent that are quoted back */
+#define QUOTE_MAX 64   /* bytes of what the server sent that are quoted back */
+#define PRINT_MAX 4096 /* the longest text that registers hold fits, escaped */
 
 /* Copy the beginning of a text for people, never ending inside a UTF-8 character. */
 static const char *
@@ -51,7 +51,7 @@ rpc_point(const struct device *device, const char *key)
 static void
 print_value(const struct value *value, char *text, size_t size)
 {
-	char json[RPC_REPLY_MAX];
+	char json[PRINT_MAX];
 	int length = tb_json_value(value, json, sizeof(json) - 1);
 
 	if (length < 0) {
@@ -80,164 +80,7 @@ rpc_check_value(const struct point *point, const struct value *value, char *erro
 	return wrong(error, "%s: %s %s", point->key, shown, why);
 }
 
-static int
-take_value(const struct point *point, const struct tb_json *json, struct rpc_call *ret, char *error)
-{
-	struct value value;
-	int result;
-
-	if (!json)
-		return wrong(error, "the value is missing");
-	if (tb_json_scalar(json, &value) < 0)
-		return wrong(error, "the value is neither a number nor a text nor true or false");
-	result = rpc_check_value(point, &value, error);
-	if (result < 0) {
-		value_done(&value);
-		return result;
-	}
-	*ret = (struct rpc_call){ .kind = COMMAND_WRITE, .point = point, .value = value };
-	return 0;
-}
-
-static int
-take_key(const struct device *device, const struct tb_json *params, const struct point **ret, char *error)
-{
-	const char *key = tb_json_text(tb_json_get(params, "key"));
-	char cut[QUOTE_MAX];
-
-	if (!key)
-		return wrong(error, "params must have the member \"key\", a text");
-	*ret = rpc_point(device, key);
-	return *ret ? 0 : wrong(error, "no point '%s'", quote(key, cut, sizeof(cut)));
-}
-
-static int
-parse_get(const struct device *device, const struct tb_json *params, struct rpc_call *ret, char *error)
-{
-	const struct point *point;
-	int result = take_key(device, params, &point, error);
-
-	if (result == 0)
-		*ret = (struct rpc_call){ .kind = COMMAND_READ, .point = point };
-	return result;
-}
-
-static int
-parse_set(const struct device *device, const struct tb_json *params, struct rpc_call *ret, char *error)
-{
-	const struct point *point;
-	int result = take_key(device, params, &point, error);
-
-	return result == 0 ? take_value(point, tb_json_get(params, "value"), ret, error) : result;
-}
-
-static const struct {
-	const char *method;
-	int (*parse)(
-	    const struct device *device, const struct tb_json *params, struct rpc_call *ret, char *error);
-} built_in[] = {
-	{ .method = "get", .parse = parse_get },
-	{ .method = "set", .parse = parse_set },
-};
-
-static int
-parse_named(const struct rpc_method *method, const struct tb_json *params, struct rpc_call *ret, char *error)
-{
-	const struct tb_json *inner = tb_json_get(params, "value");
-
-	if (method->action == RPC_GET) {
-		*ret = (struct rpc_call){ .kind = COMMAND_READ, .point = method->point };
-		return 0;
-	}
-	return take_value(method->point, inner ? inner : params, ret, error);
-}
-
-static int
-unknown_method(const struct device *device, const char *method, char *error)
-{
-	char cut[QUOTE_MAX], known[RPC_TEXT_MAX - 2 * QUOTE_MAX];
-	int used = snprintf(known, sizeof(known), "get, set");
-
-	for (size_t i = 0; i < device->rpc_count && (size_t)used < sizeof(known); i++)
-		used += snprintf(known + used, sizeof(known) - (size_t)used, ", %s", device->rpc[i].method);
-	if ((size_t)used >= sizeof(known))
-		memcpy(known + sizeof(known) - 4, "...", 4);
-	return wrong(error, "unknown method '%s' (known: %s)", quote(method, cut, sizeof(cut)), known);
-}
-
-static int
-parse_method(const struct device *device, const char *method, const struct tb_json *params,
-    struct rpc_call *ret, char *error)
-{
-	for (size_t i = 0; i < device->rpc_count; i++)
-		if (strcmp(device->rpc[i].method, method) == 0)
-			return parse_named(&device->rpc[i], params, ret, error);
-	for (size_t i = 0; i < sizeof(built_in) / sizeof(built_in[0]); i++)
-		if (strcmp(built_in[i].method, method) == 0)
-			return built_in[i].parse(device, params, ret, error);
-	return unknown_method(device, method, error);
-}
-
-int
-rpc_parse(const struct device *device, const void *payload, size_t length, struct rpc_call *ret, char *error)
-{
-	struct tb_json *json = tb_json_parse(payload, length);
-	const struct tb_json *params;
-	const char *method;
-	int result;
-
-	if (!json)
-		return wrong(error, "the request is not valid JSON");
-	if (tb_json_rpc(json, &method, &params) < 0)
-		result = wrong(error, "the request must be an object with the member \"method\", a text");
-	else
-		result = parse_method(device, method, params, ret, error);
-	tb_json_free(json);
-	return result;
-}
-
-void
-rpc_outcome_text(const struct outcome *outcome, enum command_kind kind, char *text)
-{
-	const struct point *point = outcome->point;
-	const char *bus = point->bus->name;
-	const char *doubt = kind == COMMAND_READ ? "" : "; it may or may not have been written";
-	char why[RPC_TEXT_MAX / 2];
-
-	switch (outcome->status) {
-	case OUTCOME_EXCEPTION:
-		wrong(text, "unit %d refused: exception %d (%s)", point->unit, outcome->exception,
-		    exception_name(outcome->exception));
-		break;
-	case OUTCOME_REFUSED:
-		codec_fault_text(point, (enum codec_fault)outcome->fault, why, sizeof(why));
-		wrong(text, "the value %s", why);
-		break;
-	case OUTCOME_TIMEOUT:
-		if (outcome->error == 0 || outcome->error == ETIMEDOUT)
-			wrong(text, "bus %s unit %d: no answer%s", bus, point->unit, doubt);
-		else
-			wrong(text, "bus %s unit %d: no valid answer (%s)%s", bus, point->unit,
-			    strerror(outcome->error), doubt);
-		break;
-	case OUTCOME_OFFLINE:
-		if (outcome->error == 0)
-			wrong(text, "bus %s: offline", bus);
-		else
-			wrong(text, "bus %s: offline (%s)", bus, strerror(outcome->error));
-		break;
-	case OUTCOME_EXPIRED:
-		wrong(text, "bus %s: busy for too long, the request expired and nothing was sent", bus);
-		break;
-	case OUTCOME_STOPPED:
-		wrong(text, "the gateway is stopping or its queue is full, nothing was sent");
-		break;
-	case OUTCOME_DONE:
-	case OUTCOME_UNCHANGED:
-		wrong(text, "done");
-		break;
-	}
-}
+/* ---- replies ---- */
 
 static size_t
 finish_reply(char *reply, size_t head, int length)
@@ -271,4 +114,284 @@ rpc_reply_value(const struct value *value, char *reply)
 	if (length < 0)
 		return rpc_reply_error("the value cannot be printed as JSON", reply);
 	return finish_reply(reply, head, length);
+}
+
+/* Append to the text. Returns false when there is no room. */
+static bool
+append(char *reply, size_t *used, const char *text)
+{
+	size_t length = strlen(text);
+
+	if (*used + length > RPC_REPLY_MAX)
+		return false;
+	memcpy(reply + *used, text, length);
+	*used += length;
+	return true;
+}
+
+static bool
+append_members(char *reply, size_t *used, const struct rpc_result *results, size_t count, bool errors)
+{
+	bool first = true;
+
+	for (size_t i = 0; i < count; i++) {
+		struct value text = { .kind = VALUE_LABEL, .label = results[i].error };
+		const struct value *value = errors ? &text : results[i].value;
+		int length;
+
+		if (errors != (results[i].value == NULL))
+			continue;
+		length = tb_json_member(
+		    results[i].key, value, first, reply + *used, RPC_REPLY_MAX - *used);
+		if (length < 0)
+			return false;
+		*used += (size_t)length;
+		first = false;
+	}
+	return true;
+}
+
+/* summary  in words, or NULL if all is well */
+static size_t
+reply_results(const char *summary, const struct rpc_result *results, size_t count, char *reply)
+{
+	size_t used = 0;
+	bool fits = true;
+
+	if (summary) {
+		used = rpc_reply_error(summary, reply) - 1;
+		fits = append(reply, &used, ",\"errors\":{") &&
+		       append_members(reply, &used, results, count, true) && append(reply, &used, "},");
+	} else {
+		fits = append(reply, &used, "{");
+	}
+	fits = fits && append(reply, &used, "\"values\":{") &&
+	       append_members(reply, &used, results, count, false) && append(reply, &used, "}}");
+	return fits ? used : rpc_reply_error("the reply is too long", reply);
+}
+
+size_t
+rpc_reply_values(const struct rpc_result *results, size_t count, char *reply)
+{
+	char summary[RPC_TEXT_MAX];
+	size_t wrongs = 0;
+
+	for (size_t i = 0; i < count; i++)
+		wrongs += results[i].value == NULL;
+	snprintf(summary, sizeof(summary), "%zu of %zu values failed", wrongs, count);
+	return reply_results(wrongs > 0 ? summary : NULL, results, count, reply);
+}
+
+/* ---- requests ---- */
+
+static int
+take_value(const struct point *point, const struct tb_json *json, struct rpc_call *ret, char *error)
+{
+	struct value value;
+	int result;
+
+	if (!json)
+		return wrong(error, "the value is missing");
+	if (tb_json_scalar(json, &value) < 0)
+		return wrong(error, "the value is neither a number nor a text nor true or false");
+	result = rpc_check_value(point, &value, error);
+	if (result < 0) {
+		value_done(&value);
+		return result;
+	}
+	ret->kind = COMMAND_WRITE;
+	ret->items[ret->count++] = (struct rpc_item){ .point = point, .value = value };
+	return 0;
+}
+
+static int
+take_read(const struct point *point, struct rpc_call *ret)
+{
+	ret->kind = COMMAND_READ;
+	ret->items[ret->count++] = (struct rpc_item){ .point = point };
+	return 0;
+}
+
+static int
+take_point(const struct device *device, const char *key, const struct point **ret, char *error)
+{
+	char cut[QUOTE_MAX];
+
+	*ret = rpc_point(device, key);
+	return *ret ? 0 : wrong(error, "no point '%s'", quote(key, cut, sizeof(cut)));
+}
+
+static int
+take_key(const struct device *device, const struct tb_json *params, const struct point **ret, char *error)
+{
+	const char *key = tb_json_text(tb_json_get(params, "key"));
+
+	if (!key)
+		return wrong(error, "params must have the member \"key\", a text");
+	return take_point(device, key, ret, error);
+}
+
+static int
+parse_get(const struct device *device, const struct tb_json *params, struct rpc_call *ret, char *error)
+{
+	const struct point *point;
+	int result = take_key(device, params, &point, error);
+
+	return result == 0 ? take_read(point, ret) : result;
+}
+
+/* The values of a request, and what is wrong with some of them. */
+struct values_walk {
+	const struct device *device;
+	struct rpc_call *call;
+	size_t count;
+	size_t wrong_count;
+	struct rpc_result results[COMMAND_GROUP_MAX];
+	char errors[COMMAND_GROUP_MAX][RPC_TEXT_MAX];
+};
+
+static void
+take_member(void *ctx, const char *key, const struct tb_json *member)
+{
+	struct values_walk *walk = ctx;
+	size_t at = walk->count++;
+	const struct point *point;
+
+	if (at >= COMMAND_GROUP_MAX)
+		return;
+	if (take_point(walk->device, key, &point, walk->errors[at]) == 0 &&
+	    take_value(point, member, walk->call, walk->errors[at]) == 0)
+		return;
+	walk->results[walk->wrong_count++] = (struct rpc_result){ .key = key, .error = walk->errors[at] };
+}
+
+/* {"values":{"a":1,"b":2}}: if one is wrong none is written. Returns -EPROTO with the reply in place. */
+static int
+parse_values(const struct device *device, const struct tb_json *values, struct rpc_call *ret, char *error,
+    char *reply, size_t *ret_length)
+{
+	struct values_walk walk = { .device = device, .call = ret };
+
+	ret->many = true;
+	if (tb_json_members(values, take_member, &walk) < 0)
+		return wrong(error, "the member \"values\" must be an object of keys and values");
+	if (walk.count == 0)
+		return wrong(error, "the member \"values\" has no keys");
+	if (walk.count > COMMAND_GROUP_MAX)
+		return wrong(error, "%zu values are too many, at most %d are taken at once", walk.count,
+		    COMMAND_GROUP_MAX);
+	if (walk.wrong_count == 0)
+		return 0;
+	*ret_length = reply_results("nothing was written", walk.results, walk.wrong_count, reply);
+	return -EPROTO;
+}
+
+static int
+parse_set(const struct device *device, const struct tb_json *params, struct rpc_call *ret, char *error)
+{
+	const struct point *point;
+	int result = take_key(device, params, &point, error);
+
+	return result == 0 ? take_value(point, tb_json_get(params, "value"), ret, error) : result;
+}
+
+static const struct {
+	const char *method;
+	int (*parse)(
+	    const struct device *device, const struct tb_json *params, struct rpc_call *ret, char *error);
+} built_in[] = {
+	{ .method = "get", .parse = parse_get },
+	{ .method = "set", .parse = parse_set },
+};
+
+static int
+parse_named(const struct rpc_method *method, const struct tb_json *params, struct rpc_call *ret, char *error)
+{
+	const struct tb_json *inner = tb_json_get(params, "value");
+
+	if (method->action == RPC_GET)
+		return take_read(method->point, ret);
+	return take_value(method->point, inner ? inner : params, ret, error);
+}
+
+static int
+unknown_method(const struct device *device, const char *method, char *error)
+{
+	char cut[QUOTE_MAX], known[RPC_TEXT_MAX - 2 * QUOTE_MAX];
+	int used = snprintf(known, sizeof(known), "get, set");
+
+	for (size_t i = 0; i < device->rpc_count && (size_t)used < sizeof(known); i++)
+		used += snprintf(known + used, sizeof(known) - (size_t)used, ", %s", device->rpc[i].method);
+	if ((size_t)used >= sizeof(known))
+		memcpy(known + sizeof(known) - 4, "...", 4);
+	return wrong(error, "unknown method '%s' (known: %s)", quote(method, cut, sizeof(cut)), known);
+}
+
+static int
+parse_method(const struct device *device, const char *method, const struct tb_json *params,
+    struct rpc_call *ret, char *error)
+{
+	for (size_t i = 0; i < device->rpc_count; i++)
+		if (strcmp(device->rpc[i].method, method) == 0)
+			return parse_named(&device->rpc[i], params, ret, error);
+	for (size_t i = 0; i < sizeof(built_in) / sizeof(built_in[0]); i++)
+		if (strcmp(built_in[i].method, method) == 0)
+			return built_in[i].parse(device, params, ret, error);
+	return unknown_method(device, method, error);
+}
+
+/* Does the request set several values? The key of a single one goes before. */
+static const struct tb_json *
+values_of(const struct device *device, const char *method, const struct tb_json *params)
+{
+	for (size_t i = 0; i < device->rpc_count; i++)
+		if (strcmp(device->rpc[i].method, method) == 0)
+			return NULL;
+	return strcmp(method, "set") == 0 && !tb_json_get(params, "key") ? tb_json_get(params, "values") : NULL;
+}
+
+static int
+parse_request(const struct device *device, const struct tb_json *json, struct rpc_call *ret, char *reply,
+    size_t *ret_length)
+{
+	const struct tb_json *params, *values;
+	char error[RPC_TEXT_MAX];
+	const char *method;
+	int result;
+
+	if (!json)
+		result = wrong(error, "the request is not valid JSON");
+	else if (tb_json_rpc(json, &method, &params) < 0)
+		result = wrong(error, "the request must be an object with the member \"method\", a text");
+	else if ((values = values_of(device, method, params)))
+		result = parse_values(device, values, ret, error, reply, ret_length);
+	else
+		result = parse_method(device, method, params, ret, error);
+	if (result == -EINVAL)
+		*ret_length = rpc_reply_error(error, reply);
+	return result == 0 ? 0 : -EINVAL;
+}
+
+int
+rpc_parse(const struct device *device, const void *payload, size_t length, struct rpc_call *ret, char *reply,
+    size_t *ret_length)
+{
+	struct tb_json *json = tb_json_parse(payload, length);
+	int result;
+
+	ret->count = 0;
+	ret->many = false;
+	result = parse_request(device, json, ret, reply, ret_length);
+	if (result < 0)
+		rpc_call_done(ret);
+	tb_json_free(json);
+	return result;
+}
+
+void
+rpc_call_done(struct rpc_call *call)
+{
+	for (size_t i = 0; i < call->count; i++)
+		value_done(&call->items[i].value);
+	call->count = 0;
 }

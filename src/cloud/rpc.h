@@ -3,37 +3,58 @@
 #ifndef CLOUD_RPC_H
 #define CLOUD_RPC_H
 
+#include <stdbool.h>
 #include <stddef.h>
 
+#include "cloud/tb_json.h"
 #include "model/command.h"
 #include "model/settings.h"
 
-#define RPC_TEXT_MAX  512  /* an error in words */
-#define RPC_REPLY_MAX 4096 /* a reply; the longest text that registers hold fits, escaped */
+#define RPC_TEXT_MAX  OUTCOME_TEXT_MAX /* an error in words */
+#define RPC_REPLY_MAX TB_MAX_PAYLOAD
+
+/* One point of a request. */
+struct rpc_item {
+	const struct point *point;
+	struct value value; /* COMMAND_WRITE: may be written as it is; the call's */
+};
 
 /* What a request asks for. */
 struct rpc_call {
 	enum command_kind kind; /* COMMAND_READ or COMMAND_WRITE */
-	const struct point *point;
-	struct value value; /* COMMAND_WRITE: may be written as it is; the caller's */
+	bool many;		/* {"values":{..}}: answered in kind, else `count` is 1 */
+	size_t count;
+	struct rpc_item items[COMMAND_GROUP_MAX];
+};
+
+/* What came of one key. */
+struct rpc_result {
+	const char *key;
+	const struct value *value; /* or NULL: */
+	const char *error;
 };
 
 /* Understand a request to `device`: the built-in methods get and set, and those of the configuration.
- * error  at least RPC_TEXT_MAX bytes; says what is wrong when it is not understood
+ * reply  RPC_REPLY_MAX bytes; when it is not understood, or a value cannot be written: what to answer, in
+ *        words, `ret_length` long. Then nothing of it is to be done.
  * Returns 0 or -EINVAL. */
-int rpc_parse(
-    const struct device *device, const void *payload, size_t length, struct rpc_call *ret, char *error);
+int rpc_parse(const struct device *device, const void *payload, size_t length, struct rpc_call *ret,
+    char *reply, size_t *ret_length);
+
+/* Free the values that are left in it. */
+void rpc_call_done(struct rpc_call *call);
 
 /* May `value` be written to `point`? Returns 0, or -EINVAL with "99 is above the maximum 30" in `error`,
  * RPC_TEXT_MAX bytes. */
 int rpc_check_value(const struct point *point, const struct value *value, char *error);
 
-/* What an outcome other than DONE and UNCHANGED means, in words. `text` has RPC_TEXT_MAX bytes. */
-void rpc_outcome_text(const struct outcome *outcome, enum command_kind kind, char *text);
-
 /* {"value":V} or {"error":"text"} into RPC_REPLY_MAX bytes. Returns the length. */
 size_t rpc_reply_value(const struct value *value, char *reply);
 size_t rpc_reply_error(const char *error, char *reply);
+
+/* {"values":{..}} into RPC_REPLY_MAX bytes; with {"errors":{..}} and {"error":"text"} if there are any. Returns
+ * the length. */
+size_t rpc_reply_values(const struct rpc_result *results, size_t count, char *reply);
 
 /* The point of a device by its key, or NULL. */
 const struct point *rpc_point(const struct device *device, const char *key);

@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "base/utf8.h"
+#include "model/half.h"
 
 /* Up to here a double is exact to the unit and arithmetic on it can be trusted. */
 #define EXACT_END 0x1p53
@@ -20,6 +21,8 @@
 #define SINGLE_DIGITS_MAX FLT_DECIMAL_DIG
 #define DOUBLE_DIGITS_MIN DBL_DIG
 #define DOUBLE_DIGITS_MAX DBL_DECIMAL_DIG
+
+#define LIST_MAX MODBUS_MAX_WRITE_BITS /* no list that can be written is longer */
 
 #define DIGITS_MAX 24 /* of a 64-bit number or a %e, and to spare */
 
@@ -124,17 +127,21 @@ print_fixed(double magnitude, int decimals, char *out)
 	return print_long_fixed(magnitude, decimals, out);
 }
 
+/* In the width that DECIMALS_HALF, _SINGLE or _DOUBLE says. */
 static bool
-same_real(double a, double b, bool single)
+same_real(double a, double b, int width)
 {
-	return single ? (float)a == (float)b : a == b;
+	if (width == DECIMALS_HALF)
+		return half_of_real(a) == half_of_real(b);
+	return width == DECIMALS_SINGLE ? (float)a == (float)b : a == b;
 }
 
 /* The fewest digits that read back as the same real, as d.ddde+X, whatever the locale's decimal point.
  * Returns their number; ret_exponent is that of the first digit. No digit has a place below DECIMALS_MAX. */
 static size_t
-shortest_digits(double magnitude, bool single, char *digits, int *ret_exponent)
+shortest_digits(double magnitude, int width, char *digits, int *ret_exponent)
 {
+	bool single = width == DECIMALS_SINGLE;
 	int precision = single ? SINGLE_DIGITS_MIN : DOUBLE_DIGITS_MIN;
 	int most = single ? SINGLE_DIGITS_MAX : DOUBLE_DIGITS_MAX;
 	char text[DIGITS_MAX + 16];
@@ -145,7 +152,7 @@ shortest_digits(double magnitude, bool single, char *digits, int *ret_exponent)
 		*ret_exponent = atoi(strchr(text, 'e') + 1);
 		if (precision == most || precision - *ret_exponent > DECIMALS_MAX)
 			break;
-		if (same_real(single ? (double)strtof(text, NULL) : strtod(text, NULL), magnitude, single))
+		if (same_real(single ? (double)strtof(text, NULL) : strtod(text, NULL), magnitude, width))
 			break;
 	}
 	for (const char *at = text; *at != 'e'; at++)
@@ -157,11 +164,11 @@ shortest_digits(double magnitude, bool single, char *digits, int *ret_exponent)
 /* For reals of 2^53 units and more: too many digits for print_shortest() to work them out itself. They are
  * 0.9 or larger. */
 static size_t
-print_long_shortest(double magnitude, bool single, char *out)
+print_long_shortest(double magnitude, int width, char *out)
 {
 	char digits[DIGITS_MAX];
 	int exponent;
-	size_t used = 0, count = shortest_digits(magnitude, single, digits, &exponent);
+	size_t used = 0, count = shortest_digits(magnitude, width, digits, &exponent);
 
 	if (exponent < 0) {
 		out[used++] = '0';
@@ -177,20 +184,30 @@ print_long_shortest(double magnitude, bool single, char *out)
 	return trim_zeros(out, used);
 }
 
-/* With the fewest decimals that tell it apart from other reals of its width; what is whole is printed as it is. */
+/* With the fewest decimals that tell it apart from other reals of its width; what is whole is printed as it
+ * is. */
 static size_t
-print_shortest(double magnitude, bool single, char *out)
+print_shortest(double magnitude, int width, char *out)
 {
 	int decimals = 1;
 
 	for (; magnitude * powers[decimals] < EXACT_END; decimals++) {
 		uint64_t units = round_units(magnitude, powers[decimals]);
 
-		if (decimals == DECIMALS_MAX ||
-		    same_real((double)units / powers[decimals], magnitude, single))
+		if (decimals == DECIMALS_MAX || same_real((double)units / powers[decimals], magnitude, width))
 			return trim_zeros(out, print_units(units, decimals, out));
 	}
-	return print_long_shortest(magnitude, single, out);
+	return print_long_shortest(magnitude, width, out);
+}
+
+/* Scaled, a value may be larger than its width holds: then it is printed as a double. */
+static int
+width_of(double magnitude, int decimals)
+{
+	if (decimals == DECIMALS_HALF && magnitude <= HALF_MAX)
+		return DECIMALS_HALF;
+	return decimals == DECIMALS_SINGLE && magnitude <= (double)FLT_MAX ? DECIMALS_SINGLE
+									   : DECIMALS_DOUBLE;
 }
 
 /* Write a finite real. `out` takes TB_JSON_NUMBER_MAX bytes. */
@@ -198,14 +215,13 @@ static size_t
 print_real(double real, int decimals, char *out)
 {
 	double magnitude = fabs(real);
-	bool single = decimals == DECIMALS_SINGLE && magnitude <= (double)FLT_MAX;
 	size_t length;
 
 	out[0] = '-';
 	if (decimals >= 0)
 		length = print_fixed(magnitude, decimals, out + 1);
 	else
-		length = print_shortest(magnitude, single, out + 1);
+		length = print_shortest(magnitude, width_of(magnitude, decimals), out + 1);
 	/* There is no -0. */
 	for (size_t i = 1; real < 0 && i <= length; i++)
 		if (out[i] > '0')
@@ -222,6 +238,30 @@ print_int(int64_t number, char *out)
 		return print_digits((uint64_t)number, 1, out);
 	out[0] = '-';
 	return 1 + print_digits(0 - (uint64_t)number, 1, out + 1);
+}
+
+static int
+list_value(const struct value_list *list, char *text, size_t size)
+{
+	size_t used = 0;
+
+	if (size < sizeof("[]") - 1)
+		return -EMSGSIZE;
+	text[used++] = '[';
+	for (size_t i = 0; i < list->count; i++) {
+		int length;
+
+		if (i > 0)
+			text[used++] = ',';
+		length = tb_json_value(&list->items[i], text + used, size - used);
+		if (length < 0)
+			return length;
+		used += (size_t)length;
+		if (used == size) /* no room for what follows, comma or end */
+			return -EMSGSIZE;
+	}
+	text[used++] = ']';
+	return (int)used;
 }
 
 int
@@ -243,6 +283,8 @@ tb_json_value(const struct value *value, char *text, size_t size)
 	case VALUE_LABEL:
 	case VALUE_TEXT:
 		return tb_json_string(value_text(value), text, size);
+	case VALUE_LIST:
+		return list_value(value->list, text, size);
 	case VALUE_NONE:
 		break;
 	}
@@ -605,6 +647,33 @@ whole_number(const struct json_object *object)
 	return (struct value){ .kind = VALUE_INT, .integer = json_object_get_int64(object) };
 }
 
+/* An array of scalars. */
+static int
+list_of(struct json_object *object, struct value *ret)
+{
+	size_t count = json_object_array_length(object);
+	struct value value = { .kind = VALUE_LIST };
+	int error = 0;
+
+	if (count > LIST_MAX)
+		return -EINVAL;
+	value.list = value_list_new(count);
+	if (!value.list)
+		return -ENOMEM;
+	for (size_t i = 0; !error && i < count; i++) {
+		struct json_object *item = json_object_array_get_idx(object, i);
+
+		error = json_object_is_type(item, json_type_array)
+			    ? -EINVAL
+			    : tb_json_scalar(json_of(item), &value.list->items[i]);
+	}
+	if (error)
+		value_done(&value);
+	else
+		*ret = value;
+	return error;
+}
+
 int
 tb_json_scalar(const struct tb_json *json, struct value *ret)
 {
@@ -631,9 +700,10 @@ tb_json_scalar(const struct tb_json *json, struct value *ret)
 			return -ENOMEM;
 		*ret = text;
 		return 0;
+	case json_type_array:
+		return list_of(object, ret);
 	case json_type_null:
 	case json_type_object:
-	case json_type_array:
 		break;
 	}
 	return -EINVAL;
@@ -656,7 +726,8 @@ tb_json_members(const struct tb_json *json,
 }
 
 int
-tb_json_elements(const struct tb_json *json, void (*each)(void *ctx, const struct tb_json *element), void *ctx)
+tb_json_elements(
+    const struct tb_json *json, void (*each)(void *ctx, const struct tb_json *element), void *ctx)
 {
 	struct json_object *object = object_of(json);
 

@@ -60,8 +60,9 @@ const struct tb_json *tb_json_get(const struct tb_json *json, const char *key);
 /* A text, or NULL if it is not one. */
 const char *tb_json_text(const struct tb_json *json);
 
-/* A scalar as a value: true, false, numbers (whole ones up to 64 bits stay whole), text. The caller frees the value.
- * Returns 0; -EINVAL for null (a NULL `json`), objects, arrays and numbers beyond all doubles; -ENOMEM. */
+/* A scalar as a value: true, false, numbers (whole ones up to 64 bits stay whole), text; or an array of them as a list. The
+ * caller frees the value. Returns 0; -EINVAL for null (a NULL `json`), objects, what else is in arrays and numbers beyond all
+ * doubles; -ENOMEM. */
 int tb_json_scalar(const struct tb_json *json, struct value *ret);
 
 /* Call `each` for every member of an object, in order; of a null `member` is NULL. Returns 0, or -EINVAL when it is no object. */

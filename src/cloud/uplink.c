@@ -588,8 +588,7 @@ take_sample(struct uplink *uplink, struct sample *sample)
 	note_quality(uplink, sample);
 	if (sample->quality != QUALITY_GOOD)
 		return;
-	if (sample->point->shared)
-		downlink_sample(uplink->downlink, sample);
+	downlink_sample(uplink->downlink, sample);
 	report(uplink, sample);
 	value_done(&sample->value);
 }

@@ -93,6 +93,22 @@ build_labels(struct build *build, const struct items *inputs, struct point *poin
 }
 
 static int
+build_invalid(struct build *build, const struct items *inputs, struct point *point)
+{
+	int64_t *copies;
+
+	if (inputs->count == 0)
+		return 0;
+	copies = settings_alloc(build->settings, inputs->count * sizeof(*copies));
+	if (!copies)
+		return -ENOMEM;
+	memcpy(copies, inputs->items, inputs->count * sizeof(*copies));
+	point->invalid = copies;
+	point->invalid_count = inputs->count;
+	return 0;
+}
+
+static int
 build_points(struct build *build, const struct root_input *root, const struct device_input *input,
     struct device *device)
 {
@@ -112,6 +128,8 @@ build_points(struct build *build, const struct root_input *root, const struct de
 			error = copy_text(build, &point->key);
 		if (!error)
 			error = build_labels(build, &inputs[i].labels, point);
+		if (!error)
+			error = build_invalid(build, &inputs[i].invalid, point);
 	}
 	return error;
 }
@@ -130,6 +148,25 @@ build_rpc(struct build *build, const struct device_input *input, struct device *
 			.point = &device->points[inputs[i].point_at],
 			.action = inputs[i].action };
 		error = copy_text(build, &rpc->method);
+	}
+	return error;
+}
+
+static int
+build_writes(struct build *build, const struct items *items, const struct device *device,
+    struct point_write **ret, size_t *ret_count)
+{
+	const struct write_input *inputs = items->items;
+	struct point_write *writes = settings_alloc(build->settings, items->count * sizeof(*writes));
+	int error = writes ? 0 : -ENOMEM;
+
+	*ret = writes;
+	*ret_count = items->count;
+	for (size_t i = 0; !error && i < items->count; i++) {
+		writes[i] = (struct point_write){ .point = &device->points[inputs[i].point_at],
+			.value = inputs[i].value };
+		if (writes[i].value.kind == VALUE_LABEL)
+			error = copy_text(build, &writes[i].value.label);
 	}
 	return error;
 }
@@ -156,6 +193,13 @@ build_devices(struct build *build, const struct root_input *root)
 			error = build_points(build, root, &inputs[i], device);
 		if (!error)
 			error = build_rpc(build, &inputs[i], device);
+		if (!error)
+			error = build_writes(build, &inputs[i].on_connect, device, &device->on_connect,
+			    &device->on_connect_count);
+		if (!error)
+			error = build_writes(build, &inputs[i].on_cloud_loss.writes, device,
+			    &device->on_cloud_loss, &device->on_cloud_loss_count);
+		device->cloud_loss_s = inputs[i].on_cloud_loss.after_s;
 	}
 	return error;
 }

@@ -77,6 +77,8 @@ store_preset(const struct place *place)
 	case SETTING_SET:
 	case SETTING_GROUP:
 	case SETTING_LIST:
+	case SETTING_INTS:
+	case SETTING_VALUE:
 	case SETTING_LABELS:
 		break;
 	}
@@ -334,6 +336,67 @@ read_name(struct reader *reader, const struct setting_group *group, const struct
 	return true;
 }
 
+/* 0x8000 or [ 0x8000, 0x7FFF ] */
+static int
+read_ints(struct reader *reader, const struct place *place, const config_setting_t *setting, bool *ret_valid)
+{
+	bool several = config_setting_type(setting) == CONFIG_TYPE_ARRAY;
+	struct items items = { .count = several ? (size_t)config_setting_length(setting) : 1 };
+	int64_t *numbers = settings_alloc(reader->scratch, items.count * sizeof(*numbers));
+
+	if (!numbers)
+		return -ENOMEM;
+	*ret_valid = items.count > 0;
+	if (!*ret_valid)
+		mistakes_add(reader->mistakes, place->group, place->name, "is empty, a number is required");
+	for (unsigned i = 0; *ret_valid && i < items.count; i++)
+		*ret_valid = get_integer(
+		    reader, place, several ? config_setting_get_elem(setting, i) : setting, &numbers[i]);
+	items.items = numbers;
+	if (*ret_valid)
+		store_bytes(place, &items);
+	return 0;
+}
+
+/* A value of a point, whatever that is. A text is kept like a label: it is not the value's own. */
+static bool
+read_any(struct reader *reader, const struct place *place, const config_setting_t *setting)
+{
+	struct value value = { .kind = VALUE_NONE };
+
+	switch (config_setting_type(setting)) {
+	case CONFIG_TYPE_BOOL:
+		value = (struct value){ .kind = VALUE_BOOL, .boolean = config_setting_get_bool(setting) };
+		break;
+	case CONFIG_TYPE_INT:
+		value = (struct value){ .kind = VALUE_INT, .integer = config_setting_get_int(setting) };
+		break;
+	case CONFIG_TYPE_INT64:
+		value = (struct value){ .kind = VALUE_INT, .integer = config_setting_get_int64(setting) };
+		break;
+	case CONFIG_TYPE_FLOAT:
+		value = (struct value){
+			.kind = VALUE_REAL,
+			.decimals = DECIMALS_DOUBLE,
+			.real = config_setting_get_float(setting),
+		};
+		break;
+	case CONFIG_TYPE_STRING:
+		value = (struct value){ .kind = VALUE_LABEL, .label = config_setting_get_string(setting) };
+		break;
+	default:
+		add_wrong_kind(reader, place, setting);
+		return false;
+	}
+	if (value.kind == VALUE_REAL && !isfinite(value.real)) {
+		mistakes_add(reader->mistakes, place->group, place->name,
+		    "is too large for a number, a finite number is required");
+		return false;
+	}
+	store_bytes(place, &value);
+	return true;
+}
+
 /* A list ( "a", "b" ) or an array [ "a", "b" ] of names. */
 static bool
 read_set(struct reader *reader, const struct setting_group *group, const struct place *place,
@@ -480,6 +543,11 @@ read_value(struct reader *reader, const struct setting_group *group, const struc
 		if (*ret_valid)
 			return read_list(reader, place, setting, ret_valid);
 		break;
+	case SETTING_INTS:
+		return read_ints(reader, place, setting, ret_valid);
+	case SETTING_VALUE:
+		*ret_valid = read_any(reader, place, setting);
+		return 0;
 	case SETTING_LABELS:
 		*ret_valid = true;
 		if (type == CONFIG_TYPE_GROUP)

@@ -56,11 +56,27 @@ check_no_blanks(union setting_value value)
 				       : check_printable(value);
 }
 
-static const char *
-check_path(union setting_value value)
+/* "usb:0403:6001" or "usb:0403:6001:A50285BI" */
+static bool
+is_usb_name(const char *text)
 {
-	return value.text[0] == '/' ? check_printable(value)
-				    : "is no absolute path, a path such as /dev/ttyUSB0 is required";
+	static const char form[] = "usb:hhhh:hhhh";
+
+	for (size_t i = 0; i < sizeof(form) - 1; i++)
+		if (form[i] == 'h' && i > 3 ? !isxdigit((unsigned char)text[i]) : text[i] != form[i])
+			return false;
+	text += sizeof(form) - 1;
+	return text[0] == '\0' || (text[0] == ':' && text[1] != '\0');
+}
+
+static const char *
+check_port(union setting_value value)
+{
+	return value.text[0] == '/' || is_usb_name(value.text)
+		   ? check_printable(value)
+		   : "is no serial port, a path such as /dev/ttyUSB0 or usb:VENDOR:PRODUCT[:SERIAL] with "
+		     "four "
+		     "hexadecimal digits each is required";
 }
 
 static const char *
@@ -113,6 +129,45 @@ parity_name(int number)
 }
 
 static const char *
+rs485_name(int number)
+{
+	static const char *const names[] = { [RS485_OFF] = "off",
+		[RS485_KERNEL] = "kernel",
+		[RS485_RTS] = "rts",
+		[RS485_RTS_INVERTED] = "rts-inverted" };
+
+	return number < (int)COUNT(names) ? names[number] : NULL;
+}
+
+static const char *
+echo_name(int number)
+{
+	static const char *const names[] = {
+		[ECHO_AUTO] = "auto", [ECHO_OFF] = "off", [ECHO_STRIP] = "strip"
+	};
+
+	return number < (int)COUNT(names) ? names[number] : NULL;
+}
+
+static const char *
+byte_name(int number)
+{
+	static const char *const names[] = { [BYTE_LOW] = "low", [BYTE_HIGH] = "high" };
+
+	return number < (int)COUNT(names) ? names[number] : NULL;
+}
+
+static const char *
+write_name(int number)
+{
+	static const char *const names[] = {
+		[WRITE_AUTO] = "auto", [WRITE_SINGLE] = "single", [WRITE_MULTIPLE] = "multiple"
+	};
+
+	return number < (int)COUNT(names) ? names[number] : NULL;
+}
+
+static const char *
 table_name(int number)
 {
 	return number <= TABLE_HOLDING ? point_table_name((enum point_table)number) : NULL;
@@ -128,7 +183,12 @@ static const char *
 order_name(int number)
 {
 	static const char *const names[] = {
-		[ORDER_ABCD] = "ABCD", [ORDER_CDAB] = "CDAB", [ORDER_BADC] = "BADC", [ORDER_DCBA] = "DCBA"
+		[ORDER_ABCD] = "ABCD",
+		[ORDER_CDAB] = "CDAB",
+		[ORDER_BADC] = "BADC",
+		[ORDER_DCBA] = "DCBA",
+		[ORDER_CDABGHEF] = "CDABGHEF",
+		[ORDER_EFGHABCD] = "EFGHABCD",
 	};
 
 	return number < (int)COUNT(names) ? names[number] : NULL;
@@ -189,6 +249,8 @@ static const int baud_rates[] = { 1200, 1800, 2400, 4800, 9600, 19200, 38400, 57
 /* RTU needs all eight bits of a character (Modbus over serial line V1.02, 2.5.1). */
 static const int data_bits[] = { 8, 0 };
 static const int stop_bits[] = { 1, 2, 0 };
+
+static const int chars[] = { 1, 2, 0 };
 
 /* The rows. */
 
@@ -359,12 +421,13 @@ static const struct setting_row bus_rows[] = {
 	    .selects = true,
 	    INTO(struct bus_input, bus.type) },
 	{ .name = "port",
-	    .about = "the serial port, an absolute path; no two buses share one",
+	    .about =
+		"the serial port, an absolute path or usb:VENDOR:PRODUCT[:SERIAL]; no two buses share one",
 	    .kind = SETTING_TEXT,
 	    .min = 1,
 	    .max = PATH_CHARACTERS,
 	    .required = true,
-	    .check = check_path,
+	    .check = check_port,
 	    .only = RTU,
 	    INTO(struct bus_input, bus.port) },
 	{ .name = "baud",
@@ -405,6 +468,44 @@ static const struct setting_row bus_rows[] = {
 	    .unit = "us",
 	    .only = RTU,
 	    INTO(struct bus_input, bus.silence_us) },
+	{ .name = "rs485",
+	    .about = "who switches the direction of the transceiver",
+	    .kind = SETTING_NAME,
+	    .names = rs485_name,
+	    .preset = "off",
+	    .only = RTU,
+	    INTO(struct bus_input, bus.rs485) },
+	{ .name = "rts_before_us",
+	    .about = "time from switching to sending until the first bit",
+	    .kind = SETTING_INT,
+	    .min = 0,
+	    .max = 100000,
+	    .preset = "0",
+	    .unit = "us",
+	    .only = RTU,
+	    INTO(struct bus_input, bus.rts_before_us) },
+	{ .name = "rts_after_us",
+	    .about = "time from the last bit until switching to receiving",
+	    .kind = SETTING_INT,
+	    .min = 0,
+	    .max = 100000,
+	    .preset = "0",
+	    .unit = "us",
+	    .only = RTU,
+	    INTO(struct bus_input, bus.rts_after_us) },
+	{ .name = "echo",
+	    .about = "does what is sent come back, as it does on some two-wire adapters",
+	    .kind = SETTING_NAME,
+	    .names = echo_name,
+	    .preset = "auto",
+	    .only = RTU,
+	    INTO(struct bus_input, bus.echo) },
+	{ .name = "low_latency",
+	    .about = "ask the port's driver to pass on at once what it receives",
+	    .kind = SETTING_BOOL,
+	    .preset = "true",
+	    .only = RTU,
+	    INTO(struct bus_input, bus.low_latency) },
 	{ .name = "host",
 	    .about = "name or address of the unit or of the gateway before it",
 	    .kind = SETTING_TEXT,
@@ -431,6 +532,15 @@ static const struct setting_row bus_rows[] = {
 	    .unit = "ms",
 	    .only = TCP | RTU_OVER_TCP,
 	    INTO(struct bus_input, bus.connect_timeout_ms) },
+	{ .name = "connect_pause_ms",
+	    .about = "time from the connection to the first request, for what needs it",
+	    .kind = SETTING_INT,
+	    .min = 0,
+	    .max = 60000,
+	    .preset = "0",
+	    .unit = "ms",
+	    .only = TCP | RTU_OVER_TCP,
+	    INTO(struct bus_input, bus.connect_pause_ms) },
 	{ .name = "timeout_ms",
 	    .about = "longest wait for a reply, from the end of the request to the end of the reply",
 	    .kind = SETTING_INT,
@@ -509,15 +619,22 @@ static const struct setting_row point_rows[] = {
 	    .about = "what the registers or bits hold",
 	    .kind = SETTING_NAME,
 	    .names = type_name,
-	    .preset_about = "bool for coil and discrete and with bit, else required",
+	    .preset_about = "bool for coil and discrete and with bit, uint16 with bits, else required",
 	    INTO(struct point_input, point.type) },
 	{ .name = "count",
-	    .about = "how many registers, coils or discrete inputs; a string must say",
+	    .about = "how many registers, coils or discrete inputs; a text must say",
 	    .kind = SETTING_INT,
 	    .min = 1,
 	    .max = MODBUS_MAX_READ_REGISTERS,
 	    .preset_about = "what the type takes",
 	    INTO(struct point_input, point.count) },
+	{ .name = "array",
+	    .about = "so many numbers of the type one after the other, as an array",
+	    .kind = SETTING_INT,
+	    .min = 2,
+	    .max = MODBUS_MAX_READ_REGISTERS,
+	    .preset_about = "one number, by itself",
+	    INTO(struct point_input, point.array) },
 	{ .name = "order",
 	    .about = "order of the bytes on the wire, A the most significant",
 	    .kind = SETTING_NAME,
@@ -525,12 +642,47 @@ static const struct setting_row point_rows[] = {
 	    .preset = "ABCD",
 	    INTO(struct point_input, point.order) },
 	{ .name = "bit",
-	    .about = "one bit of a register, 0 the least significant",
+	    .about = "one bit of the registers, or the lowest of several; 0 is the least significant",
 	    .kind = SETTING_INT,
 	    .min = 0,
-	    .max = 15,
-	    .preset_about = "the whole register",
+	    .max = 63,
+	    .preset_about = "all of them",
 	    INTO(struct point_input, point.bit) },
+	{ .name = "bits",
+	    .about = "how many bits from that one up are the number",
+	    .kind = SETTING_INT,
+	    .min = 1,
+	    .max = 64,
+	    .preset_about = "1 with bit",
+	    INTO(struct point_input, point.bits) },
+	{ .name = "byte",
+	    .about = "which half of the register an int8 or uint8 is",
+	    .kind = SETTING_NAME,
+	    .names = byte_name,
+	    .preset = "low",
+	    INTO(struct point_input, byte) },
+	{ .name = "chars",
+	    .about = "characters of a string in each register",
+	    .kind = SETTING_INT,
+	    .choices = chars,
+	    .preset = "2",
+	    INTO(struct point_input, point.chars) },
+	{ .name = "invalid",
+	    .about = "what the registers hold when there is no value",
+	    .kind = SETTING_INTS,
+	    .min = INT64_MIN,
+	    .max = INT64_MAX,
+	    INTO(struct point_input, invalid) },
+	{ .name = "valid_min",
+	    .about = "least value that is believed; one below it is no value",
+	    .kind = SETTING_NUMBER,
+	    .preset_about = "what the type holds",
+	    INTO(struct point_input, point.valid_min) },
+	{ .name = "valid_max",
+	    .about = "greatest value that is believed; one above it is no value",
+	    .kind = SETTING_NUMBER,
+	    .preset_about = "what the type holds",
+	    INTO(struct point_input, point.valid_max) },
 	{ .name = "scale",
 	    .about = "value = number in the registers * scale + offset; not 0",
 	    .kind = SETTING_NUMBER,
@@ -570,6 +722,17 @@ static const struct setting_row point_rows[] = {
 	    .kind = SETTING_NUMBER,
 	    .preset_about = "what the type holds",
 	    INTO(struct point_input, point.max) },
+	{ .name = "write",
+	    .about = "function that writes it: single is 5 or 6, multiple 15 or 16",
+	    .kind = SETTING_NAME,
+	    .names = write_name,
+	    .preset_about = "auto, which is single for one register or coil, else multiple",
+	    INTO(struct point_input, point.write) },
+	{ .name = "verify",
+	    .about = "read it back after a write; it has failed if something else comes",
+	    .kind = SETTING_BOOL,
+	    .preset = "false",
+	    INTO(struct point_input, point.verify) },
 	{ .name = "shared",
 	    .about = "write the shared attribute of the same key to it",
 	    .kind = SETTING_BOOL,
@@ -692,6 +855,49 @@ static const struct setting_group rpc_group = {
 	.name = "rpc", .rows = rpc_rows, .row_count = COUNT(rpc_rows), .size = sizeof(struct rpc_input)
 };
 
+static const struct setting_row write_rows[] = {
+	{ .name = "point",
+	    .about = "key of a writable point of the device",
+	    .kind = SETTING_TEXT,
+	    .min = 1,
+	    .max = KEY_CHARACTERS,
+	    .required = true,
+	    INTO(struct write_input, point) },
+	{ .name = "value",
+	    .about = "what is written, as a set would have it",
+	    .kind = SETTING_VALUE,
+	    .required = true,
+	    INTO(struct write_input, value) },
+};
+
+static const struct setting_group write_group = { .name = "write",
+	.rows = write_rows,
+	.row_count = COUNT(write_rows),
+	.size = sizeof(struct write_input) };
+
+static const struct setting_row cloud_loss_rows[] = {
+	{ .name = "after_s",
+	    .about = "how long the server must have been out of reach",
+	    .kind = SETTING_INT,
+	    .min = 1,
+	    .max = 86400,
+	    .required = true,
+	    .unit = "s",
+	    INTO(struct cloud_loss_input, after_s) },
+	{ .name = "set",
+	    .about = "what is written then",
+	    .kind = SETTING_LIST,
+	    .min = 1,
+	    .required = true,
+	    .group = &write_group,
+	    INTO(struct cloud_loss_input, writes) },
+};
+
+static const struct setting_group cloud_loss_group = { .name = "on_cloud_loss",
+	.rows = cloud_loss_rows,
+	.row_count = COUNT(cloud_loss_rows),
+	.size = sizeof(struct cloud_loss_input) };
+
 static const struct setting_row device_rows[] = {
 	{ .name = "name",
 	    .about = "what messages call the device; unique",
@@ -742,6 +948,49 @@ static const struct setting_row device_rows[] = {
 	    .unit = "ms",
 	    .check = check_device_timeout,
 	    INTO(struct device_input, device.timeout_ms) },
+	{ .name = "max_registers",
+	    .about = "most registers that its units take in one read",
+	    .kind = SETTING_INT,
+	    .min = 1,
+	    .max = MODBUS_MAX_READ_REGISTERS,
+	    .preset = "125",
+	    INTO(struct device_input, device.max_registers) },
+	{ .name = "max_bits",
+	    .about = "most coils or discrete inputs that its units take in one read",
+	    .kind = SETTING_INT,
+	    .min = 1,
+	    .max = MODBUS_MAX_READ_BITS,
+	    .preset = "2000",
+	    INTO(struct device_input, device.max_bits) },
+	{ .name = "max_hole_registers",
+	    .about = "most registers that no point names read along with two that one does; 0 is none",
+	    .kind = SETTING_INT,
+	    .min = HOLES_BY_COST,
+	    .max = MODBUS_MAX_READ_REGISTERS,
+	    .preset = "-1",
+	    .preset_about = "-1, as many as are faster than a request more",
+	    INTO(struct device_input, device.max_hole_registers) },
+	{ .name = "write_pause_ms",
+	    .about = "least time between the end of a write and the next request to the unit",
+	    .kind = SETTING_INT,
+	    .min = 0,
+	    .max = 10000,
+	    .preset = "0",
+	    .unit = "ms",
+	    INTO(struct device_input, device.write_pause_ms) },
+	{ .name = "mask_write",
+	    .about = "do its units know function 22, which writes some bits of a register",
+	    .kind = SETTING_BOOL,
+	    .preset = "false",
+	    INTO(struct device_input, device.mask_write) },
+	{ .name = "offline_retry_max_ms",
+	    .about = "a unit that does not answer is asked again after so long at most",
+	    .kind = SETTING_INT,
+	    .min = 1000,
+	    .max = 3600000,
+	    .preset = "30000",
+	    .unit = "ms",
+	    INTO(struct device_input, device.offline_retry_max_ms) },
 	{ .name = "quality",
 	    .about = "send changes of the quality of its points",
 	    .kind = SETTING_BOOL,
@@ -759,6 +1008,16 @@ static const struct setting_row device_rows[] = {
 	    .kind = SETTING_LIST,
 	    .group = &rpc_group,
 	    INTO(struct device_input, rpc) },
+	{ .name = "on_connect",
+	    .about = "what is written to a unit that is met for the first time or answers again",
+	    .kind = SETTING_LIST,
+	    .group = &write_group,
+	    INTO(struct device_input, on_connect) },
+	{ .name = "on_cloud_loss",
+	    .about = "what is written when the server is out of reach",
+	    .kind = SETTING_GROUP,
+	    .group = &cloud_loss_group,
+	    INTO(struct device_input, on_cloud_loss) },
 };
 
 static const struct setting_group server_group = { .name = "server",
@@ -824,7 +1083,7 @@ static const struct setting_group root_group = { .name = "gateway.conf",
 	.size = sizeof(struct root_input) };
 
 const struct setting_group *const schema_groups[] = { &root_group, &server_group, &store_group, &clock_group,
-	&bus_group, &device_group, &point_group, &rpc_group, &label_group };
+	&bus_group, &device_group, &point_group, &rpc_group, &label_group, &write_group, &cloud_loss_group };
 const size_t schema_group_count = COUNT(schema_groups);
 
 /* In the contract, not in this version. */
@@ -836,11 +1095,6 @@ static const struct {
 	{ &root_group, "gateway", NULL },
 	{ &server_group, "tls", NULL },
 	{ &bus_group, "type", "serial" },
-	{ &point_group, "type", "int8" },
-	{ &point_group, "type", "uint8" },
-	{ &point_group, "type", "float16" },
-	{ &point_group, "type", "bcd16" },
-	{ &point_group, "type", "bcd32" },
 };
 
 bool
@@ -985,6 +1239,7 @@ schema_allowed(const struct setting_row *row, char *text, size_t size)
 			append(text, size, "%s%s", i > 0 ? ", " : "", row->names(i));
 		break;
 	case SETTING_INT:
+	case SETTING_INTS:
 		for (const int *choice = row->choices; choice && *choice; choice++)
 			append(text, size, "%s%d", choice > row->choices ? ", " : "", *choice);
 		if (!row->choices && row->min == INT64_MIN)
@@ -1001,6 +1256,7 @@ schema_allowed(const struct setting_row *row, char *text, size_t size)
 		break;
 	case SETTING_GROUP:
 	case SETTING_LIST:
+	case SETTING_VALUE:
 	case SETTING_LABELS:
 		break;
 	}
@@ -1020,6 +1276,8 @@ kind_text(const struct setting_row *row)
 		[SETTING_SET] = "list of",
 		[SETTING_GROUP] = "group { ... }",
 		[SETTING_LIST] = "list ( { ... }, ... )",
+		[SETTING_INTS] = "whole number, or array [ ... ] of them",
+		[SETTING_VALUE] = "truth value, number or text",
 		[SETTING_LABELS] = "group { label = number; ... }",
 	};
 

@@ -55,12 +55,18 @@ struct label_input {
 	struct enum_label label;
 };
 
+/* Which half of a register an 8-bit type is. */
+enum point_byte { BYTE_LOW, BYTE_HIGH };
+
 struct point_input {
 	struct node node;
 	struct point point;
 	const char *bus;		   /* name; NULL: that of the device */
 	const struct bus_input *bus_input; /* what it stands for; NULL if there is no such bus */
 	struct items labels;		   /* struct label_input */
+	struct items invalid;		   /* int64_t */
+	enum point_byte byte;
+	bool right; /* nothing is wrong with it */
 };
 
 struct rpc_input {
@@ -71,13 +77,28 @@ struct rpc_input {
 	size_t point_at; /* in the device's points */
 };
 
+struct write_input {
+	struct node node;
+	const char *point; /* key */
+	struct value value;
+	size_t point_at; /* in the device's points */
+};
+
+struct cloud_loss_input {
+	struct node node;
+	int after_s;
+	struct items writes; /* struct write_input */
+};
+
 struct device_input {
 	struct node node;
 	struct device device;
 	const char *bus; /* name */
 	const struct bus_input *bus_input;
-	struct items points; /* struct point_input */
-	struct items rpc;    /* struct rpc_input */
+	struct items points;	 /* struct point_input */
+	struct items rpc;	 /* struct rpc_input */
+	struct items on_connect; /* struct write_input */
+	struct cloud_loss_input on_cloud_loss;
 };
 
 struct root_input {
@@ -98,6 +119,8 @@ enum setting_kind {
 	SETTING_SET,	/* a list of names, 1u << the index of each into an unsigned */
 	SETTING_GROUP,	/* into its input, which is part of this one */
 	SETTING_LIST,	/* of min groups or more, into struct items */
+	SETTING_INTS,	/* one whole number or an array of them, into struct items of int64_t */
+	SETTING_VALUE,	/* true, false, a number or a text, into a struct value */
 	SETTING_LABELS, /* { label = number; ... } or a list of groups, into struct items */
 };
 

@@ -14,6 +14,7 @@
 
 #define TABLE_CELLS 65536 /* Modbus Application Protocol V1.1b3, 4.3 */
 #define WORD_BITS   16
+#define BYTE_BITS   8
 
 /* Texts that must be unique, and are looked up. */
 struct entry {
@@ -44,7 +45,9 @@ enum group_at {
 	GROUP_DEVICE,
 	GROUP_POINT,
 	GROUP_RPC,
-	GROUP_LABEL
+	GROUP_LABEL,
+	GROUP_WRITE,
+	GROUP_CLOUD_LOSS
 };
 
 static bool
@@ -162,6 +165,14 @@ index_names(const struct index *index, char *text, size_t size)
 
 /* Buses. */
 
+static char *
+lower(char *text)
+{
+	for (char *c = text; c && *c; c++)
+		*c = *c >= 'A' && *c <= 'Z' ? (char)(*c - 'A' + 'a') : *c;
+	return text;
+}
+
 /* What a bus occupies, so that two cannot: the device behind the path, or host and port. Allocated; NULL
  * without memory. */
 static char *
@@ -169,15 +180,13 @@ bus_line(const struct bus *bus)
 {
 	char *line = NULL;
 
-	if (bus->type == BUS_RTU) {
+	if (bus->type == BUS_RTU && bus->port[0] == '/') {
 		line = realpath(bus->port, NULL);
 		return line ? line : strdup(bus->port);
 	}
-	if (asprintf(&line, "%s %d", bus->host, bus->tcp_port) < 0)
-		return NULL;
-	for (char *c = line; *c; c++)
-		*c = *c >= 'A' && *c <= 'Z' ? (char)(*c - 'A' + 'a') : *c;
-	return line;
+	if (bus->type == BUS_RTU)
+		return lower(strdup(bus->port));
+	return asprintf(&line, "%s %d", bus->host, bus->tcp_port) < 0 ? NULL : lower(line);
 }
 
 static bool
@@ -235,6 +244,20 @@ verify_lines(struct verify *verify)
 	return error;
 }
 
+static void
+verify_rs485(struct verify *verify, const struct bus_input *input)
+{
+	static const char *const delays[] = { "rts_before_us", "rts_after_us" };
+
+	for (size_t i = 0; i < sizeof(delays) / sizeof(delays[0]); i++)
+		if (input->bus.rs485 == RS485_OFF && has(GROUP_BUS, &input->node, delays[i]) &&
+		    !is_wrong(GROUP_BUS, &input->node, "rs485"))
+			mistakes_add(verify->mistakes, input->node.setting, delays[i],
+			    "nothing is switched with rs485 off, %s is allowed with kernel, rts and "
+			    "rts-inverted",
+			    delays[i]);
+}
+
 static int
 verify_buses(struct verify *verify)
 {
@@ -243,9 +266,11 @@ verify_buses(struct verify *verify)
 
 	if (error)
 		return error;
-	for (size_t i = 0; i < verify->root->buses.count; i++)
+	for (size_t i = 0; i < verify->root->buses.count; i++) {
 		if (buses[i].bus.name)
 			index_add(&verify->buses, buses[i].bus.name, buses[i].node.setting, i);
+		verify_rs485(verify, &buses[i]);
+	}
 	index_close(&verify->buses, verify->mistakes, "name", "the name", true);
 	return verify_lines(verify);
 }
@@ -316,7 +341,85 @@ types_for_bits(char *text, size_t size)
 	return text;
 }
 
-/* Settle type and bit. Returns false if the type is not known. */
+/* What only registers have. */
+static void
+verify_cells(struct verify *verify, const struct node *node, enum point_table table)
+{
+	static const char *const names[] = { "bit", "bits", "byte" };
+
+	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
+		if (has(GROUP_POINT, node, names[i]))
+			fault(verify, node, names[i],
+			    "the table %s holds single bits, %s is allowed in input and holding",
+			    point_table_name(table), names[i]);
+	if (has(GROUP_POINT, node, "order"))
+		fault(verify, node, "order",
+		    "the table %s has no bytes to order, order is allowed in input and holding",
+		    point_table_name(table));
+}
+
+/* Which bits of its registers the point is. Returns false if that is not known. */
+static bool
+verify_field(struct verify *verify, struct point_input *input)
+{
+	const struct node *node = &input->node;
+	struct point *point = &input->point;
+	const struct codec_type *type = codec_type(point->type);
+	bool bit = has(GROUP_POINT, node, "bit"), bits = has(GROUP_POINT, node, "bits");
+	int most = type->registers * WORD_BITS;
+
+	if (is_wrong(GROUP_POINT, node, "bit") || is_wrong(GROUP_POINT, node, "bits"))
+		return false;
+	if (has(GROUP_POINT, node, "byte") && (type->bits != BYTE_BITS || bit))
+		return fault(verify, node, "byte", "%s, byte is allowed for int8 and uint8 without bit",
+		    bit ? "bit says which bits it is" : "the type is no byte");
+	if (bits && !bit)
+		return fault(verify, node, "bit", "missing, bits needs the lowest of them");
+	if (!bit) {
+		point->bit = type->bits != BYTE_BITS	? POINT_NO_BIT
+			     : input->byte == BYTE_HIGH ? BYTE_BITS
+							: 0;
+		point->bits = type->bits != BYTE_BITS ? 0 : BYTE_BITS;
+		return true;
+	}
+	if (type->bits == 0)
+		return fault(verify, node, "bit",
+		    "type %s has no bits to pick, bit is allowed for bool and integers", type->name);
+	if (!bits && point->type != TYPE_BOOL)
+		return fault(verify, node, "type",
+		    "\"%s\" is more than a bit, without bits only bool is allowed", type->name);
+	if (!bits)
+		point->bits = 1;
+	if (point->bits > type->bits)
+		return fault(verify, node, "bits", "%d do not fit type %s, allowed %s%d", point->bits,
+		    type->name, type->bits > 1 ? "are 1.." : "is ", type->bits);
+	if (point->bit + point->bits > most)
+		return fault(verify, node, "bit",
+		    "%d and %d bits reach beyond the %d of type %s, allowed are 0..%d", point->bit,
+		    point->bits, most, type->name, most - point->bits);
+	return true;
+}
+
+/* Numbers of whole registers can be several. */
+static bool
+verify_array(struct verify *verify, const struct point_input *input)
+{
+	const struct node *node = &input->node;
+	const struct codec_type *type = codec_type(input->point.type);
+
+	if (is_wrong(GROUP_POINT, node, "array"))
+		return false;
+	if (!has(GROUP_POINT, node, "array"))
+		return true;
+	if (point_table_has_bits(input->point.table) || !type->scalable || input->point.bit != POINT_NO_BIT)
+		return fault(verify, node, "array",
+		    "the point is no number of whole registers, array is allowed for those");
+	if (input->point.deadband > 0)
+		fault(verify, node, "deadband", "an array has none, deadband is allowed for single numbers");
+	return true;
+}
+
+/* Settle the type. Returns false if it is not known. */
 static bool
 verify_type(struct verify *verify, struct point_input *input)
 {
@@ -326,16 +429,8 @@ verify_type(struct verify *verify, struct point_input *input)
 	bool bit = has(GROUP_POINT, node, "bit");
 	char types[SCHEMA_TEXT_SIZE];
 
-	if (!bit)
-		point->bit = POINT_NO_BIT;
-	if (bits && bit)
-		fault(verify, node, "bit",
-		    "the table %s holds single bits, bit is allowed in input and holding",
-		    point_table_name(point->table));
-	if (bits && has(GROUP_POINT, node, "order"))
-		fault(verify, node, "order",
-		    "the table %s has no bytes to order, order is allowed in input and holding",
-		    point_table_name(point->table));
+	if (bits)
+		verify_cells(verify, node, point->table);
 	if (!has(GROUP_POINT, node, "type")) {
 		if (is_wrong(GROUP_POINT, node, "type"))
 			return false;
@@ -343,17 +438,17 @@ verify_type(struct verify *verify, struct point_input *input)
 			return fault(verify, node, "type", "missing, %s is required",
 			    schema_wanted(
 				schema_find(schema_groups[GROUP_POINT], "type", 0), types, sizeof(types)));
-		point->type = TYPE_BOOL;
-		return true;
+		point->type = !bits && has(GROUP_POINT, node, "bits") ? TYPE_UINT16 : TYPE_BOOL;
 	}
 	if (bits && codec_type(point->type)->bits == 0)
 		return fault(verify, node, "type", "\"%s\" does not fit the table %s, allowed are %s",
 		    codec_type(point->type)->name, point_table_name(point->table),
 		    types_for_bits(types, sizeof(types)));
-	if (!bits && bit && point->type != TYPE_BOOL)
-		return fault(verify, node, "type", "\"%s\" is more than a bit, with bit only bool is allowed",
-		    codec_type(point->type)->name);
-	return true;
+	if (bits) {
+		point->bit = POINT_NO_BIT;
+		point->bits = 0;
+	}
+	return (bits || verify_field(verify, input)) && verify_array(verify, input);
 }
 
 /* Settle how many cells there are. Returns false if that is not known. */
@@ -365,7 +460,7 @@ verify_count(struct verify *verify, struct point_input *input)
 	const struct codec_type *type = codec_type(point->type);
 	bool given = has(GROUP_POINT, node, "count");
 	bool bits = point_table_has_bits(point->table);
-	int most = bits ? type->bits : type->registers;
+	int most = bits ? type->bits : type->registers * (point->array > 0 ? point->array : 1);
 
 	if (is_wrong(GROUP_POINT, node, "count"))
 		return false;
@@ -373,6 +468,9 @@ verify_count(struct verify *verify, struct point_input *input)
 		return given ||
 		       fault(verify, node, "count", "missing, a whole number 1..%d is required for a %s",
 			   MODBUS_MAX_READ_REGISTERS, type->name);
+	if (most > MODBUS_MAX_READ_REGISTERS && !bits)
+		return fault(verify, node, "array", "%d of type %s are %d registers, allowed are 2..%d",
+		    point->array, type->name, most, MODBUS_MAX_READ_REGISTERS / type->registers);
 	if (!given) {
 		point->count = most;
 		return true;
@@ -383,11 +481,35 @@ verify_count(struct verify *verify, struct point_input *input)
 	return true;
 }
 
+/* Orders that are for numbers of four registers only, or for any number. */
 static void
-verify_extent(struct verify *verify, const struct point_input *input)
+verify_order(struct verify *verify, const struct point_input *input)
+{
+	const struct codec_type *type = codec_type(input->point.type);
+	enum point_order order = input->point.order;
+
+	if (!has(GROUP_POINT, &input->node, "order"))
+		return;
+	if (type->registers == 0 && order != ORDER_ABCD && order != ORDER_BADC)
+		fault(verify, &input->node, "order",
+		    "the words of a %s stay in order, allowed are ABCD, BADC", type->name);
+	else if (order > ORDER_DCBA && type->registers != 4)
+		fault(verify, &input->node, "order",
+		    "type %s has not 64 bits, allowed are ABCD, CDAB, BADC, DCBA", type->name);
+}
+
+static void
+verify_extent(struct verify *verify, const struct point_input *input, const struct device *device)
 {
 	const struct point *point = &input->point;
-	const char *cells = point_table_has_bits(point->table) ? "bits" : "registers";
+	bool bits = point_table_has_bits(point->table);
+	const char *cells = bits ? "bits" : "registers";
+	int most = bits ? device->max_bits : device->max_registers;
+
+	if (most > 0 && point->count > most)
+		fault(verify, &input->node, NULL,
+		    "its %d %s are more than one read may have, %s of the device is %d", point->count, cells,
+		    bits ? "max_bits" : "max_registers", most);
 
 	if (has(GROUP_POINT, &input->node, "addr") && point->addr + point->count > TABLE_CELLS)
 		fault(verify, &input->node, "addr",
@@ -405,7 +527,7 @@ static void
 verify_scaling(struct verify *verify, const struct point_input *input)
 {
 	static const char *const names[] = { "scale", "offset", "decimals", "min", "max", "deadband",
-		"deadband_percent" };
+		"deadband_percent", "valid_min", "valid_max" };
 	const struct codec_type *type = codec_type(input->point.type);
 
 	for (size_t i = 0; !type->scalable && i < sizeof(names) / sizeof(names[0]); i++)
@@ -414,31 +536,53 @@ verify_scaling(struct verify *verify, const struct point_input *input)
 			    type->name, names[i]);
 }
 
+static void
+verify_chars(struct verify *verify, const struct point_input *input)
+{
+	const struct codec_type *type = codec_type(input->point.type);
+
+	if (has(GROUP_POINT, &input->node, "chars") && input->point.type != TYPE_STRING)
+		fault(verify, &input->node, "chars",
+		    "type %s has no characters, chars is allowed for strings", type->name);
+}
+
+/* What may be no value. A raw value is as good as the number that a signed type makes of it. */
+static void
+verify_validity(struct verify *verify, const struct point_input *input)
+{
+	const struct node *node = &input->node;
+	const struct point *point = &input->point;
+	const int64_t *numbers = input->invalid.items;
+	int width = codec_raw_width(point);
+	int64_t most = width >= 64 ? INT64_MAX : (INT64_C(1) << width) - 1;
+	int64_t least = width >= 64 ? INT64_MIN : -(INT64_C(1) << (width > 0 ? width - 1 : 0));
+
+	if (has(GROUP_POINT, node, "invalid") && (width == 0 || point->type == TYPE_BOOL))
+		fault(verify, node, "invalid", "type %s is no number, invalid is allowed for numbers",
+		    codec_type(point->type)->name);
+	else
+		for (size_t i = 0; i < input->invalid.count; i++)
+			if (numbers[i] < least || numbers[i] > most)
+				fault(verify, node, "invalid",
+				    "%" PRId64 " does not fit %d bits, allowed are %" PRId64 "..%" PRId64,
+				    numbers[i], width, least, most);
+	if (has(GROUP_POINT, node, "valid_min") && has(GROUP_POINT, node, "valid_max") &&
+	    point->valid_min > point->valid_max)
+		fault(verify, node, "valid_max", "%.15g is less than valid_min, allowed are %.15g or more",
+		    point->valid_max, point->valid_min);
+}
+
 /* The types that have labels, and what their raw values are as far as int64_t holds them. */
 static bool
 label_range(const struct point *point, int64_t *ret_min, int64_t *ret_max)
 {
-	int width = point_table_has_bits(point->table) ? point->count : point->count * WORD_BITS;
-	bool is_signed = false;
+	const struct codec_type *type = codec_type(point->type);
+	int width = point->type == TYPE_BOOL ? 1 : codec_raw_width(point);
 
-	switch (point->type) {
-	case TYPE_BOOL:
-		width = 1;
-		break;
-	case TYPE_INT16:
-	case TYPE_INT32:
-	case TYPE_INT64:
-		is_signed = true;
-		break;
-	case TYPE_UINT16:
-	case TYPE_UINT32:
-	case TYPE_UINT64:
-		break;
-	default:
+	if (type->bits == 0)
 		return false;
-	}
-	*ret_max = width >= 64 ? INT64_MAX : (INT64_C(1) << (is_signed ? width - 1 : width)) - 1;
-	*ret_min = is_signed ? -*ret_max - 1 : 0;
+	*ret_max = width >= 64 ? INT64_MAX : (INT64_C(1) << (type->is_signed ? width - 1 : width)) - 1;
+	*ret_min = type->is_signed ? -*ret_max - 1 : 0;
 	return true;
 }
 
@@ -538,9 +682,11 @@ verify_labels(struct verify *verify, const struct point_input *input, bool type_
 	return error ? error : verify_label_texts(verify, input);
 }
 
+/* counted  the type and count of the point are right */
 static void
-verify_writing(struct verify *verify, const struct point_input *input)
+verify_writing(struct verify *verify, const struct point_input *input, bool counted)
 {
+	static const char *const of_writes[] = { "write", "verify" };
 	const struct node *node = &input->node;
 	const struct point *point = &input->point;
 
@@ -550,6 +696,16 @@ verify_writing(struct verify *verify, const struct point_input *input)
 	if (has(GROUP_POINT, node, "min") && has(GROUP_POINT, node, "max") && point->min > point->max)
 		fault(verify, node, "max", "%.15g is less than min, allowed are %.15g or more", point->max,
 		    point->min);
+	if (!point->writable && !is_wrong(GROUP_POINT, node, "writable"))
+		for (size_t i = 0; i < sizeof(of_writes) / sizeof(of_writes[0]); i++)
+			if (has(GROUP_POINT, node, of_writes[i]))
+				fault(verify, node, of_writes[i],
+				    "the point is not writable, writable = true is required");
+	if (counted && point->write == WRITE_SINGLE && point->count > 1)
+		fault(verify, node, "write",
+		    "\"single\" writes one register or coil and the point has %d, "
+		    "allowed are auto, multiple",
+		    point->count);
 	if (!point->shared)
 		return;
 	if (!point->writable && !is_wrong(GROUP_POINT, node, "writable"))
@@ -644,13 +800,20 @@ verify_point(
 	if (!config_setting_is_group(node->setting))
 		return 0;
 	verify_place(verify, input, device, device_fits);
-	if (counted)
-		verify_extent(verify, input);
-	if (typed)
+	if (counted) {
+		verify_extent(verify, input, &device->device);
+		verify_validity(verify, input);
+	}
+	if (typed) {
+		verify_order(verify, input);
 		verify_scaling(verify, input);
-	verify_writing(verify, input);
+		verify_chars(verify, input);
+	}
+	verify_writing(verify, input, counted);
 	point->has_min = has(GROUP_POINT, node, "min");
 	point->has_max = has(GROUP_POINT, node, "max");
+	point->has_valid_min = has(GROUP_POINT, node, "valid_min");
+	point->has_valid_max = has(GROUP_POINT, node, "valid_max");
 	if (!has(GROUP_POINT, node, "period_ms"))
 		point->period_ms = device->device.period_ms;
 	if (!has(GROUP_POINT, node, "quality"))
@@ -708,6 +871,79 @@ verify_rpcs(struct verify *verify, const struct device_input *device, const stru
 	return 0;
 }
 
+/* Writes that nobody asks for. */
+
+/* Can the value be written to the point, whose labels are not yet in it? Returns 0; -EINVAL with what is
+ * wrong, to follow the value in a sentence; -ENOMEM. */
+static int
+judge_value(const struct point_input *input, const struct value *value, char *text, size_t size)
+{
+	struct enum_label *labels = calloc(input->labels.count + 1, sizeof(*labels));
+	const struct label_input *inputs = input->labels.items;
+	uint16_t cells[MODBUS_MAX_READ_BITS] = { 0 };
+	struct point point = input->point;
+	enum codec_fault wrong;
+
+	if (!labels)
+		return -ENOMEM;
+	for (size_t i = 0; i < input->labels.count; i++)
+		labels[i] = inputs[i].label;
+	point.labels = labels;
+	point.label_count = input->labels.count;
+	wrong = codec_encode(&point, value, cells);
+	codec_fault_text(&point, wrong, text, size);
+	free(labels);
+	return wrong != CODEC_OK ? -EINVAL : 0;
+}
+
+static int
+verify_write(struct verify *verify, struct write_input *write, const struct device_input *device,
+    const struct index *keys)
+{
+	const struct point_input *points = device->points.items;
+	const struct entry *entry;
+	int error;
+	char quoted[MISTAKES_QUOTE_SIZE], text[SCHEMA_TEXT_SIZE];
+
+	if (!has(GROUP_WRITE, &write->node, "point"))
+		return 0;
+	entry = index_find(keys, write->point);
+	if (!entry) {
+		fault(verify, &write->node, "point", "the device has no point %s, allowed are %s",
+		    mistakes_quote(write->point, quoted),
+		    keys->count ? index_names(keys, text, sizeof(text)) : "the keys of its points");
+		return 0;
+	}
+	write->point_at = entry->at;
+	if (!points[entry->at].point.writable) {
+		if (!is_wrong(GROUP_POINT, &points[entry->at].node, "writable"))
+			fault(verify, &write->node, "point",
+			    "the point %s is not writable, a writable one is required",
+			    mistakes_quote(write->point, quoted));
+		return 0;
+	}
+	if (!points[entry->at].right || !has(GROUP_WRITE, &write->node, "value"))
+		return 0;
+	error = judge_value(&points[entry->at], &write->value, text, sizeof(text));
+	if (error == -EINVAL)
+		fault(verify, &write->node, "value", "the value for point %s %s",
+		    mistakes_quote(write->point, quoted), text);
+	return error == -EINVAL ? 0 : error;
+}
+
+static int
+verify_writes(struct verify *verify, const struct items *writes, const struct device_input *device,
+    const struct index *keys)
+{
+	struct write_input *inputs = writes->items;
+
+	int error = 0;
+
+	for (size_t i = 0; !error && i < writes->count; i++)
+		error = verify_write(verify, &inputs[i], device, keys);
+	return error;
+}
+
 /* Devices. */
 
 /* The bus of a device may be missing only if no point needs it. */
@@ -727,6 +963,19 @@ verify_device_bus(struct verify *verify, struct device_input *device)
 				    i);
 				break;
 			}
+}
+
+/* Was everything of the point there that must be, and of the right kind? */
+static bool
+was_read_well(const struct point_input *point)
+{
+	const struct label_input *labels = point->labels.items;
+
+	for (size_t i = 0; i < point->labels.count; i++)
+		if (!has(GROUP_LABEL, &labels[i].node, "label") ||
+		    !has(GROUP_LABEL, &labels[i].node, "value"))
+			return false;
+	return point->node.given == point->node.valid && has(GROUP_POINT, &point->node, "table");
 }
 
 /* A key that the gateway makes of a point's: KEY_quality, KEY_min...
@@ -778,7 +1027,11 @@ verify_device(struct verify *verify, struct device_input *device)
 	if (has(GROUP_DEVICE, &device->node, "unit"))
 		fits = verify_unit(verify, &device->node, device->bus_input, device->device.unit);
 	for (size_t i = 0; !error && i < device->points.count; i++) {
+		size_t before = verify->mistakes->count + verify->mistakes->uncounted;
+
 		error = verify_point(verify, &points[i], device, fits);
+		points[i].right = before == verify->mistakes->count + verify->mistakes->uncounted &&
+				  was_read_well(&points[i]);
 		if (has(GROUP_POINT, &points[i].node, "key"))
 			index_add(&keys, points[i].point.key, points[i].node.setting, i);
 	}
@@ -786,6 +1039,10 @@ verify_device(struct verify *verify, struct device_input *device)
 	verify_made_keys(verify, device, &keys);
 	if (!error)
 		error = verify_rpcs(verify, device, &keys);
+	if (!error)
+		error = verify_writes(verify, &device->on_connect, device, &keys);
+	if (!error)
+		error = verify_writes(verify, &device->on_cloud_loss.writes, device, &keys);
 	index_done(&keys);
 	return error;
 }

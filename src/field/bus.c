@@ -1,5 +1,6 @@
 #include "field/bus.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <pthread.h>
 #include <signal.h>
@@ -10,13 +11,19 @@
 #include "base/clock.h"
 #include "base/fifo.h"
 #include "base/log.h"
+#include "field/memory.h"
 #include "field/port.h"
 #include "field/schedule.h"
+#include "field/writer.h"
 #include "model/codec.h"
 #include "model/exception.h"
 
 #define STACK_BYTES	  (256 * 1024) /* of which some 16 KiB are ever touched */
 #define REOPEN_SERIAL_MS  1000
+/* A port that is not there is tried when something appears where it should be, once it had the time to get its links and
+ * rights; and now and then all the same. */
+#define REOPEN_WATCHED_MS 30000
+#define REOPEN_NEWS_US	  50000
 #define REOPEN_TCP_MIN_MS 250
 #define REOPEN_TCP_MAX_MS 5000
 /* A connection that was just lost may be back at once: a command waits so long for it before it is told
@@ -26,6 +33,9 @@
 #define LOAD_MISSED_PERCENT 5 /* of the polls in a window: more is called overload, one slow reply is not */
 #define KEYS_TOLD	    3
 #define STALE_LOOK_US	    1000000 /* between looks for points that were not read in time */
+#define PERIODS_TOLD	    4
+#define REMEMBERED_TOLD	    10
+#define SAVE_PAUSE_US	    10000000
 
 struct load {
 	int64_t since_us;
@@ -38,16 +48,19 @@ struct bus_worker {
 	const struct bus *bus;
 	struct link *link;
 	struct sample_sink samples;
-	struct outcome_sink outcomes;
 	struct schedule schedule;
+	struct memory *memory;
+	int64_t saved_us;     /* when it was told to keep something */
+	bool forgetting_told; /* the log says that it cannot */
 	pthread_t thread;
 	bool running; /* the thread is to be joined */
 	bool stopping;
 
-	struct fifo *stop;			  /* one byte: end */
-	struct fifo *commands;			  /* struct command */
-	struct command pending[BUS_COMMANDS_MAX]; /* taken, in order, not executed */
-	size_t pending_count;
+	struct fifo *stop;     /* one byte: end */
+	struct fifo *commands; /* struct queued */
+	struct writer *writer; /* executes them */
+	int in_a_row;	       /* commands since the last poll */
+	int64_t commands_us;   /* and how long they took */
 
 	bool open;
 	bool fruitful;	   /* a valid frame came since it was opened */
@@ -62,7 +75,12 @@ struct bus_worker {
 	int64_t stale_look_us; /* the next */
 	uint64_t samples_refused;
 	bool samples_told;
-	uint64_t outcomes_refused;
+};
+
+/* A command in the queue. */
+struct queued {
+	struct command command;
+	bool more; /* another of the same push follows */
 };
 
 /* --- words --- */
@@ -108,7 +126,7 @@ request_text(const struct poll_request *request, char *text, size_t size)
 			break;
 		}
 		used += snprintf(text + used, size - (size_t)used, "%s%.60s", i > 0 ? ", " : "",
-		    request->items[i].point->key);
+		    request->items[i]->point->key);
 	}
 	if (used >= 0 && (size_t)used < size)
 		snprintf(text + used, size - (size_t)used, ")");
@@ -139,8 +157,12 @@ log_unit(const struct bus_worker *worker, const struct poll_unit *unit, enum uni
 		snprintf(text, sizeof(text), "the line is never quiet");
 	else
 		snprintf(text, sizeof(text), "%.60s", strerror(-error));
-	log_warning("bus %s unit %d: no answer (%s), asked again every %d..%d s", bus, unit->state.id, text,
-	    UNIT_PAUSE_MIN_MS / 1000, UNIT_PAUSE_MAX_MS / 1000);
+	if (unit->shortest)
+		log_warning("bus %s unit %d: no answer (%s), asked again every %d..%d s", bus, unit->state.id,
+		    text, UNIT_PAUSE_MIN_MS / 1000, unit->state.pause_max_ms / 1000);
+	else
+		log_warning("bus %s unit %d: no answer (%s), asked again with the next command", bus,
+		    unit->state.id, text);
 }
 
 /* --- samples and what becomes of points --- */
@@ -171,34 +193,33 @@ is_stale(const struct schedule_item *item, int64_t now_us)
 	       now_us - item->fresh_us > (int64_t)item->point->period_ms * 1000 * QUALITY_STALE_PERIODS;
 }
 
-/* These points are of that quality now: say so of those that were of another. What finds no room is said when it is noticed
- * again. For QUALITY_STALE, only of those that are. */
+/* The point is of that quality now: say so if it was of another. What finds no room is said when it is noticed again. */
 static void
-note_quality(struct bus_worker *worker, struct schedule_item *items, size_t count, enum quality quality)
+note_quality(struct bus_worker *worker, struct schedule_item *item, enum quality quality)
 {
-	int64_t now_us = clock_mono_us(), now_unix_ms = clock_unix_ms();
+	if (item->quality == quality)
+		return;
+	worker->batch[0] = (struct sample){ .point = item->point,
+		.taken_mono_ms = clock_mono_ms(),
+		.taken_unix_ms = clock_unix_ms(),
+		.quality = quality };
+	if (push_samples(worker, 1) == 1)
+		item->quality = quality;
+}
 
-	for (size_t i = 0; i < count; i++) {
-		if (items[i].quality == quality || (quality == QUALITY_STALE && !is_stale(&items[i], now_us)))
-			continue;
-		worker->batch[0] = (struct sample){ .point = items[i].point,
-			.taken_mono_ms = now_us / 1000,
-			.taken_unix_ms = now_unix_ms,
-			.quality = quality };
-		if (push_samples(worker, 1) == 1)
-			items[i].quality = quality;
-	}
+static void
+note_request_quality(struct bus_worker *worker, struct poll_request *poll, enum quality quality)
+{
+	for (size_t i = 0; i < poll->item_count; i++)
+		note_quality(worker, poll->items[i], quality);
 }
 
 static void
 note_unit_offline(struct bus_worker *worker, const struct poll_unit *unit)
 {
-	for (size_t i = 0; i < worker->schedule.plan.request_count; i++) {
-		struct poll_request *request = &worker->schedule.requests[i];
-
-		if (request->unit == unit)
-			note_quality(worker, request->items, request->item_count, QUALITY_OFFLINE);
-	}
+	for (size_t i = 0; i < worker->schedule.item_count; i++)
+		if (worker->schedule.items[i].point->unit == unit->state.id)
+			note_quality(worker, &worker->schedule.items[i], QUALITY_OFFLINE);
 }
 
 /* The bus is too slow for its periods, or a unit is left alone for a while. Nobody is woken for it: whoever waits for a point
@@ -211,26 +232,40 @@ note_stale_points(struct bus_worker *worker)
 	if (now_us < worker->stale_look_us)
 		return;
 	worker->stale_look_us = now_us + STALE_LOOK_US;
-	note_quality(worker, worker->schedule.items, worker->schedule.item_count, QUALITY_STALE);
+	for (size_t i = 0; i < worker->schedule.item_count; i++)
+		if (is_stale(&worker->schedule.items[i], now_us))
+			note_quality(worker, &worker->schedule.items[i], QUALITY_STALE);
 }
 
 /* --- the line --- */
 
 /* When the line is needed next: not before the first poll is due. */
 static int64_t
-next_needed_us(const struct bus_worker *worker)
+next_needed_us(struct bus_worker *worker)
 {
+	int64_t now_us = clock_mono_us();
 	int64_t due_us;
 
-	return schedule_next(&worker->schedule, &due_us) ? due_us : CLOCK_NEVER;
+	return schedule_next(&worker->schedule, now_us, &due_us) ? now_us : due_us;
+}
+
+/* Is somebody watching for the closed line to come back? */
+static bool
+is_watched(const struct bus_worker *worker)
+{
+	short events;
+
+	return !worker->open && worker->link->ops->idle_fd(worker->link, &events) >= 0;
 }
 
 static void
 back_off(struct bus_worker *worker)
 {
-	if (worker->bus->type == BUS_RTU)
-		worker->back_off_ms = REOPEN_SERIAL_MS;
-	else
+	if (worker->bus->type == BUS_RTU) {
+		worker->back_off_ms = is_watched(worker) ? REOPEN_WATCHED_MS : REOPEN_SERIAL_MS;
+		worker->open_at_us = clock_mono_us() + (int64_t)worker->back_off_ms * 1000;
+		return;
+	}
 		worker->back_off_ms = worker->back_off_ms ? worker->back_off_ms * 2 : REOPEN_TCP_MIN_MS;
 	if (worker->back_off_ms > REOPEN_TCP_MAX_MS)
 		worker->back_off_ms = REOPEN_TCP_MAX_MS;
@@ -242,11 +277,14 @@ tell_trouble(struct bus_worker *worker, const char *what)
 {
 	int worst_ms = worker->bus->type == BUS_RTU ? REOPEN_SERIAL_MS : REOPEN_TCP_MAX_MS;
 
-	if (!worker->trouble_told)
+	if (!worker->trouble_told && is_watched(worker))
+		log_warning("bus %s: %s, trying again when it appears", worker->bus->name, what);
+	else if (!worker->trouble_told)
 		log_warning("bus %s: %s, trying again every %s%d s", worker->bus->name, what,
 		    worker->bus->type == BUS_RTU ? "" : "0.25..", worst_ms / 1000);
 	worker->trouble_told = true;
-	note_quality(worker, worker->schedule.items, worker->schedule.item_count, QUALITY_OFFLINE);
+	for (size_t i = 0; i < worker->schedule.item_count; i++)
+		note_quality(worker, &worker->schedule.items[i], QUALITY_OFFLINE);
 }
 
 static void
@@ -258,10 +296,13 @@ tell_well(struct bus_worker *worker)
 }
 
 /* Close the line. Without an error it is opened again when it is needed; with one at once, unless nothing
- * good came from it since it was opened: then it is as if it could not be opened. */
+ * good came from it since it was opened: then it is as if it could not be opened. So it is if a server takes a connection
+ * and drops it before it was used: it has too many. */
 static void
 close_line(struct bus_worker *worker, int error)
 {
+	if (error == 0 && !worker->fruitful)
+		error = -ECONNRESET;
 	worker->link->ops->close(worker->link);
 	worker->open = false;
 	worker->closed_us = clock_mono_us();
@@ -295,56 +336,15 @@ note_open(struct bus_worker *worker)
 		tell_well(worker);
 }
 
-/* --- outcomes --- */
-
-static void
-finish_command(struct bus_worker *worker, size_t index, struct outcome *outcome)
-{
-	struct command *command = &worker->pending[index];
-
-	outcome->point = command->point;
-	outcome->tag = command->tag;
-	if (worker->outcomes.push(worker->outcomes.ctx, outcome) != 0) {
-		value_done(&outcome->value);
-		if (worker->outcomes_refused++ == 0)
-			log_error(
-			    "bus %s: the outcome of a command found no room and is lost", worker->bus->name);
-	}
-	value_done(&command->value);
-	worker->pending_count--;
-	memmove(command, command + 1, (worker->pending_count - index) * sizeof(*command));
-}
-
-static void
-refuse_pending(struct bus_worker *worker, enum outcome_status status, int error)
-{
-	while (worker->pending_count > 0) {
-		struct outcome outcome = { .status = status, .error = error };
-
-		finish_command(worker, 0, &outcome);
-	}
-}
+/* --- commands --- */
 
 static void
 take_commands(struct bus_worker *worker)
 {
-	worker->pending_count += fifo_pop(worker->commands, worker->pending + worker->pending_count,
-	    BUS_COMMANDS_MAX - worker->pending_count);
-}
+	struct queued queued;
 
-static void
-drop_expired(struct bus_worker *worker)
-{
-	int64_t now_ms = clock_mono_ms();
-
-	for (size_t i = 0; i < worker->pending_count;) {
-		struct outcome outcome = { .status = OUTCOME_EXPIRED };
-
-		if (now_ms > worker->pending[i].expires_mono_ms)
-			finish_command(worker, i, &outcome);
-		else
-			i++;
-	}
+	while (writer_room(worker->writer) > 0 && fifo_pop(worker->commands, &queued, 1) == 1)
+		writer_take(worker->writer, &queued.command, queued.more);
 }
 
 /* --- asking --- */
@@ -371,20 +371,6 @@ note_stale(struct bus_worker *worker, const struct link_report *report)
 	}
 }
 
-static void
-count_outcome(struct unit_counters *counters, int error)
-{
-	counters->requests++;
-	if (error == 0)
-		counters->answers++;
-	else if (error > 0)
-		counters->exceptions++;
-	else if (error == -ETIMEDOUT)
-		counters->timeouts++;
-	else if (error == -EBADMSG)
-		counters->bad_frames++;
-}
-
 static bool
 is_gateways(int exception)
 {
@@ -400,23 +386,39 @@ is_units_failure(const struct bus_worker *worker, int error, bool sent)
 	       (error < 0 && sent && worker->bus->type != BUS_RTU);
 }
 
-/* What the outcome of a request says about its unit. */
+/* For how long after a failed request its answer may still come: as long again as it was to be waited for. */
+static int64_t
+pending_us(int error, int timeout_ms, int64_t now_us, const struct link_report *report)
+{
+	if (!report->sent || error >= 0)
+		return 0;
+	if (error == -ETIMEDOUT)
+		return (int64_t)2 * timeout_ms * 1000;
+	return 2 * (now_us - report->asked_mono_us);
+}
+
+/* What the outcome of a request says about its unit.
+ * timeout_ms  for which it should have been waited, wait_ms for which it was */
 static void
 judge_unit(struct bus_worker *worker, struct poll_unit *unit, struct poll_request *poll, int error,
-    int timeout_ms, const struct link_report *report)
+    int timeout_ms, int wait_ms, const struct link_report *report)
 {
 	int64_t now_us = clock_mono_us();
 	enum unit_change change = UNIT_SAME;
 	int64_t away_us = 0;
 
 	if (is_units_failure(worker, error, report->sent))
-		change = schedule_unit_failed(
-		    &worker->schedule, unit, poll, report->asked_mono_us, now_us, report->sent && error < 0);
+		change = schedule_unit_failed(&worker->schedule, unit, poll, report->asked_mono_us, now_us,
+		    pending_us(error, timeout_ms, now_us, report));
 	else if (error >= 0)
 		change =
 		    schedule_unit_answered(&worker->schedule, unit, report->asked_mono_us, now_us, &away_us);
+	if (error >= 0 && !is_gateways(error))
+		writer_answered(worker->writer, unit->state.id);
+	else if (change == UNIT_LOST)
+		writer_lost(worker->writer, unit->state.id);
 	if (error < 0)
-		unit->timed_out = error == -ETIMEDOUT;
+		unit->timed_out = error == -ETIMEDOUT && wait_ms == timeout_ms;
 	log_unit(worker, unit, change, error, timeout_ms, away_us);
 	if (change == UNIT_LOST)
 		note_unit_offline(worker, unit);
@@ -438,9 +440,35 @@ judge_line(struct bus_worker *worker, int error, const struct link_report *repor
 	}
 }
 
+static void
+tell_news(struct bus_worker *worker)
+{
+	const char *news = worker->link->ops->news(worker->link);
+
+	if (news)
+		log_warning("bus %s: %s", worker->bus->name, news);
+}
+
 static void note_missed(struct bus_worker *worker, uint64_t missed);
 
+/* How long the exchange kept the line, until the next may begin, and its unit, if that answered. */
+static void
+note_time(struct bus_worker *worker, struct poll_request *poll, int error, int64_t began_us,
+    const struct link_report *report)
+{
+	int64_t now_us = clock_mono_us();
+	int64_t free_us = worker->link->ops->ready_us(worker->link);
+	bool answered = error >= 0 && !is_gateways(error);
+
+	schedule_spent(&worker->schedule, answered ? poll : NULL, (free_us > now_us ? free_us : now_us) - began_us,
+	    now_us);
+	if (poll && error == 0)
+		schedule_measured(
+		    &worker->schedule, poll, report->done_mono_us - report->asked_mono_us, now_us);
+}
+
 /* Make one request and let everybody know what came of it but the one who asked.
+ * unit  NULL if nothing of it is polled
  * poll  what is polled, or NULL for a command
  * Returns what exchange() does; after -ENOTCONN and -ECANCELED with nothing sent it is as if it had not been
  * called. */
@@ -448,22 +476,138 @@ static int
 ask(struct bus_worker *worker, struct poll_unit *unit, struct poll_request *poll,
     const struct pdu_request *request, int timeout_ms, uint16_t *cells, struct link_report *report)
 {
-	int error = worker->link->ops->exchange(worker->link, request, timeout_ms, cells, report);
+	int64_t began_us = clock_mono_us();
+	int wait_ms = poll ? schedule_wait_ms(poll) : timeout_ms;
+	int error = worker->link->ops->exchange(worker->link, request, wait_ms, cells, report);
 
 	if (error == -ECANCELED)
 		return error;
-	if (error != -ENOTCONN) {
-		count_outcome(&unit->state.counters, error);
+	if (error != -ENOTCONN && unit) {
+		unit_count(&unit->state.counters, error);
 		if (poll)
 			note_missed(worker, schedule_advance(&worker->schedule, poll, report->asked_mono_us));
-		judge_unit(worker, unit, poll, error, timeout_ms, report);
+		judge_unit(worker, unit, poll, error, timeout_ms, wait_ms, report);
+		note_time(worker, poll, error, began_us, report);
 	}
 	note_stale(worker, report);
+	tell_news(worker);
 	judge_line(worker, error, report);
 	return error;
 }
 
+/* --- what is learned for good --- */
+
+static void
+tell_forgetting(struct bus_worker *worker, int error)
+{
+	if (error == 0 || error == -EINPROGRESS || error == -EBUSY || worker->forgetting_told)
+		return;
+	worker->forgetting_told = true;
+	log_notice("bus %s: what its units refuse is not remembered over a restart: %s", worker->bus->name,
+	    error == -ENOENT ? "there is no state directory" : strerror(-error));
+}
+
+/* Keep what was learned, once the plan that it led to stands. */
+static void
+tend_memory(struct bus_worker *worker)
+{
+	int64_t now_us = clock_mono_us();
+	int error;
+
+	tell_forgetting(worker, memory_result(worker->memory));
+	if (!worker->schedule.learned || worker->schedule.outdated ||
+	    (worker->saved_us > 0 && now_us - worker->saved_us < SAVE_PAUSE_US))
+		return;
+	error = memory_save(worker->memory, &worker->schedule);
+	if (error == -EBUSY)
+		return;
+	worker->schedule.learned = false;
+	worker->saved_us = now_us;
+	tell_forgetting(worker, error);
+}
+
+/* The last chance, whatever the plan. */
+static void
+keep_rest(struct bus_worker *worker)
+{
+	if (worker->schedule.learned && memory_result(worker->memory) != -EINPROGRESS)
+		memory_save(worker->memory, &worker->schedule);
+}
+
+static void
+recall(struct bus_worker *worker)
+{
+	const struct schedule *schedule = &worker->schedule;
+	int taken = memory_load(worker->memory, &worker->schedule, clock_mono_us());
+	size_t told = 0;
+
+	if (taken < 0 && taken != -ENOENT && taken != -ESTALE)
+		log_notice("bus %s: what was remembered about its units is lost: %s", worker->bus->name,
+		    taken == -EBADMSG ? "the file is damaged" : strerror(-taken));
+	if (taken <= 0)
+		return;
+	schedule_update(&worker->schedule, clock_mono_us());
+	for (size_t i = 0; i < schedule->item_count; i++) {
+		const struct schedule_item *item = &schedule->items[i];
+
+		if (item->retry_ms == 0 || told++ >= REMEMBERED_TOLD)
+			continue;
+		log_notice("bus %s unit %d: %s %d (%s): exception %d (%s) before the restart, left out and tried "
+			   "every 10..60 min",
+		    worker->bus->name, item->point->unit, table_words[item->point->table][0],
+		    item->point->addr, item->point->key, item->exception, exception_name(item->exception));
+	}
+	if (told > REMEMBERED_TOLD)
+		log_notice("bus %s: and %zu points more that are left out", worker->bus->name,
+		    told - REMEMBERED_TOLD);
+}
+
 /* --- polls --- */
+
+/* "100 ms -> 152 ms, 1000 ms -> 1520 ms, ..." */
+static const char *
+stretched_text(const struct schedule *schedule, double stretch, char *text, size_t size)
+{
+	int told[PERIODS_TOLD];
+	size_t count = 0;
+	int used = 0;
+
+	text[0] = '\0';
+	for (size_t i = 0; i < schedule->request_count && used >= 0 && (size_t)used < size; i++) {
+		const struct poll_request *request = &schedule->requests[i];
+		bool known = request->trial;
+
+		for (size_t k = 0; k < count; k++)
+			known = known || told[k] == request->period_ms;
+		if (known)
+			continue;
+		if (count == PERIODS_TOLD) {
+			snprintf(text + used, size - (size_t)used, ", ...");
+			break;
+		}
+		used += snprintf(text + used, size - (size_t)used, "%s%d ms -> %.0f ms", count > 0 ? ", " : "",
+		    request->period_ms, request->period_ms * stretch);
+		told[count++] = request->period_ms;
+	}
+	return text;
+}
+
+static void
+tell_overload(struct bus_worker *worker, uint64_t missed, int64_t window_us)
+{
+	double stretch = schedule_stretch(&worker->schedule);
+	char text[160];
+
+	if (stretch > 1)
+		log_warning("bus %s: cannot keep its periods: %.0f %% of its time is wanted, so each becomes %.2f times "
+			    "as long (%s); %llu polls missed in %lld s",
+		    worker->bus->name, schedule_load(&worker->schedule) * 100, stretch,
+		    stretched_text(&worker->schedule, stretch, text, sizeof(text)), (unsigned long long)missed,
+		    (long long)window_us / 1000000);
+	else
+		log_warning("bus %s: cannot keep its periods: %llu polls missed in %lld s", worker->bus->name,
+		    (unsigned long long)missed, (long long)window_us / 1000000);
+}
 
 /* One poll is made, and `missed` were left out before it. Judged over windows; a bus is fine or overloaded,
  * and each change is said once. */
@@ -478,8 +622,7 @@ note_missed(struct bus_worker *worker, uint64_t missed)
 	if (now_us - load->since_us < LOAD_WINDOW_US)
 		return;
 	if (!load->told && load->missed * 100 > (load->polls + load->missed) * LOAD_MISSED_PERCENT) {
-		log_warning("bus %s: cannot keep its periods: %llu polls missed in %lld s", worker->bus->name,
-		    (unsigned long long)load->missed, (long long)(now_us - load->since_us) / 1000000);
+		tell_overload(worker, load->missed, now_us - load->since_us);
 		load->told = true;
 	} else if (load->told && load->missed == 0) {
 		log_notice("bus %s: keeps its periods again", worker->bus->name);
@@ -501,6 +644,7 @@ note_decoded(struct bus_worker *worker, struct schedule_item *item, int error)
 		    table_words[point->table][0], point->addr, point->key,
 		    error == -ERANGE   ? "not a finite number"
 		    : error == -EILSEQ ? "not a valid text"
+		    : error == -ENODATA ? "holds no valid value"
 				       : strerror(-error));
 	else
 		log_notice("bus %s unit %d: %s %d (%s): a value again", worker->bus->name, point->unit,
@@ -515,7 +659,7 @@ deliver(struct bus_worker *worker, struct poll_request *poll, const uint16_t *ce
 	size_t count = 0;
 
 	for (size_t i = 0; i < poll->item_count; i++) {
-		struct schedule_item *item = &poll->items[i];
+		struct schedule_item *item = poll->items[i];
 		struct sample *sample = &worker->batch[count];
 		int error;
 
@@ -530,6 +674,7 @@ deliver(struct bus_worker *worker, struct poll_request *poll, const uint16_t *ce
 		error = codec_decode(item->point, cells + (item->point->addr - poll->addr), &sample->value);
 		note_decoded(worker, item, error);
 		sample->quality = error == 0 ? QUALITY_GOOD : QUALITY_NO_VALUE;
+		poll->unit->state.counters.no_values += error != 0;
 		if (sample->quality == QUALITY_GOOD || item->quality != sample->quality)
 			count++;
 		item->quality = sample->quality;
@@ -537,33 +682,72 @@ deliver(struct bus_worker *worker, struct poll_request *poll, const uint16_t *ce
 	/* What found no room has not been told. */
 	if (push_samples(worker, count) < count)
 		for (size_t i = 0; i < poll->item_count; i++)
-			poll->items[i].quality = QUALITY_UNKNOWN;
+			poll->items[i]->quality = QUALITY_UNKNOWN;
+}
+
+static void
+tell_length(struct bus_worker *worker, const struct poll_unit *unit, const struct plan_unit *before)
+{
+	if (unit->lore.max_registers != before->max_registers)
+		log_notice("bus %s unit %d: refuses long reads: no more than %d registers a request from now on",
+		    worker->bus->name, unit->state.id, unit->lore.max_registers);
+	if (unit->lore.max_bits != before->max_bits)
+		log_notice("bus %s unit %d: refuses long reads: no more than %d bits a request from now on",
+		    worker->bus->name, unit->state.id, unit->lore.max_bits);
 }
 
 static void
 note_accepted(struct bus_worker *worker, struct poll_request *poll)
 {
-	int before = schedule_accepted(&worker->schedule, poll, clock_mono_us());
+	struct plan_unit lore = poll->unit->lore;
+	bool searched = poll->search != NULL;
+	bool failed = poll->failing_told;
+	int before = schedule_accepted(&worker->schedule, poll);
 	char text[320];
 
-	if (before != 0)
+	poll->failing_told = false;
+	if ((before != 0 && !searched) || failed)
 		log_notice("bus %s unit %d: %s: answered again", worker->bus->name, poll->unit->state.id,
 		    request_text(poll, text, sizeof(text)));
+	tell_length(worker, poll->unit, &lore);
+}
+
+/* The unit answers other requests, but not this one. */
+static void
+note_failed(const struct bus_worker *worker, struct poll_request *poll)
+{
+	char text[320];
+
+	if (poll->failures < UNIT_FAILURES_OFFLINE || poll->failing_told ||
+	    poll->unit->state.state == UNIT_OFFLINE)
+		return;
+	poll->failing_told = true;
+	log_warning("bus %s unit %d: %s: no answer to this request, asked more seldom", worker->bus->name,
+		    poll->unit->state.id, request_text(poll, text, sizeof(text)));
 }
 
 static void
 note_refused(struct bus_worker *worker, struct poll_request *poll, int exception)
 {
-	bool news = poll->exception != exception;
-	bool parted = schedule_refused(&worker->schedule, poll, exception, clock_mono_us());
+	static const char *const what[] = {
+		[SCHEDULE_KEPT] = "",
+		[SCHEDULE_HOLES] = ", reads only what points name from now on",
+		[SCHEDULE_HALVED] = ", looking for the points that it refuses",
+		[SCHEDULE_LEFT_OUT] = ", left out and tried every 10..60 min",
+	};
+	bool searched = poll->search != NULL;
+	bool news;
+	enum schedule_verdict verdict =
+	    schedule_refused(&worker->schedule, poll, exception, clock_mono_us(), &news);
 	char text[320];
 
-	if (!parted)
-		note_quality(worker, poll->items, poll->item_count, QUALITY_REFUSED);
-	if (news)
+	if (verdict == SCHEDULE_KEPT || verdict == SCHEDULE_LEFT_OUT)
+		note_request_quality(worker, poll, QUALITY_REFUSED);
+	/* Of a search its begin and what it finds is told. */
+	if (news || verdict == SCHEDULE_HOLES || (verdict == SCHEDULE_LEFT_OUT && searched))
 		log_warning("bus %s unit %d: %s: exception %d (%s)%s", worker->bus->name,
 		    poll->unit->state.id, request_text(poll, text, sizeof(text)), exception,
-		    exception_name(exception), parted ? ", its points are asked for one by one" : "");
+		    exception_name(exception), what[verdict]);
 }
 
 static bool
@@ -573,149 +757,123 @@ run_poll(struct bus_worker *worker)
 	struct link_report report;
 	struct pdu_request request;
 	int64_t due_us;
-	struct poll_request *poll = schedule_next(&worker->schedule, &due_us);
+	struct poll_request *poll;
 	int error;
 
-	if (!poll || due_us > clock_mono_us())
+	schedule_update(&worker->schedule, clock_mono_us());
+	tend_memory(worker);
+	poll = schedule_next(&worker->schedule, clock_mono_us(), &due_us);
+	if (!poll)
 		return false;
 	request = pdu_read(poll->table, poll->unit->state.id, poll->addr, poll->count);
 	error = ask(worker, poll->unit, poll, &request, poll->timeout_ms, cells, &report);
-	if (error == 0) {
+	if (error == 0 && writer_greets(worker->writer, poll->unit->state.id)) {
+		schedule_touch(&worker->schedule, poll->items[0]->point, clock_mono_us());
+	} else if (error == 0) {
 		deliver(worker, poll, cells, &report);
 		note_accepted(worker, poll);
 	} else if (error > 0 && !is_gateways(error)) {
 		note_refused(worker, poll, error);
+	} else {
+		note_failed(worker, poll);
 	}
 	return true;
 }
 
-/* --- commands --- */
+/* --- what the writer needs --- */
 
 static int
-ask_command(struct bus_worker *worker, const struct command *command, const struct pdu_request *request,
-    uint16_t *cells, struct link_report *report)
-{
-	return ask(worker, schedule_unit(&worker->schedule, command->point->unit), NULL, request,
-	    plan_timeout_ms(command->point), cells, report);
-}
-
-static int
-command_read(
-    struct bus_worker *worker, const struct command *command, uint16_t *cells, struct link_report *report)
-{
-	const struct point *point = command->point;
-	struct pdu_request request = pdu_read(point->table, point->unit, point->addr, point->count);
-
-	return ask_command(worker, command, &request, cells, report);
-}
-
-static int
-command_write(struct bus_worker *worker, const struct command *command, const uint16_t *cells,
+writer_ask(void *ctx, const struct pdu_request *request, int timeout_ms, uint16_t *cells,
     struct link_report *report)
 {
-	const struct point *point = command->point;
-	struct pdu_request request = pdu_write(point->table, point->unit, point->addr, point->count, cells);
-	int error = ask_command(worker, command, &request, NULL, report);
+	struct bus_worker *worker = ctx;
 
-	if (error == 0)
-		schedule_touch(&worker->schedule, point, clock_mono_us());
-	return error;
+	return ask(worker, schedule_unit(&worker->schedule, request->unit), NULL, request, timeout_ms, cells,
+	    report);
 }
 
-/* Read if that is wanted, encode, compare, write: the steps that the kind asks for.
- * cells  on success those of the point, as the unit holds them
- * Returns what ask() does, with ret->status set to DONE, UNCHANGED or REFUSED on 0. */
-static int
-run_steps(struct bus_worker *worker, const struct command *command, uint16_t *cells, struct outcome *ret,
-    struct link_report *report)
-{
-	uint16_t held[MODBUS_MAX_READ_BITS] = { 0 };
-	size_t size = (size_t)command->point->count * sizeof(*cells);
-	bool reads = command->kind != COMMAND_WRITE || codec_needs_current(command->point);
-	int error = reads ? command_read(worker, command, held, report) : 0;
-
-	ret->status = OUTCOME_DONE;
-	memcpy(cells, held, size);
-	if (error != 0 || command->kind == COMMAND_READ)
-		return error;
-	ret->fault = point_table_writable(command->point->table)
-			 ? (int)codec_encode(command->point, &command->value, cells)
-			 : CODEC_NOT_WRITABLE;
-	if (ret->fault != CODEC_OK) {
-		ret->status = OUTCOME_REFUSED;
-		return 0;
-	}
-	if (command->kind == COMMAND_WRITE_CHANGED && memcmp(cells, held, size) == 0) {
-		ret->status = OUTCOME_UNCHANGED;
-		return 0;
-	}
-	return command_write(worker, command, cells, report);
-}
-
-/* Put into words of an outcome what went wrong with a command. */
-static void
-explain_failure(struct outcome *outcome, int error, bool sent)
-{
-	if (error > 0) {
-		outcome->status = OUTCOME_EXCEPTION;
-		outcome->exception = error;
-	} else if (error == -EINVAL) {
-		outcome->status = OUTCOME_REFUSED;
-		outcome->fault = CODEC_NO_FIT;
-	} else {
-		outcome->status = sent			? OUTCOME_TIMEOUT
-				  : error == -ECANCELED ? OUTCOME_STOPPED
-							: OUTCOME_OFFLINE;
-		outcome->error = -error;
-	}
-}
-
-/* Execute one command and answer it. If the peer had ended the connection it stays where it is, for the next
- * one. */
-static void
-execute(struct bus_worker *worker, size_t index)
-{
-	const struct command *command = &worker->pending[index];
-	struct outcome outcome = { 0 };
-	struct link_report report = { 0 };
-	uint16_t cells[MODBUS_MAX_READ_BITS];
-	int error;
-
-	/* Too long for any request: the configuration's check does not let it come so far. */
-	if (command->point->count > MODBUS_MAX_READ_BITS)
-		error = -EINVAL;
-	else
-		error = run_steps(worker, command, cells, &outcome, &report);
-	if (error == -ENOTCONN)
-		return;
-	if (error != 0)
-		explain_failure(&outcome, error, report.sent);
-	else if (outcome.status != OUTCOME_REFUSED)
-		/* What is no value (NaN, a broken text) comes back as VALUE_NONE. */
-		(void)codec_decode(command->point, cells, &outcome.value);
-	finish_command(worker, index, &outcome);
-}
-
-/* When a command may start: a unit that may still answer something older is left alone, for commands too. */
 static int64_t
-command_ready_us(const struct bus_worker *worker, const struct command *command)
+unit_quiet_until_us(void *ctx, int unit)
 {
-	const struct poll_unit *unit = schedule_unit(&worker->schedule, command->point->unit);
+	const struct bus_worker *worker = ctx;
+	const struct poll_unit *polled = schedule_unit(&worker->schedule, unit);
 
-	return unit ? unit->state.quiet_until_us : 0;
+	if (!polled)
+		return 0;
+	return polled->state.quiet_until_us > polled->state.paused_until_us ? polled->state.quiet_until_us
+									   : polled->state.paused_until_us;
 }
+
+static void
+keep_unit_quiet(void *ctx, int unit, int64_t until_us)
+{
+	struct bus_worker *worker = ctx;
+	struct poll_unit *polled = schedule_unit(&worker->schedule, unit);
+
+	if (polled)
+		schedule_unit_pause(&worker->schedule, polled, until_us, clock_mono_us());
+}
+
+static bool
+is_unit_away(void *ctx, int unit)
+{
+	const struct bus_worker *worker = ctx;
+	const struct poll_unit *polled = schedule_unit(&worker->schedule, unit);
+
+	return polled && polled->state.state == UNIT_OFFLINE;
+}
+
+static void
+touch_point(void *ctx, const struct point *point)
+{
+	struct bus_worker *worker = ctx;
+
+	schedule_touch(&worker->schedule, point, clock_mono_us());
+}
+
+static struct writer_port
+writer_port(struct bus_worker *worker)
+{
+	return (struct writer_port){
+		.ask = writer_ask,
+		.quiet_until_us = unit_quiet_until_us,
+		.keep_quiet = keep_unit_quiet,
+		.is_away = is_unit_away,
+		.written = touch_point,
+		.ctx = worker,
+	};
+}
+
+/* --- whose turn it is --- */
 
 static bool
 run_command(struct bus_worker *worker)
 {
-	int64_t now_us = clock_mono_us();
+	int64_t began_us = clock_mono_us();
 
-	for (size_t i = 0; i < worker->pending_count; i++)
-		if (command_ready_us(worker, &worker->pending[i]) <= now_us) {
-			execute(worker, i);
-			return true;
-		}
-	return false;
+	if (!writer_run(worker->writer))
+		return false;
+	worker->in_a_row++;
+	worker->commands_us += clock_mono_us() - began_us;
+	return true;
+}
+
+static bool
+run_poll_in_turn(struct bus_worker *worker)
+{
+	worker->in_a_row = 0;
+	worker->commands_us = 0;
+	return run_poll(worker);
+}
+
+/* Commands go first, but not for ever. */
+static bool
+run_next(struct bus_worker *worker)
+{
+	bool enough =
+	    worker->in_a_row >= BUS_COMMANDS_IN_A_ROW || worker->commands_us >= BUS_COMMAND_TIME_US;
+
+	return (enough && run_poll_in_turn(worker)) || run_command(worker) || run_poll_in_turn(worker);
 }
 
 /* --- the loop --- */
@@ -723,7 +881,7 @@ run_command(struct bus_worker *worker)
 static void
 sleep_until(struct bus_worker *worker, int fd, short events, int64_t until_us)
 {
-	int wake_fd = worker->pending_count < BUS_COMMANDS_MAX ? fifo_fd(worker->commands) : -1;
+	int wake_fd = writer_room(worker->writer) > 0 ? fifo_fd(worker->commands) : -1;
 	int ready = port_wait(fd, events, wake_fd, fifo_fd(worker->stop), until_us);
 	int error;
 
@@ -733,29 +891,44 @@ sleep_until(struct bus_worker *worker, int fd, short events, int64_t until_us)
 	close_line(worker, error == -ENOTCONN ? 0 : error);
 }
 
+/* While the line is closed: until it is time to try, or something appears that may be it. */
+static void
+sleep_closed(struct bus_worker *worker)
+{
+	int wake_fd = writer_room(worker->writer) > 0 ? fifo_fd(worker->commands) : -1;
+	short events = 0;
+	int fd = worker->link->ops->idle_fd(worker->link, &events);
+
+	if (port_wait(fd, events, wake_fd, fifo_fd(worker->stop), worker->open_at_us) <= 0)
+		return;
+	(void)worker->link->ops->idle(worker->link);
+	worker->open_at_us = clock_mono_us() + REOPEN_NEWS_US;
+}
+
 /* While the line is closed commands are answered at once, unless it was lost a moment ago. */
 static void
 open_line(struct bus_worker *worker)
 {
 	int64_t grace_us = worker->closed_us + OPEN_GRACE_US;
 	int64_t now_us = clock_mono_us();
+	bool wanted = writer_waits(worker->writer);
 	int error;
 
-	if (worker->pending_count > 0 && worker->error == 0 && worker->open_at_us > now_us) {
+	if (wanted && worker->error == 0 && worker->open_at_us > now_us) {
 		/* Closed because nothing was to be asked: open it for the command, whose grace starts now. */
 		worker->open_at_us = now_us;
 		worker->closed_us = now_us;
 		grace_us = now_us + OPEN_GRACE_US;
 	}
 	if (worker->error != 0 || now_us >= grace_us)
-		refuse_pending(worker, OUTCOME_OFFLINE, worker->error);
+		writer_refuse(worker->writer, OUTCOME_OFFLINE, worker->error);
+	wanted = writer_waits(worker->writer);
 	if (now_us < worker->open_at_us) {
-		sleep_until(worker, -1, 0, worker->open_at_us);
+		sleep_closed(worker);
 		return;
 	}
-	error =
-	    worker->link->ops->open(worker->link, worker->pending_count > 0 ? -1 : fifo_fd(worker->commands),
-		worker->pending_count > 0 ? grace_us : CLOCK_NEVER);
+	error = worker->link->ops->open(
+	    worker->link, wanted ? -1 : fifo_fd(worker->commands), wanted ? grace_us : CLOCK_NEVER);
 	if (error == 0) {
 		note_open(worker);
 	} else if (error != -EAGAIN && error != -ECANCELED) {
@@ -770,18 +943,12 @@ wait_for_work(struct bus_worker *worker)
 {
 	int64_t ready_us = worker->link->ops->ready_us(worker->link);
 	int64_t until_us = next_needed_us(worker);
+	int64_t command_us = writer_due_us(worker->writer);
 	short events = 0;
 	int fd = worker->link->ops->idle_fd(worker->link, &events);
 
-	for (size_t i = 0; i < worker->pending_count; i++) {
-		int64_t command_us = command_ready_us(worker, &worker->pending[i]);
-		int64_t expiry_us = (worker->pending[i].expires_mono_ms + 1) * 1000;
-
-		if (command_us > expiry_us)
-			command_us = expiry_us;
-		if (command_us < until_us)
-			until_us = command_us;
-	}
+	if (command_us < until_us)
+		until_us = command_us;
 	sleep_until(worker, fd, events, until_us > ready_us ? until_us : ready_us);
 }
 
@@ -804,15 +971,16 @@ worker_run(void *arg)
 		if (fifo_pop(worker->stop, &byte, 1) > 0)
 			break;
 		take_commands(worker);
-		drop_expired(worker);
+		writer_expire(worker->writer);
 		note_stale_points(worker);
 		if (!worker->open)
 			open_line(worker);
-		else if (!line_ready(worker) || (!run_command(worker) && !run_poll(worker)))
+		else if (!line_ready(worker) || !run_next(worker))
 			wait_for_work(worker);
 	}
 	worker->link->ops->close(worker->link);
 	worker->open = false;
+	keep_rest(worker);
 	return NULL;
 }
 
@@ -821,20 +989,16 @@ static void
 answer_rest(struct bus_worker *worker)
 {
 	do {
-		refuse_pending(worker, OUTCOME_STOPPED, 0);
+		writer_refuse(worker->writer, OUTCOME_STOPPED, 0);
 		take_commands(worker);
-	} while (worker->pending_count > 0);
+	} while (writer_waits(worker->writer));
 }
 
+/* Points that one reply may bring: any plan's largest request. */
 static size_t
-largest_request(const struct plan *plan)
+most_samples(const struct schedule *schedule)
 {
-	size_t largest = 1;
-
-	for (size_t i = 0; i < plan->request_count; i++)
-		if (plan->requests[i].item_count > largest)
-			largest = plan->requests[i].item_count;
-	return largest;
+	return schedule->item_count > 0 ? schedule->item_count : 1;
 }
 
 struct bus_worker *
@@ -848,15 +1012,20 @@ bus_worker_new(const struct settings *settings, const struct bus *bus, struct li
 		return NULL;
 	worker->bus = bus;
 	worker->samples = samples;
-	worker->outcomes = outcomes;
 	worker->stop = fifo_new(1, 1);
-	worker->commands = fifo_new(sizeof(struct command), BUS_COMMANDS_MAX);
+	worker->commands = fifo_new(sizeof(struct queued), BUS_COMMANDS_MAX);
 	error = worker->stop && worker->commands
 		    ? schedule_init(&worker->schedule, settings, bus, clock_mono_us())
 		    : -errno;
 	if (error == 0)
-		worker->batch = calloc(largest_request(&worker->schedule.plan), sizeof(*worker->batch));
+		worker->batch = calloc(most_samples(&worker->schedule), sizeof(*worker->batch));
+	if (error == 0)
+		worker->memory = memory_new(bus);
+	if (worker->memory)
+		recall(worker);
 	if (error == 0 && worker->batch)
+		worker->writer = writer_new(settings, bus, writer_port(worker), outcomes);
+	if (worker->writer && worker->memory)
 		worker->link = maker.make(maker.ctx, bus, fifo_fd(worker->stop));
 	if (!worker->link) {
 		error = error != 0 ? -error : errno;
@@ -872,10 +1041,12 @@ bus_worker_free(struct bus_worker *worker)
 {
 	if (!worker)
 		return;
-	if (worker->commands)
+	if (worker->commands && worker->writer)
 		answer_rest(worker);
+	writer_free(worker->writer);
 	if (worker->link)
 		worker->link->ops->free(worker->link);
+	memory_free(worker->memory);
 	schedule_done(&worker->schedule);
 	fifo_free(worker->stop);
 	fifo_free(worker->commands);
@@ -922,7 +1093,12 @@ bus_worker_join(struct bus_worker *worker)
 }
 
 int
-bus_worker_command(struct bus_worker *worker, const struct command *command)
+bus_worker_command(struct bus_worker *worker, const struct command *commands, size_t count)
 {
-	return fifo_push(worker->commands, command, 1) == 1 ? 0 : -EBUSY;
+	struct queued queued[COMMAND_GROUP_MAX];
+
+	assert(count <= COMMAND_GROUP_MAX);
+	for (size_t i = 0; i < count; i++)
+		queued[i] = (struct queued){ .command = commands[i], .more = i + 1 < count };
+	return fifo_push_all(worker->commands, queued, count) ? 0 : -EBUSY;
 }

@@ -10,8 +10,12 @@
 #include "model/sample.h"
 #include "model/settings.h"
 
-#define BUS_COMMANDS_MAX                                                                                     \
-	64 /* that wait at the same time; as many again may wait for their unit to be ready */
+#define BUS_COMMANDS_MAX 64 /* in the queue; as many again may wait for their unit to be ready */
+
+/* A flood of commands does not stop the polls: after so many commands in a row, or so much time of them, a poll
+ * that is due gets its turn. */
+#define BUS_COMMANDS_IN_A_ROW 8
+#define BUS_COMMAND_TIME_US   1000000
 
 struct bus_worker;
 
@@ -36,7 +40,7 @@ int bus_worker_start(struct bus_worker *worker);
 void bus_worker_tell_stop(struct bus_worker *worker);
 void bus_worker_join(struct bus_worker *worker);
 
-/* Any thread. Returns 0, and the command is taken; -EBUSY. */
-int bus_worker_command(struct bus_worker *worker, const struct command *command);
+/* Any thread. As command.h says for the sink. */
+int bus_worker_command(struct bus_worker *worker, const struct command *commands, size_t count);
 
 #endif

@@ -59,17 +59,17 @@ field_free(struct field *field)
 }
 
 static int
-push_command(void *ctx, const struct command *command)
+push_commands(void *ctx, const struct command *commands, size_t count)
 {
 	struct field *field = ctx;
 
-	return bus_worker_command(field->workers[command->point->bus->index], command);
+	return bus_worker_command(field->workers[commands[0].point->bus->index], commands, count);
 }
 
 struct command_sink
 field_commands(struct field *field)
 {
-	return (struct command_sink){ .push = push_command, .ctx = field };
+	return (struct command_sink){ .push = push_commands, .ctx = field };
 }
 
 int

@@ -25,9 +25,23 @@ struct link_report {
 	int64_t asked_mono_us; /* when it went out */
 	int64_t done_mono_us;  /* reply complete */
 	int64_t done_unix_ms;
-	uint64_t stale_bytes;		 /* came when nobody had asked, or answered something else */
+	uint64_t noise_bytes;		 /* of no frame */
+	uint64_t stale_bytes;		 /* of sound frames that came when nobody had asked, or answered something else */
 	int stale_units[LINK_STALE_MAX]; /* units that they seem to be of */
 	int stale_count;
+};
+
+/* What a line has seen since it was made. */
+struct link_counters {
+	uint64_t noise_bytes;
+	uint64_t stale_bytes;
+	uint64_t echoes;     /* requests that came back and were stripped */
+	uint64_t collisions; /* requests that came back as something else */
+	/* of the UART, where its driver counts */
+	uint64_t frame_errors;
+	uint64_t parity_errors;
+	uint64_t overruns;
+	uint64_t breaks;
 };
 
 struct link_ops {
@@ -47,12 +61,18 @@ struct link_ops {
 	 * else. */
 	int64_t (*ready_us)(const struct link *link);
 
-	/* While nothing is asked: the descriptor to watch and for what (besides hang-up and errors). */
+	/* While nothing is asked: the descriptor to watch and for what (besides hang-up and errors). Of a line
+	 * that could not be opened because it is not there: what says that it may be back; else -1. */
 	int (*idle_fd)(const struct link *link, short *ret_events);
 
-	/* The idle descriptor has something to say. Returns -ENOTCONN if the peer ended the connection, which
-	 * it may: open it when it is needed; else negative errno: the line is gone. */
+	/* The idle descriptor has something to say. Returns 0 if opening is worth a try; -ENOTCONN if the peer
+	 * ended the connection, which it may: open it when it is needed; else negative errno: the line is gone. */
 	int (*idle)(struct link *link);
+
+	/* What is new about the line and should be said once, in words, or NULL. Valid until the next call. */
+	const char *(*news)(struct link *link);
+
+	const struct link_counters *(*counters)(const struct link *link);
 
 	/* Make one request and take its reply.
 	 * cells  reads: request->count are written, only on success

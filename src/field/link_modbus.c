@@ -3,51 +3,62 @@
 #include <errno.h>
 #include <modbus.h>
 #include <poll.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/ioctl.h>
+#include <sys/prctl.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "field/frame.h"
 #include "field/line.h"
 #include "field/link_modbus.h"
 #include "field/port.h"
-
-#define RTU_OVERHEAD  3 /* unit, CRC. MODBUS over Serial Line V1.02, 2.5.1 */
-#define RTU_EXCEPTION 5
-#define MBAP_LENGTH   7 /* MODBUS Messaging on TCP/IP V1.0b, 3.1.3 */
-#define MBAP_COUNTED  6 /* bytes before those that its length field counts */
-#define ADU_MAX	      MODBUS_MAX_ADU_LENGTH
+#include "field/serial.h"
 
 /* After a failure a serial line is settled when nothing came for this long: adapters hold bytes back for up
  * to 16 ms. */
 #define SETTLE_QUIET_US 20000
-/* Time for the library to take a frame that has arrived already: only a frame that lies about its length
- * needs it. */
-#define FRAME_TAKE_US 50000
-/* Time for the library to finish a frame that may go on; nothing interrupts it. */
-#define FRAME_MORE_US 500000
 /* How long a request that writes is still waited for when the bus is to stop. */
 #define STOP_GRACE_US 1000000
-#define STALL_LOOK_US 5000
+/* A busy system may let us look so long after the deadline; later than that nobody knows when a reply came. */
+#define LATE_LOOK_US 50000
 /* Through a serial server: so many failures in a row of whatever units, and the connection itself is doubted.
  */
 #define FRUITLESS_MAX 6
 #define DRAIN_MAX     4096
+/* So many bytes in one exchange are no reply, however long the timeout: eight of the longest frames. */
+#define TAKEN_MAX 2048
+/* As many bytes between two frames as cannot be a reply are noise; more may be one that lost its shape. */
+#define REPLY_LIKE_MIN FRAME_RTU_EXCEPTION
+
+/* Does what is sent come back? */
+enum echo_state { ECHO_UNKNOWN, ECHO_ABSENT, ECHO_PRESENT };
 
 struct link_modbus {
 	struct link link;
 	const struct bus *bus;
 	struct port *port;
 	int stop_fd;
-	modbus_t *modbus;
+	modbus_t *modbus; /* frames requests on a serial line; NULL for Modbus TCP */
 	int64_t silence_us;
 	int64_t active_us;	/* when the line was last seen busy, in either direction */
-	int64_t pause_until_us; /* the bus's request_pause_ms */
+	int64_t pause_until_us; /* the bus's request_pause_ms and connect_pause_ms */
 	bool unsettled;		/* after opening and after a failure: something may still come */
 	int fruitless;
 	uint16_t transaction;
+	enum echo_state echo;
+
+	struct link_counters counters;
+	struct serial_errors errors; /* of the UART, when it was opened or they were counted last */
+	bool counts_errors;
+	bool echo_told;
+	bool errors_told; /* since it was opened */
+	char news[160];
+
+	size_t taken;		 /* bytes in hand */
+	uint8_t bytes[TAKEN_MAX]; /* what came since the last request */
 };
 
 /* One exchange on its way. */
@@ -56,10 +67,10 @@ struct exchange {
 	struct link_report *report;
 	uint16_t *cells;
 	int64_t deadline_us;
-	int stop_fd;	/* -1 once we know that we are to stop */
-	bool low_water; /* the socket sleeps until more than a byte is there */
-	uint8_t adu[ADU_MAX];
-	int length;
+	int stop_fd; /* -1 once we know that we are to stop */
+	uint8_t sent[FRAME_MAX];
+	size_t sent_length;
+	bool ambiguous; /* its echo would pass for its answer */
 };
 
 static struct link_modbus *
@@ -85,13 +96,24 @@ link_open(struct link *link, int wake_fd, int64_t until_us)
 {
 	struct link_modbus *self = self_of(link);
 	int error = port_open(self->port, wake_fd, until_us);
+	int64_t now_us = clock_mono_us();
 
 	if (error != 0)
 		return error;
-	modbus_set_socket(self->modbus, port_fd(self->port));
+	/* A serial line is a row of short sleeps; the 50 us by which the kernel may lengthen each are a twentieth of a short
+	 * exchange at 115200 baud. */
+	if (!is_socket(self))
+		(void)prctl(PR_SET_TIMERSLACK, 1UL);
 	self->unsettled = true;
 	self->fruitless = 0;
-	self->active_us = is_socket(self) ? 0 : clock_mono_us();
+	self->taken = 0;
+	self->active_us = is_socket(self) ? 0 : now_us;
+	self->pause_until_us = now_us + (is_socket(self) ? (int64_t)self->bus->connect_pause_ms * 1000 : 0);
+	self->echo = self->bus->echo == ECHO_STRIP ? ECHO_PRESENT
+		     : self->bus->echo == ECHO_OFF ? ECHO_ABSENT
+						   : ECHO_UNKNOWN;
+	self->counts_errors = !is_socket(self) && serial_read_errors(port_fd(self->port), &self->errors) == 0;
+	self->errors_told = false;
 	return 0;
 }
 
@@ -131,52 +153,72 @@ link_idle_fd(const struct link *link, short *ret_events)
 {
 	const struct link_modbus *self = self_of(link);
 
+	*ret_events = POLLIN;
 	if (!port_is_open(self->port))
-		return -1;
-	*ret_events = 0;
-	if (is_socket(self))
-		*ret_events = (short)(is_mbap(self) ? POLLIN | POLLRDHUP : POLLRDHUP);
+		return port_watch_fd(self->port);
+	if (!is_mbap(self))
+		*ret_events = is_socket(self) ? POLLRDHUP : 0;
 	return port_fd(self->port);
 }
 
 static int
 link_idle(struct link *link)
 {
-	return is_socket(self_of(link)) ? -ENOTCONN : -EIO;
+	struct link_modbus *self = self_of(link);
+
+	if (!port_is_open(self->port)) {
+		port_watch_end(self->port);
+		return 0;
+	}
+	return is_socket(self) ? -ENOTCONN : -EIO;
 }
 
-static void
-note_stale_unit(struct link_report *report, int unit)
+/* --- bytes --- */
+
+/* Take what is there. Returns how many bytes came, 0 if none; negative errno, -ENOTCONN when a peer has ended the
+ * connection. */
+static int
+take_bytes(struct link_modbus *self)
 {
-	if (report->stale_count < LINK_STALE_MAX)
-		report->stale_units[report->stale_count++] = unit;
+	ssize_t got;
+
+	do
+		got = read(port_fd(self->port), self->bytes + self->taken, sizeof(self->bytes) - self->taken);
+	while (got < 0 && errno == EINTR);
+	if (got < 0 && errno == EAGAIN)
+		return 0;
+	if (got <= 0)
+		return is_socket(self) ? -ENOTCONN : got < 0 ? -errno : -EIO;
+	self->taken += (size_t)got;
+	return (int)got;
+}
+
+/* What a search counted, and the bytes that it left, which a later one looks at. */
+static void
+note_search(struct link_modbus *self, const struct frame_search *search, struct link_report *report)
+{
+	report->noise_bytes += search->noise;
+	report->stale_bytes += search->stale;
+	self->counters.noise_bytes += search->noise;
+	self->counters.stale_bytes += search->stale;
+	self->counters.echoes += search->echoed;
+	for (int i = 0; i < search->stale_count && report->stale_count < LINK_STALE_MAX; i++)
+		report->stale_units[report->stale_count++] = search->stale_units[i];
+	self->taken -= search->at;
+	memmove(self->bytes, self->bytes + search->at, self->taken);
 }
 
 /* --- before the request --- */
 
-/* Take what has come unasked. Returns how many bytes, or negative errno; -ENOTCONN when a peer has ended the
- * connection. */
-static int
-drain(struct link_modbus *self, struct link_report *report)
+/* Nobody asked for the bytes in hand: late replies, or noise. */
+static void
+discard(struct link_modbus *self, struct link_report *report)
 {
-	uint8_t bytes[ADU_MAX];
-	int total = 0;
+	struct frame_search search = { .request = NULL };
 
-	while (total < DRAIN_MAX) {
-		ssize_t got = read(port_fd(self->port), bytes, sizeof(bytes));
-
-		if (got < 0 && errno == EINTR)
-			continue;
-		if (got < 0 && errno == EAGAIN)
-			break;
-		if (got <= 0)
-			return is_socket(self) ? -ENOTCONN : -EIO;
-		if (total == 0 && got > 1)
-			note_stale_unit(report, bytes[0]);
-		total += (int)got;
-	}
-	report->stale_bytes += (uint64_t)total;
-	return total;
+	(void)frame_search(&search, self->bytes, self->taken, NULL);
+	frame_search_end(&search, self->taken);
+	note_search(self, &search, report);
 }
 
 /* Modbus TCP: any byte that nobody asked for means that we are out of step, and a new connection is the cure.
@@ -184,14 +226,31 @@ drain(struct link_modbus *self, struct link_report *report)
 static int
 look_mbap(struct link_modbus *self, struct link_report *report)
 {
-	uint8_t byte;
-	ssize_t got = recv(port_fd(self->port), &byte, 1, MSG_PEEK | MSG_DONTWAIT);
+	int got = take_bytes(self);
 
-	if (got < 0 && errno == EAGAIN)
+	if (got == 0 && self->taken == 0)
 		return 0;
-	if (got > 0)
-		report->stale_bytes++;
+	report->stale_bytes += self->taken;
+	self->counters.stale_bytes += self->taken;
 	return -ENOTCONN;
+}
+
+/* Take all that has come, as far as there is room. */
+static int
+drain(struct link_modbus *self, struct link_report *report)
+{
+	int total = 0;
+	int got;
+
+	do {
+		if (self->taken == sizeof(self->bytes))
+			discard(self, report);
+		got = take_bytes(self);
+		if (got < 0)
+			return got;
+		total += got;
+	} while (got > 0 && total < DRAIN_MAX);
+	return total;
 }
 
 /* Keep the silence that the standard wants between two frames (2.5.1.1), and let the line become quiet after
@@ -207,19 +266,22 @@ settle(struct link_modbus *self, int timeout_ms, struct link_report *report)
 	for (;;) {
 		int got = drain(self, report);
 		int64_t now_us = clock_mono_us();
-		int error;
+		int error = got < 0 ? got : 0;
 
-		if (got < 0)
-			return got;
 		if (got > 0)
 			self->active_us = now_us;
-		if (now_us >= self->active_us + quiet_us(self))
+		if (error == 0 && now_us >= self->active_us + quiet_us(self)) {
+			discard(self, report);
 			return 0;
-		if (now_us >= give_up_us)
-			return -EBUSY;
-		error = port_wait(-1, 0, -1, self->stop_fd, self->active_us + quiet_us(self));
-		if (error < 0)
+		}
+		if (error == 0 && now_us >= give_up_us)
+			error = -EBUSY;
+		if (error == 0)
+			error = port_wait(-1, 0, -1, self->stop_fd, self->active_us + quiet_us(self));
+		if (error < 0) {
+			discard(self, report);
 			return error;
+		}
 	}
 }
 
@@ -236,59 +298,40 @@ send_error(const struct link_modbus *self)
 }
 
 static int
-send_rtu(struct link_modbus *self, const struct pdu_request *request, const uint8_t *pdu, int length)
+send_rtu(struct link_modbus *self, const struct exchange *exchange)
 {
-	uint8_t raw[1 + PDU_MAX];
+	int64_t wire_us = line_chars_us(self->bus, exchange->sent_length);
+	int fd = port_fd(self->port);
+	int error = is_socket(self) ? 0 : serial_begin_send(self->bus, fd);
 
-	raw[0] = (uint8_t)request->unit;
-	memcpy(raw + 1, pdu, (size_t)length);
-	if (modbus_set_slave(self->modbus, request->unit) != 0)
+	if (error != 0)
+		return error;
+	modbus_set_socket(self->modbus, fd);
+	if (modbus_set_slave(self->modbus, exchange->request->unit) != 0)
 		return -EINVAL;
-	return modbus_send_raw_request(self->modbus, raw, 1 + length) < 0 ? send_error(self) : 0;
+	if (modbus_send_raw_request(self->modbus, exchange->sent, (int)exchange->sent_length - 2) < 0)
+		error = send_error(self);
+	if (!is_socket(self) && serial_end_send(self->bus, fd, error == 0 ? wire_us : 0) != 0)
+		error = -EIO;
+	return error;
 }
 
 /* Not through modbus_send_raw_request(): that of 3.1.6 sends every request with transaction 0, and a late
  * reply would then answer the next request. */
 static int
-send_mbap(struct link_modbus *self, const struct pdu_request *request, const uint8_t *pdu, int length)
+send_mbap(struct link_modbus *self, const struct exchange *exchange)
 {
-	uint8_t adu[ADU_MAX];
 	ssize_t sent;
 
-	self->transaction++;
-	adu[0] = (uint8_t)(self->transaction >> 8);
-	adu[1] = (uint8_t)self->transaction;
-	adu[2] = 0;
-	adu[3] = 0;
-	adu[4] = (uint8_t)((length + 1) >> 8);
-	adu[5] = (uint8_t)(length + 1);
-	adu[6] = (uint8_t)request->unit;
-	memcpy(adu + MBAP_LENGTH, pdu, (size_t)length);
 	do
-		sent = send(
-		    port_fd(self->port), adu, (size_t)(MBAP_LENGTH + length), MSG_NOSIGNAL | MSG_DONTWAIT);
+		sent = send(port_fd(self->port), exchange->sent, exchange->sent_length, MSG_NOSIGNAL | MSG_DONTWAIT);
 	while (sent < 0 && errno == EINTR);
 	if (sent < 0)
 		return send_error(self);
-	return sent == MBAP_LENGTH + length ? 0 : -ECONNRESET;
+	return sent == (ssize_t)exchange->sent_length ? 0 : -ECONNRESET;
 }
 
 /* --- the reply --- */
-
-static size_t
-reply_length(const struct link_modbus *self, const struct pdu_request *request)
-{
-	return pdu_reply_length(request) + (is_mbap(self) ? MBAP_LENGTH : RTU_OVERHEAD);
-}
-
-/* How many bytes have arrived; negative errno. */
-static int
-arrived(const struct link_modbus *self)
-{
-	int count = 0;
-
-	return ioctl(port_fd(self->port), FIONREAD, &count) != 0 ? -errno : count;
-}
 
 /* Wait for `events` on the descriptor, or only for time if `fd` is -1. A write is waited for a little even if
  * the bus is to stop: whoever asked for it would never know. */
@@ -307,218 +350,139 @@ wait_reply(struct exchange *exchange, int fd, int64_t until_us)
 	return port_wait(fd, POLLIN, -1, -1, until_us < grace_us ? until_us : grace_us);
 }
 
-/* On a socket what has arrived can be looked at before it is taken: how long is the frame that stands there?
- * Bytes that cannot be the head of one count as a whole frame, for whoever takes it to refuse. */
-static int
-peek_length(const struct link_modbus *self, const struct exchange *exchange)
-{
-	uint8_t head[MBAP_LENGTH + 1];
-	ssize_t got = recv(port_fd(self->port), head, sizeof(head), MSG_PEEK | MSG_DONTWAIT);
-	int counted;
-
-	if (got <= 0)
-		return got == 0 ? -ECONNRESET : -errno;
-	if (!is_mbap(self)) {
-		if (got < 2)
-			return 2;
-		return head[1] & PDU_EXCEPTION_BIT ? RTU_EXCEPTION
-						   : (int)reply_length(self, exchange->request);
-	}
-	if (got < (int)sizeof(head))
-		return (int)sizeof(head);
-	counted = head[4] << 8 | head[5];
-	return counted >= 3 && counted + MBAP_COUNTED <= ADU_MAX ? counted + MBAP_COUNTED : (int)got;
-}
-
-/* Let poll() sleep until `count` bytes are there. */
-static void
-set_low_water(const struct link_modbus *self, int count)
-{
-	(void)setsockopt(port_fd(self->port), SOL_SOCKET, SO_RCVLOWAT, &count, sizeof(count));
-}
-
-/* Wait until a whole frame stands in the socket, or until the deadline with a part of one. */
-static int
-await_parts(struct link_modbus *self, struct exchange *exchange)
-{
-	int need = 1;
-
-	for (;;) {
-		int ready = wait_reply(exchange, port_fd(self->port), exchange->deadline_us);
-		int have;
-
-		if (ready < 0)
-			return ready;
-		have = arrived(self);
-		if (have < 0)
-			return have;
-		if (ready == 0)
-			return have > 0 ? 0 : -ETIMEDOUT;
-		/* Below the low water mark nothing but the end of the stream wakes us. */
-		if (have < need)
-			return -ECONNRESET;
-		need = peek_length(self, exchange);
-		if (need < 0 || have >= need)
-			return need < 0 ? need : 0;
-		set_low_water(self, need);
-		exchange->low_water = true;
-	}
-}
-
-static int
-await_socket(struct link_modbus *self, struct exchange *exchange)
-{
-	int error = await_parts(self, exchange);
-
-	if (exchange->low_water)
-		set_low_water(self, 1);
-	exchange->low_water = false;
-	return error;
-}
-
-/* On a serial port bytes come one by one. Sleep while the rest is on the wire instead of waking for each, and
- * then take all. ret_more  the frame may go on: an exception is shorter than what we wait for, and nothing on
- * the line says so. */
-static int
-await_serial(struct link_modbus *self, struct exchange *exchange, bool *ret_more)
-{
-	int need = (int)reply_length(self, exchange->request);
-	int before = 0;
-	int64_t changed_us = 0;
-	int ready = wait_reply(exchange, port_fd(self->port), exchange->deadline_us);
-
-	if (ready <= 0)
-		return ready < 0 ? ready : -ETIMEDOUT;
-	for (;;) {
-		int have = arrived(self);
-		int64_t now_us = clock_mono_us();
-		int64_t sleep_us;
-
-		if (have <= 0)
-			return have < 0 ? have : -EIO;
-		if (have >= need || now_us >= exchange->deadline_us)
-			return 0;
-		if (have != before)
-			changed_us = now_us;
-		if (have == RTU_EXCEPTION && now_us - changed_us >= self->silence_us) {
-			*ret_more = true;
-			return 0;
-		}
-		sleep_us = line_chars_us(self->bus, (size_t)(need - have));
-		if (have == before)
-			sleep_us = now_us - changed_us < self->silence_us ? self->silence_us : STALL_LOOK_US;
-		before = have;
-		if (now_us + sleep_us > exchange->deadline_us)
-			sleep_us = exchange->deadline_us - now_us;
-		ready = wait_reply(exchange, -1, now_us + sleep_us);
-		if (ready < 0)
-			return ready;
-	}
-}
-
-/* What the library says about a frame, as ours. */
-static int
-receive_error(const struct link_modbus *self)
-{
-	switch (errno) {
-	case EMBBADCRC:
-	case EMBBADDATA:
-	case ETIMEDOUT: /* the frame is shorter than it says */
-	case EAGAIN:
-		return -EBADMSG;
-	case ECONNRESET: /* also when read() returned 0 */
-		return is_socket(self) ? -ECONNRESET : -EIO;
-	default:
-		return errno > 0 && errno < MODBUS_ENOBASE ? -errno : -EBADMSG;
-	}
-}
-
-/* Take one frame through the library, once it is there. */
-static int
-receive(struct link_modbus *self, struct exchange *exchange)
-{
-	bool more = false;
-	int error = is_socket(self) ? await_socket(self, exchange) : await_serial(self, exchange, &more);
-	int64_t left_us = exchange->deadline_us - clock_mono_us();
-	int64_t bound_us = more ? FRAME_MORE_US : FRAME_TAKE_US;
-
-	if (error != 0)
-		return error;
-	if (more && left_us < bound_us)
-		bound_us = left_us;
-	modbus_set_response_timeout(self->modbus, 0, (uint32_t)(bound_us > 0 ? bound_us : 1));
-	exchange->length = modbus_receive_confirmation(self->modbus, exchange->adu);
-	return exchange->length < 0 ? receive_error(self) : 0;
-}
-
-static int
-match_mbap(const struct link_modbus *self, const struct exchange *exchange)
-{
-	const uint8_t *adu = exchange->adu;
-	int length = exchange->length;
-
-	if (length < MBAP_LENGTH + 1 || (adu[0] << 8 | adu[1]) != self->transaction || adu[2] != 0 ||
-	    adu[3] != 0 || (adu[4] << 8 | adu[5]) != length - MBAP_COUNTED)
-		return -EBADMSG;
-	return pdu_match(
-	    exchange->request, adu[6], adu + MBAP_LENGTH, (size_t)(length - MBAP_LENGTH), exchange->cells);
-}
-
-/* The length is 0 when the library saw that another unit speaks. */
-static int
-match_rtu(const struct exchange *exchange)
-{
-	int length = exchange->length;
-
-	if (length < RTU_OVERHEAD + 1)
-		return -EBADMSG;
-	return pdu_match(exchange->request, exchange->adu[0], exchange->adu + 1,
-	    (size_t)(length - RTU_OVERHEAD), exchange->cells);
-}
-
 /* We stood still (a stopped process, a suspended machine, a system out of memory) while the reply waited for us: nobody
  * knows when it came, and a value must not get the time of now. That a write was done is true whenever it is
  * found out. */
 static bool
 is_found_too_late(const struct exchange *exchange)
 {
-	return !pdu_writes(exchange->request) && clock_mono_us() > exchange->deadline_us + FRAME_TAKE_US;
+	return !pdu_writes(exchange->request) && clock_mono_us() > exchange->deadline_us + LATE_LOOK_US;
+}
+
+/* Take more bytes: those that are there, or the first that come until `until_us`.
+ * missing  so many cannot come sooner than they pass the wire: sleep meanwhile instead of waking for each
+ * Returns how many came, 0 at `until_us`; negative errno, -ENOBUFS when more came than any reply has. */
+static int
+take_more(struct link_modbus *self, struct exchange *exchange, size_t missing, int64_t until_us)
+{
+	int64_t wire_us = missing > 1 ? line_chars_us(self->bus, missing - 1) : 0;
+	int64_t now_us = wire_us > 0 ? clock_mono_us() : 0;
+	int ready = 0;
+	int got;
+
+	if (self->taken == sizeof(self->bytes))
+		return -ENOBUFS;
+	if (wire_us > 0)
+		ready = wait_reply(exchange, -1, now_us + wire_us < until_us ? now_us + wire_us : until_us);
+	if (ready == 0)
+		ready = wait_reply(exchange, port_fd(self->port), until_us);
+	if (ready <= 0)
+		return ready;
+	got = take_bytes(self);
+	if (got == 0) /* the descriptor had something to say, and it was no byte */
+		return is_socket(self) ? -ECONNRESET : -EIO;
+	if (got > 0 && is_found_too_late(exchange))
+		return -ETIMEDOUT;
+	if (got > 0)
+		self->active_us = clock_mono_us();
+	return got == -ENOTCONN ? -ECONNRESET : got;
+}
+
+static int
+take_reply_mbap(struct link_modbus *self, struct exchange *exchange)
+{
+	size_t missing;
+
+	for (;;) {
+		int got = take_more(self, exchange, 0, exchange->deadline_us);
+		int error;
+
+		if (got <= 0)
+			return got < 0 ? got : self->taken > 0 ? -EBADMSG : -ETIMEDOUT;
+		error = frame_match_mbap(
+		    exchange->request, self->transaction, self->bytes, self->taken, exchange->cells, &missing);
+		if (error == -EAGAIN)
+			continue;
+		/* Bytes behind the answer stay: they are found before the next request. */
+		if (error >= 0)
+			self->taken -= frame_length_mbap(self->bytes);
+		return error;
+	}
+}
+
+/* Learn from an exchange whether the line has an echo. Nothing else than the adapter sends the request back so soon, whether
+ * a unit is there or not, so that one look is enough; only a request whose echo passes for its answer tells nothing. */
+static void
+learn_echo(struct link_modbus *self, const struct exchange *exchange, const struct frame_search *search, int error)
+{
+	bool answered = error >= 0;
+	bool silent = self->taken == 0 && search->at == 0;
+
+	if (self->echo == ECHO_PRESENT && !search->echoed && !silent && !(answered && search->clean))
+		self->counters.collisions++;
+	if (self->bus->echo != ECHO_AUTO || exchange->ambiguous)
+		return;
+	if (search->echoed)
+		self->echo = ECHO_PRESENT;
+	else if ((answered && search->clean) || (error == -ETIMEDOUT && silent))
+		self->echo = ECHO_ABSENT;
+}
+
+/* Why there is no answer. */
+static int
+verdict(const struct frame_search *search)
+{
+	if (search->damaged || search->foreign || search->stale > 0 || search->noise >= REPLY_LIKE_MIN)
+		return -EBADMSG;
+	return -ETIMEDOUT;
 }
 
 /* Wait for the answer to the request, and for nothing else. A sound frame that answers something else leaves
  * the response timeout running, as the standard has it for a reply from an unexpected unit (MODBUS over
- * Serial Line V1.02, 2.4.1): it is a late one, and ours is still to come. A broken one ends the wait. On
- * Modbus TCP every mismatch does: we reconnect. */
+ * Serial Line V1.02, 2.4.1): it is a late one, and ours is still to come. So does noise. Only what must have been the answer
+ * and is damaged ends the wait, once the line is silent. */
 static int
-take_reply(struct link_modbus *self, struct exchange *exchange)
+take_reply_rtu(struct link_modbus *self, struct exchange *exchange)
 {
-	bool stale = false;
+	struct frame_search search = {
+		.request = exchange->request,
+		.sent = exchange->sent,
+		.sent_length = exchange->sent_length,
+		.takes_echo = self->echo == ECHO_PRESENT || (self->bus->echo == ECHO_AUTO && !exchange->ambiguous),
+	};
+	int error = -EAGAIN;
 
-	for (;;) {
-		int error = receive(self, exchange);
+	while (error == -EAGAIN) {
+		/* Where an echo is expected, what is damaged may be that. */
+		bool ends = search.damaged && !search.begun && (self->echo != ECHO_PRESENT || search.echoed);
+		int64_t quiet_until_us = self->active_us + SETTLE_QUIET_US;
+		bool sooner = ends && quiet_until_us < exchange->deadline_us;
+		int got = take_more(self, exchange, self->taken > search.at ? search.more : 0,
+		    sooner ? quiet_until_us : exchange->deadline_us);
 
-		if (error != 0)
-			return error == -ETIMEDOUT && stale ? -EBADMSG : error;
-		if (is_found_too_late(exchange))
-			return -ETIMEDOUT;
-		error = is_mbap(self) ? match_mbap(self, exchange) : match_rtu(exchange);
-		if (error != -EBADMSG || is_mbap(self))
-			return error;
-		stale = true;
-		exchange->report->stale_bytes +=
-		    (uint64_t)(exchange->length > 0 ? exchange->length : RTU_EXCEPTION);
-		note_stale_unit(exchange->report, exchange->adu[0]);
+		if (got > 0)
+			error = frame_search(&search, self->bytes, self->taken, exchange->cells);
+		else if (got == 0 || got == -ENOBUFS)
+			break;
+		else
+			error = got;
 	}
+	if (error < 0)
+		frame_search_end(&search, self->taken);
+	if (error == -EAGAIN)
+		error = verdict(&search);
+	learn_echo(self, exchange, &search, error);
+	note_search(self, &search, exchange->report);
+	return error;
 }
 
 /* One bound on everything, from the end of sending to the end of the reply, plus what both take on the wire.
  * The kernel cannot be asked when the last byte has left without waiting for it, and adapters do not know
  * either: it is worked out. */
 static int64_t
-deadline_us(
-    const struct link_modbus *self, const struct pdu_request *request, int request_length, int timeout_ms)
+deadline_us(const struct link_modbus *self, const struct exchange *exchange, int timeout_ms)
 {
-	size_t chars = (size_t)(request_length + RTU_OVERHEAD) + reply_length(self, request);
+	size_t chars = exchange->sent_length + frame_reply_rtu(exchange->request);
 
 	return clock_mono_us() + line_chars_us(self->bus, chars) + (int64_t)timeout_ms * 1000;
 }
@@ -529,7 +493,6 @@ conclude(struct link_modbus *self, int error, struct link_report *report)
 {
 	report->done_mono_us = clock_mono_us();
 	report->done_unix_ms = clock_unix_ms();
-	self->active_us = is_socket(self) && self->silence_us == 0 ? 0 : report->done_mono_us;
 	self->pause_until_us = report->done_mono_us + (int64_t)self->bus->request_pause_ms * 1000;
 	if (error >= 0) {
 		self->unsettled = false;
@@ -537,14 +500,64 @@ conclude(struct link_modbus *self, int error, struct link_report *report)
 		return error;
 	}
 	self->unsettled = true;
-	self->active_us = report->done_mono_us;
-	if (error != -ETIMEDOUT && error != -EBADMSG)
+	if (error != -ETIMEDOUT && error != -EBADMSG && error != -EBUSY)
 		return error;
 	if (is_mbap(self) || (is_socket(self) && ++self->fruitless >= FRUITLESS_MAX)) {
 		port_close(self->port);
 		report->closed = true;
 	}
 	return error;
+}
+
+static int
+transact(struct link_modbus *self, struct exchange *exchange, int timeout_ms)
+{
+	struct link_report *report = exchange->report;
+	int error = settle(self, timeout_ms, report);
+
+	if (error != 0)
+		return error == -EBUSY ? conclude(self, error, report) : error;
+	report->sent = true;
+	report->asked_mono_us = clock_mono_us();
+	error = is_mbap(self) ? send_mbap(self, exchange) : send_rtu(self, exchange);
+	exchange->deadline_us = deadline_us(self, exchange, timeout_ms);
+	self->active_us = clock_mono_us() + line_chars_us(self->bus, exchange->sent_length);
+	if (error == 0)
+		error = is_mbap(self) ? take_reply_mbap(self, exchange) : take_reply_rtu(self, exchange);
+	return conclude(self, error, report);
+}
+
+static int
+prepare(struct link_modbus *self, struct exchange *exchange)
+{
+	const struct pdu_request *request = exchange->request;
+	int length = is_mbap(self) ? frame_build_mbap(request, ++self->transaction, exchange->sent)
+				   : frame_build_rtu(request, exchange->sent);
+
+	if (length < 0)
+		return length;
+	exchange->sent_length = (size_t)length;
+	exchange->ambiguous =
+	    !is_mbap(self) && frame_is_own_answer(request, exchange->sent, exchange->sent_length);
+	return 0;
+}
+
+/* Find out whether the line has an echo before a request of which it would pass for the answer: a write would be reported as
+ * done although no unit took it. Any read will do, whatever comes of it. */
+static int
+probe_echo(struct link_modbus *self, const struct pdu_request *request, int timeout_ms)
+{
+	struct pdu_request probe = pdu_read(TABLE_HOLDING, request->unit, request->addr, 1);
+	struct link_report report = { .asked_mono_us = 0 };
+	struct exchange exchange = { .request = &probe, .report = &report, .stop_fd = self->stop_fd };
+	uint16_t cell;
+	int error;
+
+	exchange.cells = &cell;
+	error = prepare(self, &exchange);
+	if (error == 0)
+		error = transact(self, &exchange, timeout_ms);
+	return error >= 0 || error == -ETIMEDOUT || error == -EBADMSG ? 0 : error;
 }
 
 static int
@@ -555,23 +568,60 @@ link_exchange(struct link *link, const struct pdu_request *request, int timeout_
 	struct exchange exchange = {
 		.request = request, .report = report, .cells = cells, .stop_fd = self->stop_fd
 	};
-	uint8_t pdu[PDU_MAX];
-	int length = pdu_build(request, pdu);
 	int error;
 
 	*report = (struct link_report){ .asked_mono_us = clock_mono_us() };
-	if (length < 0)
-		return length;
-	error = settle(self, timeout_ms, report);
-	if (error != 0)
-		return error;
-	report->sent = true;
-	report->asked_mono_us = clock_mono_us();
-	error = is_mbap(self) ? send_mbap(self, request, pdu, length) : send_rtu(self, request, pdu, length);
-	exchange.deadline_us = deadline_us(self, request, length, timeout_ms);
-	if (error == 0)
-		error = take_reply(self, &exchange);
-	return conclude(self, error, report);
+	error = prepare(self, &exchange);
+	if (error == 0 && exchange.ambiguous && self->echo == ECHO_UNKNOWN)
+		error = probe_echo(self, request, timeout_ms);
+	return error == 0 ? transact(self, &exchange, timeout_ms) : error;
+}
+
+/* --- what there is to say --- */
+
+/* Count what the UART saw go wrong since the last look. Returns whether it was anything. */
+static bool
+count_errors(struct link_modbus *self)
+{
+	struct link_counters *counters = &self->counters;
+	struct serial_errors now;
+	struct serial_errors before = self->errors;
+
+	if (!self->counts_errors || !port_is_open(self->port) || serial_read_errors(port_fd(self->port), &now) != 0)
+		return false;
+	self->errors = now;
+	counters->frame_errors += now.frame - before.frame;
+	counters->parity_errors += now.parity - before.parity;
+	counters->overruns += now.overrun - before.overrun;
+	counters->breaks += now.breaks - before.breaks;
+	return memcmp(&now, &before, sizeof(now)) != 0;
+}
+
+static const char *
+link_news(struct link *link)
+{
+	struct link_modbus *self = self_of(link);
+	const struct link_counters *counters = &self->counters;
+
+	if (self->echo == ECHO_PRESENT && self->bus->echo == ECHO_AUTO && !self->echo_told) {
+		self->echo_told = true;
+		return "the adapter echoes what is sent, which is left out from now on";
+	}
+	/* Whatever the UART sees go wrong makes an exchange fail: no look is needed after a good one. */
+	if (!self->unsettled || !count_errors(self) || self->errors_told)
+		return NULL;
+	self->errors_told = true;
+	snprintf(self->news, sizeof(self->news),
+	    "its port reports errors: %llu framing, %llu parity, %llu overrun, %llu break",
+	    (unsigned long long)counters->frame_errors, (unsigned long long)counters->parity_errors,
+	    (unsigned long long)counters->overruns, (unsigned long long)counters->breaks);
+	return self->news;
+}
+
+static const struct link_counters *
+link_counters(const struct link *link)
+{
+	return &self_of(link)->counters;
 }
 
 static void
@@ -591,21 +641,20 @@ static const struct link_ops link_modbus_ops = {
 	.ready_us = link_ready_us,
 	.idle_fd = link_idle_fd,
 	.idle = link_idle,
+	.news = link_news,
+	.counters = link_counters,
 	.exchange = link_exchange,
 	.free = link_free,
 };
 
-/* The library opens nothing: device and address are never used, only the framing that they choose. */
+/* The library opens nothing and receives nothing: device and speed are never used, only the framing. */
 static modbus_t *
-new_framing(const struct bus *bus)
+new_framing(void)
 {
-	modbus_t *modbus = bus->type == BUS_TCP ? modbus_new_tcp("127.0.0.1", MODBUS_TCP_DEFAULT_PORT)
-						: modbus_new_rtu("/dev/null", 9600, 'N', 8, 1);
+	modbus_t *modbus = modbus_new_rtu("/dev/null", 9600, 'N', 8, 1);
 
-	if (!modbus)
-		return NULL;
-	modbus_set_byte_timeout(modbus, 0, 0); /* so that the response timeout bounds the whole frame */
-	modbus_set_error_recovery(modbus, MODBUS_ERROR_RECOVERY_NONE);
+	if (modbus)
+		modbus_set_error_recovery(modbus, MODBUS_ERROR_RECOVERY_NONE);
 	return modbus;
 }
 
@@ -623,9 +672,9 @@ link_modbus_new(const struct bus *bus, struct resolver *resolver, int stop_fd)
 		.silence_us = line_silence_us(bus),
 		.port = port_new(bus, resolver, stop_fd),
 	};
-	if (self->port)
-		self->modbus = new_framing(bus);
-	if (!self->modbus) {
+	if (self->port && !is_mbap(self))
+		self->modbus = new_framing();
+	if (!self->port || (!self->modbus && !is_mbap(self))) {
 		int error = errno;
 
 		port_free(self->port);

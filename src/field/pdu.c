@@ -12,6 +12,7 @@ struct function {
 	bool bits;
 	bool writes;
 	bool single; /* one cell, its value where others have the quantity */
+	bool masks;  /* one cell, its AND mask where others have the quantity, then its OR mask */
 	int max;     /* cells */
 };
 
@@ -24,6 +25,7 @@ static const struct function functions[] = {
 	{ .function = PDU_WRITE_REGISTER, .writes = true, .single = true, .max = 1 },
 	{ .function = PDU_WRITE_COILS, .bits = true, .writes = true, .max = MODBUS_MAX_WRITE_BITS },
 	{ .function = PDU_WRITE_REGISTERS, .writes = true, .max = MODBUS_MAX_WRITE_REGISTERS },
+	{ .function = PDU_MASK_WRITE_REGISTER, .writes = true, .masks = true, .max = 1 },
 };
 
 #define FUNCTION_COUNT (sizeof(functions) / sizeof(functions[0]))
@@ -74,13 +76,13 @@ get_cells(const struct function *row, const uint8_t *at, int count, uint16_t *ce
 		cells[i] = (uint16_t)(row->bits ? (unsigned)at[i / 8] >> (i % 8) & 1u : get16(at + 2 * i));
 }
 
-/* The value field of functions 5 and 6. */
+/* What follows the address: the quantity, or what some functions have in its place. */
 static unsigned
-single_value(const struct function *row, const struct pdu_request *request)
+second_field(const struct function *row, const struct pdu_request *request)
 {
-	if (!row->bits)
-		return request->cells[0];
-	return request->cells[0] ? COIL_ON : 0;
+	if (row->single && row->bits)
+		return request->cells[0] ? COIL_ON : 0;
+	return row->single || row->masks ? request->cells[0] : (unsigned)request->count;
 }
 
 struct pdu_request
@@ -109,6 +111,26 @@ pdu_write(enum point_table table, int unit, int addr, int count, const uint16_t 
 	return request;
 }
 
+struct pdu_request
+pdu_write_multiple(enum point_table table, int unit, int addr, int count, const uint16_t *cells)
+{
+	struct pdu_request request = pdu_write(table, unit, addr, count, cells);
+
+	if (request.function == PDU_WRITE_COIL)
+		request.function = PDU_WRITE_COILS;
+	else if (request.function == PDU_WRITE_REGISTER)
+		request.function = PDU_WRITE_REGISTERS;
+	return request;
+}
+
+struct pdu_request
+pdu_mask_write(int unit, int addr, const uint16_t masks[2])
+{
+	return (struct pdu_request){
+		.unit = unit, .function = PDU_MASK_WRITE_REGISTER, .addr = addr, .count = 1, .cells = masks
+	};
+}
+
 bool
 pdu_writes(const struct pdu_request *request)
 {
@@ -128,9 +150,13 @@ pdu_build(const struct pdu_request *request, uint8_t *pdu)
 		return -EINVAL;
 	pdu[0] = (uint8_t)request->function;
 	put16(pdu + 1, (unsigned)request->addr);
-	put16(pdu + 3, row->single ? single_value(row, request) : (unsigned)request->count);
+	put16(pdu + 3, second_field(row, request));
 	if (!row->writes || row->single)
 		return 5;
+	if (row->masks) {
+		put16(pdu + 5, request->cells[1]);
+		return 7;
+	}
 	bytes = data_bytes(row, request->count);
 	pdu[5] = (uint8_t)bytes;
 	put_cells(row, request->cells, request->count, pdu + 6);
@@ -143,16 +169,15 @@ pdu_reply_length(const struct pdu_request *request)
 	const struct function *row = function_find(request->function);
 
 	if (!row || row->writes)
-		return 5;
+		return row && row->masks ? 7 : 5;
 	return 2 + (size_t)data_bytes(row, request->count);
 }
 
 static bool
 echo_matches(const struct function *row, const struct pdu_request *request, const uint8_t *pdu)
 {
-	unsigned second = row->single ? single_value(row, request) : (unsigned)request->count;
-
-	return get16(pdu + 1) == (unsigned)request->addr && get16(pdu + 3) == second;
+	return get16(pdu + 1) == (unsigned)request->addr && get16(pdu + 3) == second_field(row, request) &&
+	       (!row->masks || get16(pdu + 5) == request->cells[1]);
 }
 
 int

@@ -22,6 +22,7 @@ enum pdu_function {
 	PDU_WRITE_REGISTER = 6,
 	PDU_WRITE_COILS = 15,
 	PDU_WRITE_REGISTERS = 16,
+	PDU_MASK_WRITE_REGISTER = 22,
 };
 
 #define PDU_EXCEPTION_BIT 0x80
@@ -40,7 +41,8 @@ struct pdu_request {
 	enum pdu_function function;
 	int addr;
 	int count;	       /* cells */
-	const uint16_t *cells; /* writes: `count` of them, the caller's; coils as 0 or 1 */
+	const uint16_t *cells; /* writes: `count` of them, the caller's; coils as 0 or 1; function 22: the AND
+				  mask and the OR mask of its one register */
 };
 
 /* The request that reads or writes `count` cells of `table`: a single cell is written with functions 5 and 6,
@@ -48,6 +50,13 @@ struct pdu_request {
  * refuses. */
 struct pdu_request pdu_read(enum point_table table, int unit, int addr, int count);
 struct pdu_request pdu_write(enum point_table table, int unit, int addr, int count, const uint16_t *cells);
+
+/* The same with functions 15 and 16, be it for one cell. */
+struct pdu_request pdu_write_multiple(
+    enum point_table table, int unit, int addr, int count, const uint16_t *cells);
+
+/* Function 22: the unit makes its register (register AND masks[0]) OR (masks[1] AND NOT masks[0]). [6.16] */
+struct pdu_request pdu_mask_write(int unit, int addr, const uint16_t masks[2]);
 
 bool pdu_writes(const struct pdu_request *request);
 

@@ -2,24 +2,21 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <linux/serial.h>
+#include <limits.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/file.h>
-#include <sys/ioctl.h>
-#include <sys/select.h>
-#include <sys/stat.h>
-#include <sys/sysmacros.h>
 #include <termios.h>
 #include <time.h>
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "field/hotplug.h"
 #include "field/port.h"
+#include "field/serial.h"
 
 #define CONNECT_TIMEOUT_DEFAULT_MS 3000
 /* A peer that vanished without a word is noticed within 10 + 3 * 5 s when idle, and within 10 s when we sent
@@ -29,8 +26,6 @@
 #define KEEPALIVE_COUNT	     3
 #define USER_TIMEOUT_MS	     10000
 #define ANSWERS_WAITING	     8
-#define PTY_MAJOR_FIRST	     136 /* Linux, Documentation/admin-guide/devices.txt: Unix98 PTY slaves */
-#define PTY_MAJOR_LAST	     143
 
 enum port_state { PORT_CLOSED, PORT_RESOLVING, PORT_CONNECTING, PORT_OPEN };
 
@@ -39,35 +34,16 @@ struct port {
 	struct resolver *resolver;
 	int stop_fd;
 	enum port_state state;
-	int spare_fd; /* holds the place of `fd` while the port is closed */
 	int fd;
 	int connecting_fd;
-	int64_t give_up_us;
+	int watch_fd;
+	int64_t give_up_us;		/* for all addresses together */
+	int64_t address_give_up_us;	/* for the one that is tried */
+	struct resolver_answer answer;	/* the addresses of the host */
+	size_t tried;			/* of them, the one that is tried included */
 	struct fifo *answers;
 	uint64_t question;
 	char fault[256];
-};
-
-static const struct {
-	int baud;
-	speed_t speed;
-} speeds[] = {
-	{ .baud = 300, .speed = B300 },
-	{ .baud = 600, .speed = B600 },
-	{ .baud = 1200, .speed = B1200 },
-	{ .baud = 2400, .speed = B2400 },
-	{ .baud = 4800, .speed = B4800 },
-	{ .baud = 9600, .speed = B9600 },
-	{ .baud = 19200, .speed = B19200 },
-	{ .baud = 38400, .speed = B38400 },
-	{ .baud = 57600, .speed = B57600 },
-	{ .baud = 115200, .speed = B115200 },
-	{ .baud = 230400, .speed = B230400 },
-	{ .baud = 460800, .speed = B460800 },
-	{ .baud = 500000, .speed = B500000 },
-	{ .baud = 576000, .speed = B576000 },
-	{ .baud = 921600, .speed = B921600 },
-	{ .baud = 1000000, .speed = B1000000 },
 };
 
 int
@@ -113,18 +89,20 @@ struct port *
 port_new(const struct bus *bus, struct resolver *resolver, int stop_fd)
 {
 	struct port *port = calloc(1, sizeof(*port));
-	int error;
 
 	if (!port)
 		return NULL;
-	*port = (struct port){ .bus = bus, .resolver = resolver, .stop_fd = stop_fd, .connecting_fd = -1 };
-	port->fd = open("/dev/null", O_RDWR | O_CLOEXEC);
-	port->spare_fd = open("/dev/null", O_RDWR | O_CLOEXEC);
+	*port = (struct port){
+		.bus = bus,
+		.resolver = resolver,
+		.stop_fd = stop_fd,
+		.fd = -1,
+		.connecting_fd = -1,
+		.watch_fd = -1,
+	};
 	port->answers = fifo_new(sizeof(struct resolver_answer), ANSWERS_WAITING);
-	if (port->fd < 0 || port->spare_fd < 0 || !port->answers || port->fd >= FD_SETSIZE) {
-		error = port->fd >= FD_SETSIZE ? EMFILE : errno;
-		port_free(port);
-		errno = error;
+	if (!port->answers) {
+		free(port);
 		return NULL;
 	}
 	return port;
@@ -136,39 +114,39 @@ port_free(struct port *port)
 	if (!port)
 		return;
 	port_close(port);
-	if (port->fd >= 0)
-		close(port->fd);
-	if (port->spare_fd >= 0)
-		close(port->spare_fd);
 	fifo_free(port->answers);
 	free(port);
 }
 
-/* Move `fresh` to the number that the port keeps. */
-static int
-take_descriptor(struct port *port, int fresh)
+static void
+close_fd(int *fd)
 {
-	int error = dup3(fresh, port->fd, O_CLOEXEC) < 0 ? errno : 0;
+	if (*fd >= 0)
+		close(*fd);
+	*fd = -1;
+}
 
-	close(fresh);
-	if (error != 0)
-		return fail(port, port->bus->name, error);
-	port->state = PORT_OPEN;
-	return 0;
+void
+port_watch_end(struct port *port)
+{
+	close_fd(&port->watch_fd);
+}
+
+int
+port_watch_fd(const struct port *port)
+{
+	return port->watch_fd;
 }
 
 void
 port_close(struct port *port)
 {
-	if (port->connecting_fd >= 0)
-		close(port->connecting_fd);
-	port->connecting_fd = -1;
-	if (port->state == PORT_OPEN) {
-		/* Closing a serial port waits up to 30 s for its output to go out: leave none. */
-		if (port->bus->type == BUS_RTU)
-			tcflush(port->fd, TCIOFLUSH);
-		dup3(port->spare_fd, port->fd, O_CLOEXEC);
-	}
+	close_fd(&port->connecting_fd);
+	close_fd(&port->watch_fd);
+	/* Closing a serial port waits up to 30 s for its output to go out: leave none. */
+	if (port->fd >= 0 && port->bus->type == BUS_RTU)
+		tcflush(port->fd, TCIOFLUSH);
+	close_fd(&port->fd);
 	port->state = PORT_CLOSED;
 }
 
@@ -192,121 +170,35 @@ port_is_open(const struct port *port)
 
 /* --- serial --- */
 
-static bool
-is_pty(int fd)
-{
-	struct stat status;
-
-	return fstat(fd, &status) == 0 && S_ISCHR(status.st_mode) &&
-	       major(status.st_rdev) >= PTY_MAJOR_FIRST && major(status.st_rdev) <= PTY_MAJOR_LAST;
-}
-
-static int
-find_speed(int baud, speed_t *ret)
-{
-	for (size_t i = 0; i < sizeof(speeds) / sizeof(speeds[0]); i++)
-		if (speeds[i].baud == baud) {
-			*ret = speeds[i].speed;
-			return 0;
-		}
-	return -EINVAL;
-}
-
-static tcflag_t
-character_flags(const struct bus *bus)
-{
-	tcflag_t flags = bus->data_bits == 7 ? CS7 : CS8;
-
-	if (bus->stop_bits == 2)
-		flags |= CSTOPB;
-	if (bus->parity != PARITY_NONE)
-		flags |= PARENB;
-	if (bus->parity == PARITY_ODD)
-		flags |= PARODD;
-	return flags;
-}
-
-#define CHARACTER_FLAGS ((tcflag_t)(CSIZE | CSTOPB | PARENB | PARODD))
-
-/* Bytes as they come, and the line as the bus wants it. A driver may take what it can and say nothing: read
- * it back. */
-static int
-set_line(const struct bus *bus, int fd)
-{
-	struct termios line;
-	struct termios taken;
-	speed_t speed;
-
-	if (find_speed(bus->baud, &speed) != 0)
-		return -EINVAL;
-	if (tcgetattr(fd, &line) != 0)
-		return -errno;
-	cfmakeraw(&line);
-	line.c_cflag &= ~(CHARACTER_FLAGS | CRTSCTS);
-	line.c_cflag |= character_flags(bus) | CLOCAL | CREAD;
-	/* A character with wrong parity is dropped: the frame then lacks it, and its CRC tells. */
-	line.c_iflag &= ~(tcflag_t)(IXON | IXOFF | IXANY | INPCK | IGNPAR | PARMRK);
-	if (bus->parity != PARITY_NONE)
-		line.c_iflag |= INPCK | IGNPAR;
-	line.c_cc[VMIN] = 1;
-	line.c_cc[VTIME] = 0;
-	if (cfsetispeed(&line, speed) != 0 || cfsetospeed(&line, speed) != 0 ||
-	    tcsetattr(fd, TCSANOW, &line) != 0 || tcgetattr(fd, &taken) != 0)
-		return -errno;
-	if (cfgetospeed(&taken) != speed)
-		return -ENOTSUP;
-	/* A pseudo-terminal has neither parity nor stop bits. */
-	if (!is_pty(fd) && (taken.c_cflag & CHARACTER_FLAGS) != (line.c_cflag & CHARACTER_FLAGS))
-		return -ENOTSUP;
-	return 0;
-}
-
-/* Nobody else may talk on our line. TIOCEXCL keeps out those who open it later, flock() those who open it as
- * root. */
-static int
-claim(int fd)
-{
-	if (flock(fd, LOCK_EX | LOCK_NB) != 0)
-		return errno == EWOULDBLOCK ? -EBUSY : -errno;
-	return ioctl(fd, TIOCEXCL) != 0 ? -errno : 0;
-}
-
-/* An FTDI adapter gathers bytes for 16 ms otherwise. Drivers without the flag refuse it, which is fine. */
-static void
-ask_low_latency(int fd)
-{
-	struct serial_struct serial;
-
-	if (ioctl(fd, TIOCGSERIAL, &serial) != 0)
-		return;
-	serial.flags |= (int)ASYNC_LOW_LATENCY;
-	(void)ioctl(fd, TIOCSSERIAL, &serial);
-}
-
+/* The watch comes before the attempt, so that what appears in between is not missed. It is kept only while the port is not
+ * there: who waits for somebody else to close it has to ask again. */
 static int
 open_serial(struct port *port)
 {
 	const struct bus *bus = port->bus;
-	char *path = realpath(bus->port, NULL);
+	char path[PATH_MAX];
+	const char *what = NULL;
+	char thing[160];
 	int fd;
-	int error;
 
-	if (!path)
-		return fail(port, bus->port, errno);
-	fd = open(path, O_RDWR | O_NOCTTY | O_NONBLOCK | O_CLOEXEC);
-	free(path);
-	if (fd < 0)
-		return fail(port, bus->port, errno);
-	error = claim(fd);
-	if (error == 0)
-		error = set_line(bus, fd);
-	if (error != 0) {
-		close(fd);
-		return fail(port, bus->port, -error);
+	close_fd(&port->watch_fd);
+	port->watch_fd = hotplug_watch(serial_watched(bus->port));
+	fd = serial_find(bus->port, path, sizeof(path));
+	if (fd == 0)
+		fd = serial_open(bus, path, &what);
+	if (fd != -ENOENT)
+		close_fd(&port->watch_fd);
+	if (fd == -ENOTUNIQ) {
+		snprintf(port->fault, sizeof(port->fault), "%.120s: several adapters are called so", bus->port);
+		return fd;
 	}
-	ask_low_latency(fd);
-	tcflush(fd, TCIOFLUSH);
-	return take_descriptor(port, fd);
+	if (fd < 0) {
+		snprintf(thing, sizeof(thing), "%.120s%s%s", bus->port, what ? ": " : "", what ? what : "");
+		return fail(port, thing, -fd);
+	}
+	port->fd = fd;
+	port->state = PORT_OPEN;
+	return 0;
 }
 
 /* --- network --- */
@@ -338,20 +230,50 @@ set_socket(int fd)
 	set_option(fd, IPPROTO_TCP, TCP_USER_TIMEOUT, USER_TIMEOUT_MS);
 }
 
+/* Begin with the next address of the host; each has its share of the time that is left. An address of a family that this
+ * machine does not speak fails at once. Returns 0, or how the last one failed. */
+static int
+try_next_address(struct port *port, int error)
+{
+	while (port->tried < port->answer.count) {
+		const struct resolver_address *address = &port->answer.addresses[port->tried];
+		int64_t now_us = clock_mono_us();
+		int64_t share_us = (port->give_up_us - now_us) / (int64_t)(port->answer.count - port->tried);
+		int fd = socket(address->storage.ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+
+		port->tried++;
+		if (fd < 0) {
+			error = errno;
+			continue;
+		}
+		set_socket(fd);
+		if (connect(fd, (const struct sockaddr *)&address->storage, address->length) == 0 ||
+		    errno == EINPROGRESS) {
+			port->connecting_fd = fd;
+			port->address_give_up_us = now_us + share_us;
+			port->state = PORT_CONNECTING;
+			return 0;
+		}
+		error = errno;
+		close(fd);
+	}
+	return fail_network(port, error);
+}
+
 static int
 begin_connect(struct port *port, const struct resolver_answer *answer)
 {
-	int fd = socket(answer->address.ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+	port->answer = *answer;
+	port->tried = 0;
+	return try_next_address(port, EHOSTUNREACH);
+}
 
-	if (fd < 0)
-		return fail_network(port, errno);
-	port->connecting_fd = fd;
-	set_socket(fd);
-	if (connect(fd, (const struct sockaddr *)&answer->address, answer->address_length) != 0 &&
-	    errno != EINPROGRESS)
-		return fail_network(port, errno);
-	port->state = PORT_CONNECTING;
-	return 0;
+/* The address that is tried is none. */
+static int
+give_up_address(struct port *port, int error)
+{
+	close_fd(&port->connecting_fd);
+	return try_next_address(port, error);
 }
 
 static int
@@ -362,7 +284,7 @@ begin_network(struct port *port)
 	struct resolver_answer answer;
 	int error;
 
-	port->give_up_us = clock_mono_us() + (int64_t)timeout_ms * 1000;
+	port->give_up_us = port->address_give_up_us = clock_mono_us() + (int64_t)timeout_ms * 1000;
 	if (resolver_numeric(port->bus->host, (uint16_t)port->bus->tcp_port, &answer) == 0)
 		return begin_connect(port, &answer);
 	if (!port->resolver)
@@ -404,9 +326,11 @@ finish_connect(struct port *port)
 	if (getsockopt(fd, SOL_SOCKET, SO_ERROR, &error, &length) != 0)
 		error = errno;
 	if (error != 0)
-		return fail_network(port, error);
+		return give_up_address(port, error);
+	port->fd = fd;
 	port->connecting_fd = -1;
-	return take_descriptor(port, fd);
+	port->state = PORT_OPEN;
+	return 0;
 }
 
 static int
@@ -416,7 +340,8 @@ open_network(struct port *port, int wake_fd, int64_t until_us)
 
 	while (error == 0 && port->state != PORT_OPEN) {
 		bool resolving = port->state == PORT_RESOLVING;
-		int64_t until = until_us < port->give_up_us ? until_us : port->give_up_us;
+		int64_t give_up_us = resolving ? port->give_up_us : port->address_give_up_us;
+		int64_t until = until_us < give_up_us ? until_us : give_up_us;
 		int ready = port_wait(resolving ? fifo_fd(port->answers) : port->connecting_fd,
 		    resolving ? POLLIN : POLLOUT, wake_fd, port->stop_fd, until);
 
@@ -424,8 +349,8 @@ open_network(struct port *port, int wake_fd, int64_t until_us)
 			return ready;
 		if (ready > 0)
 			error = resolving ? take_answer(port) : finish_connect(port);
-		else if (clock_mono_us() >= port->give_up_us)
-			error = fail_network(port, ETIMEDOUT);
+		else if (clock_mono_us() >= give_up_us)
+			error = resolving ? fail_network(port, ETIMEDOUT) : give_up_address(port, ETIMEDOUT);
 		else
 			return -EAGAIN;
 	}

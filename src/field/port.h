@@ -1,9 +1,8 @@
 /* Opens what a bus stands on: a serial port or a TCP connection, and hands out its descriptor. Everything is
  * exclusive, timed, non-blocking and closed on exec; names are resolved in the helper thread
- * (base/resolver.h).
+ * (base/resolver.h), and all addresses of a name are tried in turn.
  *
- * A port keeps one descriptor number below FD_SETSIZE for life, onto which each fresh one is moved: libmodbus
- * waits with select(), which cannot take larger ones. One thread at a time.
+ * A serial port that is not there is watched for. One thread at a time.
  */
 #ifndef FIELD_PORT_H
 #define FIELD_PORT_H
@@ -17,8 +16,9 @@
 struct port;
 
 /* The settings and the resolver must outlive it; the resolver is stopped before port_free(), see
- * resolver_start(). stop_fd  readable when all waiting is to end Returns NULL with errno set, EMFILE when no
- * descriptor below FD_SETSIZE is left. */
+ * resolver_start().
+ * stop_fd  readable when all waiting is to end
+ * Returns NULL with errno set. */
 struct port *port_new(const struct bus *bus, struct resolver *resolver, int stop_fd);
 void port_free(struct port *port);
 
@@ -27,9 +27,13 @@ int port_open(struct port *port, int wake_fd, int64_t until_us);
 void port_close(struct port *port);
 const char *port_fault(const struct port *port);
 
-/* The same number for life; only while open it is the port. */
+/* -1 unless it is open. */
 int port_fd(const struct port *port);
 bool port_is_open(const struct port *port);
+
+/* While a serial port could not be opened because it is not there: readable when trying again is worth it; else -1. */
+int port_watch_fd(const struct port *port);
+void port_watch_end(struct port *port);
 
 /* Wait until `fd` has one of `events` (0: only hang-up; fd -1: only time) or `until_us`.
  * wake_fd, stop_fd  -1 or also watched

@@ -5,6 +5,8 @@
 #include <math.h>
 #include <stdlib.h>
 
+#include "model/half.h"
+
 struct slot {
 	struct value last;
 	int64_t reported_mono_ms;
@@ -41,7 +43,9 @@ filter_free(struct filter *filter)
 static bool
 reaches(double difference, double deadband, double magnitude, enum point_type type)
 {
-	double unit = type == TYPE_FLOAT32 ? (double)FLT_EPSILON : DBL_EPSILON;
+	double unit = type == TYPE_FLOAT16   ? HALF_EPSILON
+		      : type == TYPE_FLOAT32 ? (double)FLT_EPSILON
+					     : DBL_EPSILON;
 
 	return difference >= deadband - 4 * unit * fmax(magnitude, deadband);
 }

@@ -7,22 +7,31 @@
 #include <string.h>
 
 #include "base/utf8.h"
+#include "model/half.h"
 
 /* The first numbers that the 64-bit types do not hold: converting those or larger ones is undefined. */
 #define INT64_END  0x1p63
 #define UINT64_END 0x1p64
 
+/* Without it ThingsBoard would take a text of decimal digits for a number. */
+#define HEX_PREFIX "0x"
+#define HEX_DIGITS 4 /* a register */
+
 /* Beyond so many, decimals of a scale are taken for the digits of a fraction such as 1/3. */
 #define SCALE_DECIMALS_MAX 9
 
+/* What must be undone, in this order. */
 static const struct {
-	bool words_reversed;
 	bool bytes_swapped;
+	bool words_reversed;
+	int words_exchanged; /* each with that one whose place differs in this bit, of four words */
 } orders[] = {
-	[ORDER_ABCD] = { .words_reversed = false, .bytes_swapped = false },
-	[ORDER_CDAB] = { .words_reversed = true, .bytes_swapped = false },
-	[ORDER_BADC] = { .words_reversed = false, .bytes_swapped = true },
+	[ORDER_ABCD] = { .words_reversed = false },
+	[ORDER_CDAB] = { .words_reversed = true },
+	[ORDER_BADC] = { .bytes_swapped = true },
 	[ORDER_DCBA] = { .words_reversed = true, .bytes_swapped = true },
+	[ORDER_CDABGHEF] = { .words_exchanged = 1 },
+	[ORDER_EFGHABCD] = { .words_exchanged = 2 },
 };
 
 /* A whole number of -(2^64-1)..2^64-1. The raw values of int64 and uint64 have no C type in common, and
@@ -152,6 +161,7 @@ whole_of_value(const struct value *value, struct whole *ret)
 	case VALUE_BOOL:
 	case VALUE_LABEL:
 	case VALUE_TEXT:
+	case VALUE_LIST:
 		break;
 	}
 	return false;
@@ -170,12 +180,14 @@ order_bytes(const struct point *point, uint16_t cell)
 static int
 word_index(const struct point *point, int rank)
 {
-	return orders[point->order].words_reversed ? rank : point->count - 1 - rank;
+	int index = orders[point->order].words_reversed ? rank : point->count - 1 - rank;
+
+	return point->count == 4 ? index ^ orders[point->order].words_exchanged : index;
 }
 
-/* The cells as one number; of coils, the one at the lowest address is the least significant. */
+/* All bits of the cells; of coils, the one at the lowest address is the least significant. */
 static uint64_t
-gather(const struct point *point, const uint16_t *cells)
+gather_all(const struct point *point, const uint16_t *cells)
 {
 	uint64_t raw = 0;
 
@@ -190,7 +202,7 @@ gather(const struct point *point, const uint16_t *cells)
 }
 
 static void
-scatter(const struct point *point, uint64_t raw, uint16_t *cells)
+scatter_all(const struct point *point, uint64_t raw, uint16_t *cells)
 {
 	if (point_table_has_bits(point->table)) {
 		for (int i = 0; i < point->count; i++, raw >>= 1)
@@ -201,13 +213,48 @@ scatter(const struct point *point, uint64_t raw, uint16_t *cells)
 	}
 }
 
-/* Bits that the point's raw value has. */
+static bool
+is_field(const struct point *point)
+{
+	return point->bit != POINT_NO_BIT && !point_table_has_bits(point->table);
+}
+
 static int
 raw_width(const struct point *point)
 {
-	int width = point_table_has_bits(point->table) ? point->count : point->count * 16;
+	int cells = point->array > 0 ? point->count / point->array : point->count;
+	int width = point_table_has_bits(point->table) ? cells : cells * 16;
 
+	if (is_field(point))
+		width = point->bits > 0 ? point->bits : 1;
 	return width < 64 ? width : 64;
+}
+
+static uint64_t
+raw_mask(const struct point *point)
+{
+	return UINT64_MAX >> (64 - raw_width(point));
+}
+
+/* The raw value: what the cells hold, or a field of it. */
+static uint64_t
+gather(const struct point *point, const uint16_t *cells)
+{
+	uint64_t all = gather_all(point, cells);
+
+	return is_field(point) ? all >> point->bit & raw_mask(point) : all;
+}
+
+/* The bits beside a field stay what they are in the cells. */
+static void
+scatter(const struct point *point, uint64_t raw, uint16_t *cells)
+{
+	if (is_field(point)) {
+		uint64_t mask = raw_mask(point) << point->bit;
+
+		raw = (gather_all(point, cells) & ~mask) | (raw << point->bit & mask);
+	}
+	scatter_all(point, raw, cells);
 }
 
 static const struct enum_label *
@@ -305,17 +352,10 @@ decode_signed(const struct point *point, const uint16_t *cells, struct value *re
 	return decode_whole(point, whole, ret);
 }
 
-static bool
-picks_bit(const struct point *point)
-{
-	return point->type == TYPE_BOOL && point->bit != POINT_NO_BIT && !point_table_has_bits(point->table);
-}
-
 static int
 decode_bool(const struct point *point, const uint16_t *cells, struct value *ret)
 {
-	uint64_t raw = gather(point, cells);
-	bool on = picks_bit(point) ? raw >> point->bit & 1 : raw != 0;
+	bool on = gather(point, cells) != 0;
 	const struct enum_label *label = label_numbered(point, (struct whole){ .magnitude = on });
 
 	if (label)
@@ -345,23 +385,58 @@ decode_float64(const struct point *point, const uint16_t *cells, struct value *r
 	return real_to_value(point, real * point->scale + point->offset, ret);
 }
 
-/* Two characters a register, up to the first NUL; the spaces that fill up many a device's names are no part
- * of them. */
+static int
+decode_float16(const struct point *point, const uint16_t *cells, struct value *ret)
+{
+	double real = half_to_real((uint16_t)gather(point, cells));
+
+	return real_to_value(point, real * point->scale + point->offset, ret);
+}
+
+static int
+decode_bcd(const struct point *point, const uint16_t *cells, struct value *ret)
+{
+	uint64_t raw = gather(point, cells);
+	struct whole whole = { .magnitude = 0 };
+
+	for (int shift = raw_width(point) - 4; shift >= 0; shift -= 4) {
+		if ((raw >> shift & 0xf) > 9)
+			return -ENODATA;
+		whole.magnitude = whole.magnitude * 10 + (raw >> shift & 0xf);
+	}
+	return decode_whole(point, whole, ret);
+}
+
+static int
+chars_per_register(const struct point *point)
+{
+	return point->chars == 1 ? 1 : 2;
+}
+
+static size_t
+text_size(const struct point *point)
+{
+	return (size_t)(point->count * chars_per_register(point));
+}
+
+/* The text ends at the first NUL, or FF as erased memory has it. The spaces that fill up many a device's
+ * names are no part of them. */
 static int
 decode_string(const struct point *point, const uint16_t *cells, struct value *ret)
 {
-	size_t size = (size_t)point->count * 2, length = 0;
-	char *text = malloc(size + 1);
+	size_t size = text_size(point), length = 0;
+	char *text = malloc(size + 1), *at = text;
 
 	if (!text)
 		return -ENOMEM;
 	for (int i = 0; i < point->count; i++) {
 		uint16_t pair = order_bytes(point, cells[i]);
 
-		text[2 * i] = (char)(pair >> 8);
-		text[2 * i + 1] = (char)(pair & 0xff);
+		if (chars_per_register(point) == 2)
+			*at++ = (char)(pair >> 8);
+		*at++ = (char)(pair & 0xff);
 	}
-	while (length < size && text[length] != '\0')
+	while (length < size && text[length] != '\0' && text[length] != '\xff')
 		length++;
 	while (length > 0 && text[length - 1] == ' ')
 		length--;
@@ -370,6 +445,23 @@ decode_string(const struct point *point, const uint16_t *cells, struct value *re
 		free(text);
 		return -EILSEQ;
 	}
+	*ret = (struct value){ .kind = VALUE_TEXT, .text = text };
+	return 0;
+}
+
+static int
+decode_bytes(const struct point *point, const uint16_t *cells, struct value *ret)
+{
+	static const char digits[] = "0123456789abcdef";
+	char *text = malloc(sizeof(HEX_PREFIX) + (size_t)point->count * HEX_DIGITS), *at = text;
+
+	if (!text)
+		return -ENOMEM;
+	at = stpcpy(at, HEX_PREFIX);
+	for (int i = 0; i < point->count; i++)
+		for (int shift = 12; shift >= 0; shift -= 4)
+			*at++ = digits[order_bytes(point, cells[i]) >> shift & 0xf];
+	*at = '\0';
 	*ret = (struct value){ .kind = VALUE_TEXT, .text = text };
 	return 0;
 }
@@ -482,7 +574,6 @@ encode_bool(const struct point *point, const struct value *value, uint16_t *cell
 	const char *text = value_text(value);
 	const struct enum_label *label = text ? label_called(point, text) : NULL;
 	double number;
-	uint64_t raw;
 
 	if (label)
 		number = (double)label->number;
@@ -492,10 +583,7 @@ encode_bool(const struct point *point, const struct value *value, uint16_t *cell
 		return CODEC_WRONG_TYPE;
 	if (number != 0 && number != 1)
 		return CODEC_NO_FIT;
-	raw = (uint64_t)number;
-	if (picks_bit(point))
-		raw = (gather(point, cells) & ~((uint64_t)1 << point->bit)) | raw << point->bit;
-	scatter(point, raw, cells);
+	scatter(point, (uint64_t)number, cells);
 	return CODEC_OK;
 }
 
@@ -548,21 +636,87 @@ encode_float64(const struct point *point, const struct value *value, uint16_t *c
 }
 
 static enum codec_fault
+encode_float16(const struct point *point, const struct value *value, uint16_t *cells)
+{
+	double real;
+	uint16_t half;
+	enum codec_fault fault = wanted_real(point, value, &real);
+
+	if (fault != CODEC_OK)
+		return fault;
+	half = half_of_real(real);
+	if (!isfinite(half_to_real(half)))
+		return CODEC_NO_FIT;
+	scatter(point, half, cells);
+	return CODEC_OK;
+}
+
+static enum codec_fault
+encode_bcd(const struct point *point, const struct value *value, uint16_t *cells)
+{
+	struct whole whole;
+	uint64_t raw = 0;
+	enum codec_fault fault = wanted_whole(point, value, &whole);
+
+	if (fault != CODEC_OK)
+		return fault;
+	for (int shift = 0; shift < raw_width(point); shift += 4, whole.magnitude /= 10)
+		raw |= whole.magnitude % 10 << shift;
+	if (whole.negative || whole.magnitude > 0)
+		return CODEC_NO_FIT;
+	scatter(point, raw, cells);
+	return CODEC_OK;
+}
+
+static enum codec_fault
 encode_string(const struct point *point, const struct value *value, uint16_t *cells)
 {
-	const char *text = value_text(value);
-	size_t length;
+	const char *text = value_text(value), *end;
 
 	if (!text)
 		return CODEC_WRONG_TYPE;
-	length = strlen(text);
-	if (length > (size_t)point->count * 2)
+	if (strlen(text) > text_size(point))
 		return CODEC_TOO_LONG;
-	for (size_t i = 0; i < (size_t)point->count; i++) {
-		unsigned char high = 2 * i < length ? (unsigned char)text[2 * i] : 0;
-		unsigned char low = 2 * i + 1 < length ? (unsigned char)text[2 * i + 1] : 0;
+	end = text + strlen(text);
+	for (int i = 0; i < point->count; i++) {
+		uint16_t pair = 0;
 
-		cells[i] = order_bytes(point, (uint16_t)(high << 8 | low));
+		for (int n = 0; n < chars_per_register(point); n++)
+			pair = (uint16_t)(pair << 8 | (text < end ? (unsigned char)*text++ : 0));
+		cells[i] = order_bytes(point, pair);
+	}
+	return CODEC_OK;
+}
+
+static int
+hex_digit(char digit)
+{
+	if (digit >= '0' && digit <= '9')
+		return digit - '0';
+	digit = (char)(digit | 0x20);
+	return digit >= 'a' && digit <= 'f' ? digit - 'a' + 10 : -1;
+}
+
+static enum codec_fault
+encode_bytes(const struct point *point, const struct value *value, uint16_t *cells)
+{
+	const char *text = value_text(value);
+	size_t digits = (size_t)point->count * HEX_DIGITS;
+
+	if (!text || strncmp(text, HEX_PREFIX, strlen(HEX_PREFIX)) != 0)
+		return CODEC_WRONG_TYPE;
+	text += strlen(HEX_PREFIX);
+	if (strlen(text) != digits)
+		return CODEC_WRONG_TYPE;
+	for (size_t i = 0; i < digits; i++)
+		if (hex_digit(text[i]) < 0)
+			return CODEC_WRONG_TYPE;
+	for (int i = 0; i < point->count; i++) {
+		uint16_t pair = 0;
+
+		for (int n = 0; n < HEX_DIGITS; n++)
+			pair = (uint16_t)(pair << 4 | hex_digit(*text++));
+		cells[i] = order_bytes(point, pair);
 	}
 	return CODEC_OK;
 }
@@ -584,11 +738,38 @@ static const struct {
 		.decode = decode_bool,
 		.encode = encode_bool,
 	},
+	[TYPE_INT8] = {
+		.type = {
+			.name = "int8",
+			.type = TYPE_INT8,
+			.registers = 1,
+			.bits = 8,
+			.is_signed = true,
+			.scalable = true,
+			.about = "whole number -128..127, in the low or the high byte of a register",
+		},
+		.decode = decode_signed,
+		.encode = encode_signed,
+	},
+	[TYPE_UINT8] = {
+		.type = {
+			.name = "uint8",
+			.type = TYPE_UINT8,
+			.registers = 1,
+			.bits = 8,
+			.scalable = true,
+			.about = "whole number 0..255, in the low or the high byte of a register",
+		},
+		.decode = decode_unsigned,
+		.encode = encode_unsigned,
+	},
 	[TYPE_INT16] = {
 		.type = {
 			.name = "int16",
 			.type = TYPE_INT16,
 			.registers = 1,
+			.bits = 16,
+			.is_signed = true,
 			.scalable = true,
 			.about = "whole number -32768..32767",
 		},
@@ -602,7 +783,7 @@ static const struct {
 			.registers = 1,
 			.bits = 16,
 			.scalable = true,
-			.about = "whole number 0..65535, or up to 16 coils or discrete inputs as its bits",
+			.about = "whole number 0..65535",
 		},
 		.decode = decode_unsigned,
 		.encode = encode_unsigned,
@@ -612,6 +793,8 @@ static const struct {
 			.name = "int32",
 			.type = TYPE_INT32,
 			.registers = 2,
+			.bits = 32,
+			.is_signed = true,
 			.scalable = true,
 			.about = "whole number -2147483648..2147483647",
 		},
@@ -625,7 +808,7 @@ static const struct {
 			.registers = 2,
 			.bits = 32,
 			.scalable = true,
-			.about = "whole number 0..4294967295, or up to 32 coils or discrete inputs as its bits",
+			.about = "whole number 0..4294967295",
 		},
 		.decode = decode_unsigned,
 		.encode = encode_unsigned,
@@ -635,6 +818,8 @@ static const struct {
 			.name = "int64",
 			.type = TYPE_INT64,
 			.registers = 4,
+			.bits = 64,
+			.is_signed = true,
 			.scalable = true,
 			.about = "whole number -2^63..2^63-1",
 		},
@@ -648,10 +833,43 @@ static const struct {
 			.registers = 4,
 			.bits = 64,
 			.scalable = true,
-			.about = "whole number 0..2^64-1, or up to 64 coils or discrete inputs as its bits",
+			.about = "whole number 0..2^64-1",
 		},
 		.decode = decode_unsigned,
 		.encode = encode_unsigned,
+	},
+	[TYPE_BCD16] = {
+		.type = {
+			.name = "bcd16",
+			.type = TYPE_BCD16,
+			.registers = 1,
+			.scalable = true,
+			.about = "whole number 0..9999, each decimal digit in four bits",
+		},
+		.decode = decode_bcd,
+		.encode = encode_bcd,
+	},
+	[TYPE_BCD32] = {
+		.type = {
+			.name = "bcd32",
+			.type = TYPE_BCD32,
+			.registers = 2,
+			.scalable = true,
+			.about = "whole number 0..99999999, each decimal digit in four bits",
+		},
+		.decode = decode_bcd,
+		.encode = encode_bcd,
+	},
+	[TYPE_FLOAT16] = {
+		.type = {
+			.name = "float16",
+			.type = TYPE_FLOAT16,
+			.registers = 1,
+			.scalable = true,
+			.about = "IEEE 754 half precision",
+		},
+		.decode = decode_float16,
+		.encode = encode_float16,
 	},
 	[TYPE_FLOAT32] = {
 		.type = {
@@ -679,10 +897,19 @@ static const struct {
 		.type = {
 			.name = "string",
 			.type = TYPE_STRING,
-			.about = "UTF-8 text, two bytes a register, up to the first NUL, without trailing spaces",
+			.about = "UTF-8 text, two bytes or one a register, up to the first NUL or FF, without trailing spaces",
 		},
 		.decode = decode_string,
 		.encode = encode_string,
+	},
+	[TYPE_BYTES] = {
+		.type = {
+			.name = "bytes",
+			.type = TYPE_BYTES,
+			.about = "text of 0x and hexadecimal digits, four a register, whatever the registers hold",
+		},
+		.decode = decode_bytes,
+		.encode = encode_bytes,
 	},
 };
 
@@ -702,9 +929,106 @@ codec_type_find(const char *name)
 }
 
 int
+codec_raw_width(const struct point *point)
+{
+	return codec_type(point->type)->registers > 0 ? raw_width(point) : 0;
+}
+
+/* Do the cells say that there is no value? */
+static bool
+is_invalid(const struct point *point, const uint16_t *cells)
+{
+	uint64_t raw;
+
+	if (point->invalid_count == 0 || codec_raw_width(point) == 0)
+		return false;
+	raw = gather(point, cells);
+	for (size_t i = 0; i < point->invalid_count; i++)
+		if (((uint64_t)point->invalid[i] & raw_mask(point)) == raw)
+			return true;
+	return false;
+}
+
+/* Is it within valid_min and valid_max? A label is judged as its number is. */
+static bool
+is_plausible(const struct point *point, const struct value *value)
+{
+	const struct enum_label *label =
+	    value->kind == VALUE_LABEL ? label_called(point, value->label) : NULL;
+	struct value number = *value;
+
+	if (!point->has_valid_min && !point->has_valid_max)
+		return true;
+	if (label && scale_raw(point, whole_of_int(label->number), &number) < 0)
+		return false;
+	return !is_number(&number) ||
+	       ((!point->has_valid_min || compare_number(&number, point->valid_min) >= 0) &&
+		   (!point->has_valid_max || compare_number(&number, point->valid_max) <= 0));
+}
+
+/* One of a point's numbers, as if it were a point by itself. */
+static struct point
+element_of(const struct point *point)
+{
+	struct point element = *point;
+
+	element.count = point->count / point->array;
+	element.array = 0;
+	return element;
+}
+
+/* If one of them is no value, there is none. */
+static int
+decode_list(const struct point *point, const uint16_t *cells, struct value *ret)
+{
+	struct point element = element_of(point);
+	struct value value = { .kind = VALUE_LIST, .list = value_list_new((size_t)point->array) };
+	int error = value.list ? 0 : -ENOMEM;
+
+	for (int i = 0; !error && i < point->array; i++)
+		error = codec_decode(&element, cells + i * element.count, &value.list->items[i]);
+	if (!error)
+		*ret = value;
+	else if (value.list)
+		value_done(&value);
+	return error;
+}
+
+static enum codec_fault
+encode_list(const struct point *point, const struct value *value, uint16_t *cells)
+{
+	struct point element = element_of(point);
+	uint16_t wanted[MODBUS_MAX_READ_REGISTERS];
+	enum codec_fault fault = CODEC_OK;
+
+	if (value->kind != VALUE_LIST || value->list->count != (size_t)point->array)
+		return CODEC_WRONG_TYPE;
+	for (int i = 0; fault == CODEC_OK && i < point->array; i++)
+		fault = codec_encode(&element, &value->list->items[i], wanted + i * element.count);
+	if (fault == CODEC_OK)
+		memcpy(cells, wanted, (size_t)point->count * sizeof(*cells));
+	return fault;
+}
+
+static int
+decode_one(const struct point *point, const uint16_t *cells, struct value *ret)
+{
+	struct value value;
+	int error = is_invalid(point, cells) ? -ENODATA : rows[point->type].decode(point, cells, &value);
+
+	if (error == 0 && !is_plausible(point, &value)) {
+		value_done(&value);
+		error = -ENODATA;
+	}
+	if (error == 0)
+		*ret = value;
+	return error;
+}
+
+int
 codec_decode(const struct point *point, const uint16_t *cells, struct value *ret)
 {
-	return rows[point->type].decode(point, cells, ret);
+	return point->array > 0 ? decode_list(point, cells, ret) : decode_one(point, cells, ret);
 }
 
 enum codec_fault
@@ -712,13 +1036,15 @@ codec_encode(const struct point *point, const struct value *value, uint16_t *cel
 {
 	if (!point->writable || !point_table_writable(point->table))
 		return CODEC_NOT_WRITABLE;
+	if (point->array > 0)
+		return encode_list(point, value, cells);
 	return rows[point->type].encode(point, value, cells);
 }
 
 bool
 codec_needs_current(const struct point *point)
 {
-	return picks_bit(point);
+	return is_field(point) && raw_width(point) < point->count * 16;
 }
 
 /* As many labels as there is room for, none cut in two. */
@@ -750,7 +1076,7 @@ wrong_type_text(const struct point *point)
 {
 	if (point->type == TYPE_BOOL)
 		return "is neither true nor false";
-	return point->type == TYPE_STRING ? "is not a text" : "is not a number";
+	return codec_type(point->type)->registers == 0 ? "is not a text" : "is not a number";
 }
 
 void
@@ -766,7 +1092,13 @@ codec_fault_text(const struct point *point, enum codec_fault fault, char *text, 
 		snprintf(text, size, "cannot be written: the point is not writable");
 		break;
 	case CODEC_WRONG_TYPE:
-		snprintf(text, size, "%s", wrong_type_text(point));
+		if (point->array > 0)
+			snprintf(text, size, "is not an array of %d numbers", point->array);
+		else if (point->type == TYPE_BYTES)
+			snprintf(text, size, "is not a text of 0x and %d hexadecimal digits",
+			    point->count * HEX_DIGITS);
+		else
+			snprintf(text, size, "%s", wrong_type_text(point));
 		break;
 	case CODEC_NO_LABEL:
 		list_labels(point, text, size);
@@ -782,11 +1114,13 @@ codec_fault_text(const struct point *point, enum codec_fault fault, char *text, 
 			snprintf(text, size, "%s", wrong_type_text(point));
 		else if (point_table_has_bits(point->table))
 			snprintf(text, size, "does not fit into %d coils", point->count);
+		else if (is_field(point) && raw_width(point) != codec_type(point->type)->bits)
+			snprintf(text, size, "does not fit into %d bits", raw_width(point));
 		else
 			snprintf(text, size, "does not fit into %s", codec_type(point->type)->name);
 		break;
 	case CODEC_TOO_LONG:
-		snprintf(text, size, "is longer than %d bytes", point->count * 2);
+		snprintf(text, size, "is longer than %zu bytes", text_size(point));
 		break;
 	}
 }
@@ -809,6 +1143,8 @@ codec_default_decimals(enum point_type type, double scale, double offset)
 {
 	int of_scale, of_offset;
 
+	if (type == TYPE_FLOAT16)
+		return DECIMALS_HALF;
 	if (type == TYPE_FLOAT32)
 		return DECIMALS_SINGLE;
 	if (type == TYPE_FLOAT64)

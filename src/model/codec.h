@@ -1,6 +1,6 @@
 /* Cells <-> typed value, both ways through one table of types. A cell is a register, or a coil or discrete input as 0 or 1,
  * in the order of addresses, in host endian. The point's order is undone first: bit 0 is the least significant one of the
- * register as ordered. Pure: any thread, no I/O; only strings allocate.
+ * register as ordered. Pure: any thread, no I/O; only texts and lists allocate.
  */
 #ifndef MODEL_CODEC_H
 #define MODEL_CODEC_H
@@ -14,8 +14,9 @@
 struct codec_type {
 	const char *name;
 	enum point_type type;
-	int registers; /* in input and holding registers; 0 = as many as the point's count says (string) */
-	int bits;      /* width; on coils and discrete inputs the most cells that fit; 0 = not for those tables */
+	int registers; /* in input and holding registers; 0 = as many as the point's count says: a text */
+	int bits;      /* bool and integers: width, and on coils and discrete inputs the most cells; 0 = no bits to pick */
+	bool is_signed;
 	bool scalable; /* scale, offset, decimals, min, max, deadband make sense */
 	const char *about; /* one line for the manual */
 };
@@ -26,10 +27,14 @@ const struct codec_type *codec_type(enum point_type type);
 /* The row called `name`, or NULL. */
 const struct codec_type *codec_type_find(const char *name);
 
+/* Bits of the point's raw value, of one if there are several: those of its field, cells or registers; 0 for a text. */
+int codec_raw_width(const struct point *point);
+
 /* Decode one point.
  * cells  point->count of them, those of the point
- * ret    the engineering value; a VALUE_TEXT in it is the caller's
- * Returns 0; -ERANGE when the value is not a finite number; -EILSEQ when a string is no valid UTF-8; -ENOMEM.
+ * ret    the engineering value; a VALUE_TEXT or VALUE_LIST is the caller's
+ * Returns 0; -ERANGE when the value is not a finite number; -EILSEQ when a string is no valid UTF-8; -ENODATA when the
+ * unit says so (`invalid`), a BCD digit is none, or it is not within valid_min and valid_max; -ENOMEM.
  * A raw value that an enum does not name decodes as the number.
  */
 int codec_decode(const struct point *point, const uint16_t *cells, struct value *ret);
@@ -38,23 +43,23 @@ int codec_decode(const struct point *point, const uint16_t *cells, struct value 
 enum codec_fault {
 	CODEC_OK,
 	CODEC_NOT_WRITABLE,
-	CODEC_WRONG_TYPE,  /* a text for a number and the like */
+	CODEC_WRONG_TYPE,  /* a text for a number, a list of another length and the like */
 	CODEC_NO_LABEL,    /* not a label of the enum */
 	CODEC_BELOW_MIN,
 	CODEC_ABOVE_MAX,
 	CODEC_NO_FIT,      /* outside of what the registers can hold */
-	CODEC_TOO_LONG,    /* string longer than its registers */
+	CODEC_TOO_LONG,    /* text longer than its registers */
 };
 
 /* May `value` be written to `point`, and what cells is that?
- * cells  point->count of them. For a point with `bit` they hold the register's present content on entry.
+ * cells  point->count of them. For a point with codec_needs_current() they hold the register's present content on entry.
  * Checks writable, type, enum, min, max and range; a real for an integer point is rounded to the nearest raw value.
  * A number written to an enum point must be one of its numbers; a label is held to min and max as its number is. A bool takes
  * true, false, 1 and 0. On any fault the cells stay as they were.
  */
 enum codec_fault codec_encode(const struct point *point, const struct value *value, uint16_t *cells);
 
-/* Must the register be read before it can be written (a bit of a register)? */
+/* Is the point only some bits of its registers, so that they must be read before it can be written? */
 bool codec_needs_current(const struct point *point);
 
 /* "is above the maximum 30", "is no label of the enum (off, heat)": what is wrong, to follow the value in a sentence.

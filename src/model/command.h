@@ -7,6 +7,7 @@
 #include "model/settings.h"
 #include "model/value.h"
 
+#include <stddef.h>
 #include <stdint.h>
 
 enum command_kind {
@@ -26,10 +27,13 @@ struct command {
 enum outcome_status {
 	OUTCOME_DONE,      /* the unit said so */
 	OUTCOME_UNCHANGED, /* COMMAND_WRITE_CHANGED: the registers hold it already */
+	OUTCOME_DIFFERENT, /* the unit said so, and then holds something else: `value` */
+	OUTCOME_UNVERIFIED, /* the unit said so, but could not be read back: `exception` or `error` */
 	OUTCOME_EXCEPTION, /* the unit refused: `exception` */
 	OUTCOME_REFUSED,   /* the value cannot be written: `fault` */
 	OUTCOME_TIMEOUT,   /* sent, no valid reply: it may or may not have been done */
 	OUTCOME_OFFLINE,   /* not sent: the bus is not open */
+	OUTCOME_AWAY,      /* nothing written: the unit does not answer, neither to what has to be read before */
 	OUTCOME_EXPIRED,   /* not sent: its time was over */
 	OUTCOME_STOPPED,   /* not sent: the gateway is stopping or a queue is full */
 };
@@ -40,14 +44,17 @@ struct outcome {
 	uint64_t tag;
 	int exception;      /* OUTCOME_EXCEPTION: code 1..255 */
 	int fault;          /* OUTCOME_REFUSED: enum codec_fault */
-	struct value value; /* DONE, UNCHANGED: what was read, or written as the registers hold it; owned */
-	int error;          /* OFFLINE: the errno that says why, or 0; TIMEOUT: ETIMEDOUT, EBADMSG, EIO... */
+	struct value value; /* DONE, UNCHANGED, DIFFERENT: what was read, or written as the registers hold it; owned */
+	int error;          /* OFFLINE: the errno that says why, or 0; TIMEOUT, UNVERIFIED: ETIMEDOUT, EBADMSG, EIO..., or 0 */
 };
 
-/* Takes one command for the bus of its point. Returns 0, and the command is taken; -EBUSY if its queue is full. Never waits.
- * Called from the cloud's thread. */
+#define COMMAND_GROUP_MAX 32 /* commands of one push */
+
+/* Takes 1..COMMAND_GROUP_MAX commands for points of one bus: all or none. Writes of one push whose points touch are made in
+ * one request; each command has its own outcome nevertheless. Returns 0, and they are taken; -EBUSY if the queue has no room
+ * for all. Never waits. Called from the cloud's thread. */
 struct command_sink {
-	int (*push)(void *ctx, const struct command *command);
+	int (*push)(void *ctx, const struct command *commands, size_t count);
 	void *ctx;
 };
 
@@ -56,5 +63,11 @@ struct outcome_sink {
 	int (*push)(void *ctx, const struct outcome *outcome);
 	void *ctx;
 };
+
+#define OUTCOME_TEXT_MAX 512
+
+/* What an outcome other than DONE and UNCHANGED means, in words for people: "unit 3 refused: exception 2 (illegal data
+ * address)". Writes at most `size` bytes, always terminated. */
+void outcome_text(const struct outcome *outcome, enum command_kind kind, char *text, size_t size);
 
 #endif

@@ -10,20 +10,28 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "model/value.h"
+
 /* Modbus Application Protocol V1.1b3, 4.3: the four primary tables. */
 enum point_table { TABLE_COIL, TABLE_DISCRETE, TABLE_INPUT, TABLE_HOLDING };
 
 enum point_type {
 	TYPE_BOOL,
+	TYPE_INT8,
+	TYPE_UINT8,
 	TYPE_INT16,
 	TYPE_UINT16,
 	TYPE_INT32,
 	TYPE_UINT32,
 	TYPE_INT64,
 	TYPE_UINT64,
+	TYPE_BCD16,
+	TYPE_BCD32,
+	TYPE_FLOAT16,
 	TYPE_FLOAT32,
 	TYPE_FLOAT64,
 	TYPE_STRING,
+	TYPE_BYTES,
 	TYPE_COUNT
 };
 
@@ -33,6 +41,8 @@ enum point_order {
 	ORDER_CDAB, /* words reversed */
 	ORDER_BADC, /* bytes of each word swapped */
 	ORDER_DCBA, /* both */
+	ORDER_CDABGHEF, /* 64 bits only: the words of each half swapped */
+	ORDER_EFGHABCD, /* 64 bits only: the halves swapped */
 };
 
 enum point_kind { KIND_TELEMETRY, KIND_ATTRIBUTE };
@@ -48,7 +58,30 @@ enum point_aggregate { AGGREGATE_MIN, AGGREGATE_MAX, AGGREGATE_MEAN, AGGREGATE_L
 enum bus_type { BUS_RTU, BUS_TCP, BUS_RTU_OVER_TCP };
 enum bus_parity { PARITY_NONE, PARITY_EVEN, PARITY_ODD };
 
+/* Who switches the direction of an RS-485 transceiver. */
+enum bus_rs485 {
+	RS485_OFF,    /* itself, or it is no RS-485 */
+	RS485_KERNEL, /* the driver of the port, told by TIOCSRS485 */
+	RS485_RTS,    /* we do, by RTS: set while sending */
+	RS485_RTS_INVERTED, /* we do, by RTS: clear while sending */
+};
+
+/* Does what is sent come back as if it were received? */
+enum bus_echo {
+	ECHO_AUTO,  /* found out from the first requests, and stripped if so */
+	ECHO_OFF,   /* never */
+	ECHO_STRIP, /* always: a request that does not come back as it was sent has failed */
+};
+
+/* Which function writes a point. */
+enum point_write_function {
+	WRITE_AUTO,	/* 5 or 6 for one cell, 15 or 16 for several */
+	WRITE_SINGLE,	/* 5 or 6; the point has one cell */
+	WRITE_MULTIPLE, /* 15 or 16, for one cell too */
+};
+
 #define POINT_NO_BIT     (-1)
+#define HOLES_BY_COST    (-1)
 #define MODBUS_MAX_READ_REGISTERS  125  /* Modbus Application Protocol V1.1b3, 6.3 */
 #define MODBUS_MAX_READ_BITS       2000 /* 6.1 */
 #define MODBUS_MAX_WRITE_REGISTERS 123  /* 6.12 */
@@ -72,16 +105,22 @@ struct bus {
 	enum bus_type type;
 
 	/* rtu */
-	const char *port;
+	const char *port; /* an absolute path, or "usb:VID:PID[:SERIAL]" with 4 hexadecimal digits each */
 	int baud;
 	enum bus_parity parity;
 	int data_bits;
 	int stop_bits;
+	enum bus_rs485 rs485;
+	int rts_before_us; /* from the switch to sending until the first bit; 0 unless rs485 */
+	int rts_after_us;  /* from the last bit until the switch back */
+	enum bus_echo echo;
+	bool low_latency; /* ask the driver not to collect what it receives */
 
 	/* tcp, rtu-over-tcp */
 	const char *host;
 	int tcp_port;
 	int connect_timeout_ms;
+	int connect_pause_ms; /* from the connection to the first request */
 
 	int timeout_ms;      /* from the end of the request to the end of the reply */
 	int silence_us;      /* rtu: least quiet time before a request; 0 = 3.5 characters, 1750 above 19200 baud */
@@ -103,12 +142,24 @@ struct point {
 	int count; /* cells (coils, discrete inputs or registers) that the point covers, >= 1; addr + count <= 65536 */
 	enum point_type type;
 	enum point_order order;
-	int bit; /* 0 (least significant) .. 15 of one register, type bool; or POINT_NO_BIT */
+	/* A field of the number in the registers: bool or an integer is `bits` wide from `bit` up, which is 0 for the
+	 * least significant one. int8 and uint8 are always one. On coils and discrete inputs never. */
+	int bit;  /* 0..63, or POINT_NO_BIT: all of it */
+	int bits; /* 1..64, with bit only; 0 is taken as 1 */
+	int array; /* so many numbers one after the other, a list, over all of `count`; 0 = one, by itself */
+	int chars; /* string: characters a register, 2 or 1; 0 is taken as 2 */
 
 	/* engineering value = raw * scale + offset; both finite, scale not 0 */
 	double scale;
 	double offset;
-	int decimals; /* 0..DECIMALS_MAX, or DECIMALS_SINGLE/DECIMALS_DOUBLE; worked out from type, scale and offset if not given */
+	int decimals; /* 0..DECIMALS_MAX, or DECIMALS_HALF/SINGLE/DOUBLE; worked out from type, scale and offset if not given */
+
+	const int64_t *invalid; /* raw values, as many bits of each as the raw value has, that mean "no value" */
+	size_t invalid_count;
+	bool has_valid_min;
+	bool has_valid_max;
+	double valid_min; /* engineering value; what was read outside of these is no value */
+	double valid_max;
 
 	const struct enum_label *labels; /* NULL if the point has no enum */
 	size_t label_count;
@@ -130,6 +181,14 @@ struct point {
 	bool has_max;
 	double min; /* engineering value; bounds of what may be written */
 	double max;
+	enum point_write_function write;
+	bool verify; /* read it back after a write and compare */
+};
+
+/* A value that is written without being asked for. It has the type and the range of its point. */
+struct point_write {
+	const struct point *point; /* of the same device, writable */
+	struct value value;	   /* its letters belong to the settings */
 };
 
 enum rpc_action { RPC_SET, RPC_GET };
@@ -150,11 +209,26 @@ struct device {
 	int unit;
 	int period_ms;
 	int timeout_ms; /* overrides the bus's for its points' reads and writes; 0 = the bus's */
+
+	/* What its units can stand. Of several devices with points of one unit the most careful counts. */
+	int max_registers;	/* 1..125 in one read */
+	int max_bits;		/* 1..2000 in one read */
+	int max_hole_registers; /* that no point names, read between two that one does; 0 = none, HOLES_BY_COST */
+	int write_pause_ms;	/* least time from the end of a write to the next request to the unit */
+	bool mask_write;	/* the unit knows function 22 */
+	int offline_retry_max_ms; /* a unit that does not answer is asked again after so long at most */
+
 	bool quality;   /* default of its points */
 	struct point *points;
 	size_t point_count;
 	struct rpc_method *rpc;
 	size_t rpc_count;
+
+	struct point_write *on_connect; /* when a unit is met for the first time or answers again, in this order */
+	size_t on_connect_count;
+	struct point_write *on_cloud_loss; /* once the server was out of reach for cloud_loss_s */
+	size_t on_cloud_loss_count;
+	int cloud_loss_s; /* 0 if there is nothing to write */
 };
 
 struct server_settings {

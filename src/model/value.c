@@ -8,11 +8,26 @@
 #define INT64_END  0x1p63
 #define UINT64_END 0x1p64
 
+struct value_list *
+value_list_new(size_t count)
+{
+	struct value_list *list = calloc(1, sizeof(*list) + count * sizeof(list->items[0]));
+
+	if (list)
+		list->count = count;
+	return list;
+}
+
 void
 value_done(struct value *value)
 {
 	if (value->kind == VALUE_TEXT)
 		free(value->text);
+	if (value->kind == VALUE_LIST) {
+		for (size_t i = 0; i < value->list->count; i++)
+			value_done(&value->list->items[i]);
+		free(value->list);
+	}
 	*value = (struct value){ .kind = VALUE_NONE };
 }
 
@@ -25,6 +40,17 @@ real_equals(double real, const struct value *whole)
 	if (whole->kind == VALUE_UINT)
 		return real == (double)whole->whole && real < UINT64_END && (uint64_t)real == whole->whole;
 	return false;
+}
+
+static bool
+list_equal(const struct value_list *a, const struct value_list *b)
+{
+	if (a->count != b->count)
+		return false;
+	for (size_t i = 0; i < a->count; i++)
+		if (!value_equal(&a->items[i], &b->items[i]))
+			return false;
+	return true;
 }
 
 bool
@@ -48,6 +74,8 @@ value_equal(const struct value *a, const struct value *b)
 		return a->whole == b->whole;
 	case VALUE_REAL:
 		return a->real == b->real;
+	case VALUE_LIST:
+		return list_equal(a->list, b->list);
 	case VALUE_NONE:
 	case VALUE_LABEL:
 	case VALUE_TEXT:
@@ -75,6 +103,7 @@ value_number(const struct value *value, double *ret)
 	case VALUE_NONE:
 	case VALUE_LABEL:
 	case VALUE_TEXT:
+	case VALUE_LIST:
 		break;
 	}
 	return false;
@@ -88,11 +117,28 @@ value_text(const struct value *value)
 	return value->kind == VALUE_TEXT ? value->text : NULL;
 }
 
+static int
+list_copy(const struct value_list *list, struct value *ret)
+{
+	struct value copy = { .kind = VALUE_LIST, .list = value_list_new(list->count) };
+	int error = copy.list ? 0 : -ENOMEM;
+
+	for (size_t i = 0; !error && i < list->count; i++)
+		error = value_copy(&list->items[i], &copy.list->items[i]);
+	if (!error)
+		*ret = copy;
+	else if (copy.list)
+		value_done(&copy);
+	return error;
+}
+
 int
 value_copy(const struct value *value, struct value *ret)
 {
 	struct value copy = *value;
 
+	if (value->kind == VALUE_LIST)
+		return list_copy(value->list, ret);
 	if (value->kind == VALUE_TEXT) {
 		copy.text = strdup(value->text);
 		if (!copy.text)

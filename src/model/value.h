@@ -5,6 +5,7 @@
 #define MODEL_VALUE_H
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 enum value_kind {
@@ -15,12 +16,16 @@ enum value_kind {
 	VALUE_REAL,  /* finite */
 	VALUE_LABEL, /* text that belongs to the settings: an enum's label */
 	VALUE_TEXT,  /* text on the heap, owned; valid UTF-8 without NUL */
+	VALUE_LIST,  /* several of the kinds above, on the heap, owned */
 };
 
 /* How many decimals a VALUE_REAL is printed with: 0..16, or as many as tell it apart in its width. */
 #define DECIMALS_SINGLE (-1)
 #define DECIMALS_DOUBLE (-2)
+#define DECIMALS_HALF   (-3)
 #define DECIMALS_MAX    16
+
+struct value_list;
 
 struct value {
 	enum value_kind kind;
@@ -32,23 +37,32 @@ struct value {
 		double real;
 		const char *label;
 		char *text;
+		struct value_list *list;
 	};
 };
+
+struct value_list {
+	size_t count;
+	struct value items[];
+};
+
+/* A list of as many VALUE_NONE, to be filled. Returns NULL when there is no memory. */
+struct value_list *value_list_new(size_t count);
 
 /* Free what the value owns and make it VALUE_NONE. */
 void value_done(struct value *value);
 
-/* Same kind of thing (truth, number, text) and same content: 42 equals 42.0, exactly; a label equals a text of the same
+/* Same kind of thing (truth, number, text, list of such) and same content: 42 equals 42.0, exactly; a label equals a text of the same
  * letters; VALUE_NONE equals only itself. */
 bool value_equal(const struct value *a, const struct value *b);
 
-/* The value as a number: bool as 0/1, numbers as they are. Returns false for text and for VALUE_NONE. */
+/* The value as a number: bool as 0/1, numbers as they are. Returns false for text, lists and for VALUE_NONE. */
 bool value_number(const struct value *value, double *ret);
 
 /* The letters of a label or text, or NULL. */
 const char *value_text(const struct value *value);
 
-/* A copy with a text of its own. Returns 0 or -ENOMEM. */
+/* A copy with a text or list of its own. Returns 0 or -ENOMEM. */
 int value_copy(const struct value *value, struct value *ret);
 
 #endif

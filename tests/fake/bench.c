@@ -19,7 +19,9 @@ bench_init(struct bench *bench, enum bus_type type)
 		.connect_timeout_ms = 1000,
 		.timeout_ms = 100,
 	};
-	bench->device = (struct device){ .name = "bench", .bus = &bench->bus, .points = bench->points };
+	bench->device = (struct device){
+		.name = "bench", .bus = &bench->bus, .max_hole_registers = HOLES_BY_COST, .points = bench->points
+	};
 	bench->settings = (struct settings){
 		.buses = &bench->bus,
 		.bus_count = 1,

@@ -63,15 +63,40 @@ fake_idle(struct link *link)
 	return -EIO;
 }
 
+static const char *
+fake_news(struct link *link)
+{
+	(void)link;
+	return NULL;
+}
+
+static const struct link_counters *
+fake_counters(const struct link *link)
+{
+	static const struct link_counters none;
+
+	(void)link;
+	return &none;
+}
+
 static int
 answer(struct fake_link *self, const struct pdu_request *request, uint16_t *cells)
 {
+	uint16_t stuck = self->stuck_addr >= 0 ? self->cells[self->stuck_addr] : 0;
+	uint16_t *cell = &self->cells[request->addr];
+
+	if (self->lacks_function == (int)request->function)
+		return PDU_ILLEGAL_FUNCTION;
 	if (self->bad_addr >= request->addr && self->bad_addr < request->addr + request->count)
 		return PDU_ILLEGAL_ADDRESS;
-	if (pdu_writes(request))
-		memcpy(self->cells + request->addr, request->cells, (size_t)request->count * sizeof(*cells));
+	if (request->function == PDU_MASK_WRITE_REGISTER)
+		*cell = (uint16_t)((*cell & request->cells[0]) | (request->cells[1] & ~request->cells[0]));
+	else if (pdu_writes(request))
+		memcpy(cell, request->cells, (size_t)request->count * sizeof(*cells));
 	else
-		memcpy(cells, self->cells + request->addr, (size_t)request->count * sizeof(*cells));
+		memcpy(cells, cell, (size_t)request->count * sizeof(*cells));
+	if (self->stuck_addr >= 0)
+		self->cells[self->stuck_addr] = stuck;
 	return 0;
 }
 
@@ -121,6 +146,8 @@ static const struct link_ops fake_ops = {
 	.ready_us = fake_ready_us,
 	.idle_fd = fake_idle_fd,
 	.idle = fake_idle,
+	.news = fake_news,
+	.counters = fake_counters,
 	.exchange = fake_exchange,
 	.free = fake_free,
 };
@@ -132,6 +159,7 @@ fake_link_init(struct fake_link *fake)
 	fake->link.ops = &fake_ops;
 	fake->dead_unit = -1;
 	fake->bad_addr = -1;
+	fake->stuck_addr = -1;
 	pthread_mutex_init(&fake->lock, NULL);
 }
 

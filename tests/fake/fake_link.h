@@ -31,6 +31,8 @@ struct fake_link {
 	int cost_ms;	       /* of an exchange that is answered */
 	int next_error;	       /* what the next exchange returns, once; 0: nothing special */
 	int bad_addr;	       /* refused with exception 2; -1: none */
+	int lacks_function;    /* refused with exception 1; 0: none */
+	int stuck_addr;	       /* takes writes and stays as it is; -1: none */
 };
 
 void fake_link_init(struct fake_link *fake);

@@ -17,6 +17,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 static const double scales[][2] = { { 1, 0 }, { 0.1, 0 }, { 10, -40 }, { -1, 0 }, { 0.01, -273.15 },
 	{ 1e300, 1e300 }, { 1e-300, 0 }, { 0x1p63, -0x1p63 }, { -3, 0x1.fffffffffffffp63 }, { 1.0 / 3, 1 } };
 
+static const int64_t sentinels[] = { 0x8000, -1 };
+
 static const struct enum_label labels[] = { { "off", 0 }, { "heat", 1 }, { "fault", -1 } };
 
 static void
@@ -24,6 +26,23 @@ require(bool holds)
 {
 	if (!holds)
 		abort();
+}
+
+/* Some bits of its registers. */
+static void
+make_field(struct point *point, const struct codec_type *type, const uint8_t *head)
+{
+	if (point_table_has_bits(point->table) || type->bits == 0)
+		return;
+	if (type->bits == 8) {
+		point->bit = head[3] & 0x80 ? 8 : 0;
+		point->bits = 8;
+	} else if (head[3] & 0x80) {
+		int width = type->registers * 16;
+
+		point->bits = 1 + (head[2] >> 3) % type->bits;
+		point->bit = head[3] % (width - point->bits + 1);
+	}
 }
 
 /* A point as a configuration could have it. */
@@ -35,7 +54,7 @@ make_point(const uint8_t *head)
 	struct point point = {
 		.type = type->type,
 		.table = (enum point_table)(head[1] % 4),
-		.order = (enum point_order)(head[2] % 4),
+		.order = (enum point_order)(head[2] % 6),
 		.bit = POINT_NO_BIT,
 		.scale = scales[scale][0],
 		.offset = scales[scale][1],
@@ -48,11 +67,24 @@ make_point(const uint8_t *head)
 		point.count = 1 + head[3] % type->bits;
 	else
 		point.count = type->registers > 0 ? type->registers : 1 + head[3] % CELLS_MAX;
-	if (point.type == TYPE_BOOL && head[3] & 0x80)
-		point.bit = head[3] % 16;
+	make_field(&point, type, head);
+	if (head[1] & 0x80 && type->scalable && point.bit == POINT_NO_BIT &&
+	    !point_table_has_bits(point.table)) {
+		point.array = 2 + (head[1] >> 4 & 7);
+		point.count = type->registers * point.array;
+	}
+	point.chars = 1 + (head[4] & 1);
+	if (head[5] & 16) {
+		point.invalid = sentinels;
+		point.invalid_count = sizeof(sentinels) / sizeof(sentinels[0]);
+	}
+	point.has_valid_min = type->scalable && head[5] & 32;
+	point.has_valid_max = type->scalable && head[5] & 64;
+	point.valid_min = -1000;
+	point.valid_max = 1e6;
 	point.decimals = head[5] & 1 ? head[5] % (DECIMALS_MAX + 1)
 				     : codec_default_decimals(point.type, point.scale, point.offset);
-	if (head[5] & 2 && point.type != TYPE_STRING) {
+	if (head[5] & 2 && type->bits > 0) {
 		point.labels = labels;
 		point.label_count = sizeof(labels) / sizeof(labels[0]);
 	}
@@ -63,10 +95,24 @@ make_point(const uint8_t *head)
 	return point;
 }
 
+#define KINDS (VALUE_LABEL + 2) /* the last is a list of whole numbers */
+
+static struct value
+make_list(size_t count, int64_t number)
+{
+	struct value value = { .kind = VALUE_LIST, .list = value_list_new(count) };
+
+	require(value.list != NULL);
+	for (size_t i = 0; i < count; i++)
+		value.list->items[i] = (struct value){ .kind = VALUE_INT, .integer = number >> i };
+	return value;
+}
+
 static struct value
 make_value(const uint8_t *head, char text[9])
 {
-	struct value value = { .kind = (enum value_kind)(head[6] % (VALUE_LABEL + 1)) };
+	struct value value = { .kind = head[6] % KINDS <= VALUE_LABEL ? (enum value_kind)(head[6] % KINDS)
+								      : VALUE_LIST };
 	uint64_t bits;
 
 	memcpy(&bits, head + 7, sizeof(bits));
@@ -88,6 +134,8 @@ make_value(const uint8_t *head, char text[9])
 	case VALUE_LABEL:
 		value.label = bits & 1 ? text : labels[bits % 3].label;
 		break;
+	case VALUE_LIST:
+		return make_list(2 + (head[1] >> 4 & 7), (int64_t)bits);
 	case VALUE_NONE:
 	case VALUE_TEXT:
 		break;
@@ -140,6 +188,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	fault = codec_encode(&point, &value, cells);
 	codec_fault_text(&point, fault, text, 1 + data[3] % sizeof(text));
 	require(strlen(text) < sizeof(text));
+	value_done(&value);
 	if (fault == CODEC_OK && point.type < TYPE_FLOAT32 && codec_decode(&point, cells, &value) == 0)
 		value_done(&value);
 	return 0;

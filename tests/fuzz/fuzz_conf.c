@@ -30,9 +30,22 @@ judge_point(const struct settings *settings, const struct point *point)
 	assert(point->key && point->key[0]);
 	assert(point->count >= 1 && point->count <= MODBUS_MAX_READ_REGISTERS &&
 	       point->addr + point->count <= 65536);
-	assert(point_table_has_bits(point->table) ? point->count <= type->bits
-						  : type->registers == 0 || point->count == type->registers);
-	assert(point->bit == POINT_NO_BIT || (point->bit <= 15 && point->type == TYPE_BOOL));
+	assert(point_table_has_bits(point->table)
+		   ? point->count <= type->bits
+		   : type->registers == 0 ||
+			 point->count == type->registers * (point->array > 0 ? point->array : 1));
+	assert(point->bit == POINT_NO_BIT
+		   ? point->bits == 0
+		   : point->bit >= 0 && point->bits >= 1 && point->bits <= type->bits &&
+			 point->bit + point->bits <= point->count * 16 &&
+			 !point_table_has_bits(point->table));
+	assert(point->order <= ORDER_DCBA || type->registers == 4);
+	assert(point->array == 0 || (point->array >= 2 && point->bit == POINT_NO_BIT && type->registers > 0));
+	assert(!point->verify || point->writable);
+	assert(point->write != WRITE_SINGLE || point->count == 1);
+	assert(!point->has_valid_min || !point->has_valid_max || point->valid_min <= point->valid_max);
+	assert(point->count <=
+	       (point_table_has_bits(point->table) ? point->device->max_bits : point->device->max_registers));
 	assert(
 	    isfinite(point->scale) && point->scale != 0 && isfinite(point->offset) && point->deadband >= 0);
 	assert(!point->writable || point_table_writable(point->table));
@@ -42,6 +55,17 @@ judge_point(const struct settings *settings, const struct point *point)
 	/* The codec must be able to work with it. */
 	if (codec_decode(point, cells, &value) == 0)
 		value_done(&value);
+}
+
+static void
+judge_writes(const struct device *device, const struct point_write *writes, size_t count)
+{
+	uint16_t cells[MODBUS_MAX_READ_REGISTERS] = { 0 };
+
+	for (size_t i = 0; i < count; i++) {
+		assert(writes[i].point->device == device);
+		assert(codec_encode(writes[i].point, &writes[i].value, cells) == CODEC_OK);
+	}
 }
 
 static void
@@ -58,6 +82,9 @@ judge_settings(const struct settings *settings)
 			assert(device->points[p].index == count++);
 			judge_point(settings, &device->points[p]);
 		}
+		judge_writes(device, device->on_connect, device->on_connect_count);
+		judge_writes(device, device->on_cloud_loss, device->on_cloud_loss_count);
+		assert((device->cloud_loss_s > 0) == (device->on_cloud_loss_count > 0));
 		for (size_t r = 0; r < device->rpc_count; r++)
 			assert(device->rpc[r].point->device == device &&
 			       (device->rpc[r].action == RPC_GET || device->rpc[r].point->writable));

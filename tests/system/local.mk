@@ -2,8 +2,12 @@
 SYSTEM_TESTS = \
 	tests/system/010-check \
 	tests/system/100-telemetry \
+	tests/system/105-types \
+	tests/system/106-plan \
 	tests/system/110-rtu \
 	tests/system/120-polling \
+	tests/system/130-bad-registers \
+	tests/system/140-overload \
 	tests/system/130-reports \
 	tests/system/200-cloud \
 	tests/system/210-delivery \
@@ -12,7 +16,10 @@ SYSTEM_TESTS = \
 	tests/system/240-isolation \
 	tests/system/300-rpc \
 	tests/system/310-shared \
+	tests/system/320-write-latency \
+	tests/system/330-writing \
 	tests/system/400-faults \
+	tests/system/410-line \
 	tests/system/500-service \
 	tests/system/600-interop \
 	tests/system/700-install \

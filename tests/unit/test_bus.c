@@ -28,6 +28,7 @@ set_up(void **state)
 	(void)state;
 	log_init(LOG_LEVEL_ERROR, false);
 	bench_init(&bench, BUS_TCP);
+	bench.device.max_hole_registers = 0; /* requests are counted */
 	fake_link_init(&fake);
 	sinks_init(&sinks, 10000, 200);
 	return 0;
@@ -70,7 +71,7 @@ command(enum command_kind kind, const struct point *point, int64_t number, uint6
 		.tag = tag,
 	};
 
-	assert_int_equal(bus_worker_command(worker, &wanted), 0);
+	assert_int_equal(bus_worker_command(worker, &wanted, 1), 0);
 }
 
 static struct outcome
@@ -159,6 +160,7 @@ test_changes_of_quality_are_told_once(void **state)
 	expect_quality(points[0], QUALITY_REFUSED);
 	expect_good();
 	SCRIPT(fake.dead_unit = 1);
+	expect_quality(points[1], QUALITY_STALE); /* older than three periods before its unit is given up */
 	for (int i = 0; i < 2; i++)
 		expect_quality(points[i], QUALITY_OFFLINE);
 	SCRIPT(fake.dead_unit = -1; fake.bad_addr = -1);
@@ -304,7 +306,7 @@ test_an_expired_command_is_never_executed(void **state)
 	late.point = bench_point(&bench, 1, TABLE_HOLDING, 10, 1, 3600000);
 	late.expires_mono_ms = clock_mono_ms() - 1;
 	begin();
-	assert_int_equal(bus_worker_command(worker, &late), 0);
+	assert_int_equal(bus_worker_command(worker, &late, 1), 0);
 	expect_outcome(3, OUTCOME_EXPIRED);
 	assert_int_equal(fake.cells[10], 0);
 }
@@ -430,7 +432,7 @@ test_commands_beyond_the_queue_are_refused(void **state)
 	begin();
 	while (fake_link_asked(&fake) == 0)
 		poll(NULL, 0, 1);
-	while (bus_worker_command(worker, &wanted) == 0)
+	while (bus_worker_command(worker, &wanted, 1) == 0)
 		taken++;
 	assert_in_range(taken, BUS_COMMANDS_MAX, 2 * BUS_COMMANDS_MAX);
 	stop();

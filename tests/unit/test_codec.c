@@ -12,10 +12,13 @@
 #include <cmocka.h>
 
 #include "model/codec.h"
+#include "model/half.h"
 
 #define CELLS_MAX 64
 
-static const enum point_order all_orders[] = { ORDER_ABCD, ORDER_CDAB, ORDER_BADC, ORDER_DCBA };
+/* The last two are for four registers only. */
+static const enum point_order all_orders[] = { ORDER_ABCD, ORDER_CDAB, ORDER_BADC, ORDER_DCBA, ORDER_CDABGHEF,
+	ORDER_EFGHABCD };
 
 #define LENGTH(array) (sizeof(array) / sizeof((array)[0]))
 
@@ -36,12 +39,14 @@ static struct point
 holding(enum point_type type)
 {
 	int registers = codec_type(type)->registers;
+	bool byte = codec_type(type)->bits == 8;
 
 	return (struct point){
 		.table = TABLE_HOLDING,
 		.type = type,
 		.count = registers > 0 ? registers : 8,
-		.bit = POINT_NO_BIT,
+		.bit = byte ? 0 : POINT_NO_BIT,
+		.bits = byte ? 8 : 0,
 		.scale = 1,
 		.decimals = codec_default_decimals(type, 1, 0),
 		.writable = true,
@@ -186,6 +191,10 @@ static const struct {
 		.kind = VALUE_BOOL, .boolean = (b)                                                           \
 	}
 	{ .type = TYPE_BOOL, .count = 2, .values = { BOOL(false), BOOL(true) } },
+	{ .type = TYPE_INT8,
+	    .count = 5,
+	    .values = { INT(0), INT(1), INT(-1), INT(INT8_MAX), INT(INT8_MIN) } },
+	{ .type = TYPE_UINT8, .count = 4, .values = { INT(0), INT(1), INT(0x80), INT(UINT8_MAX) } },
 	{ .type = TYPE_INT16,
 	    .count = 6,
 	    .values = { INT(0), INT(1), INT(-1), INT(INT16_MAX), INT(INT16_MIN), INT(0x1234) } },
@@ -206,6 +215,14 @@ static const struct {
 	    .count = 6,
 	    .values = { INT(0), INT(1), INT(INT64_MAX), UINT((uint64_t)INT64_MAX + 1), UINT(UINT64_MAX),
 		UINT(0xfedcba9876543210) } },
+	{ .type = TYPE_BCD16, .count = 5, .values = { INT(0), INT(9), INT(10), INT(1234), INT(9999) } },
+	{ .type = TYPE_BCD32,
+	    .count = 5,
+	    .values = { INT(0), INT(9), INT(10000), INT(12345678), INT(99999999) } },
+	{ .type = TYPE_FLOAT16,
+	    .count = 6,
+	    .values = { REAL(0), REAL(21.296875), REAL(-0.0999755859375), REAL(65504), REAL(-0x1p-14),
+		REAL(0x1p-24) } },
 	{ .type = TYPE_FLOAT32,
 	    .count = 6,
 	    .values = { REAL(0), REAL(21.3f), REAL(-0.1f), REAL(FLT_MAX), REAL(-FLT_MIN), REAL(0x1p-149) } },
@@ -216,6 +233,10 @@ static const struct {
 	    .count = 5,
 	    .values = { TEXT(""), TEXT("a"), TEXT("PM5110"), TEXT("16 bytes exactly"),
 		TEXT("Öl \xe2\x82\xac") } },
+	{ .type = TYPE_BYTES,
+	    .count = 2,
+	    .values = { TEXT("0x00000000000000000000000000000000"),
+		TEXT("0x0123456789abcdeffedcba9876543210") } },
 #undef INT
 #undef UINT
 #undef REAL
@@ -246,7 +267,8 @@ test_each_type_on_coils(void **state)
 	for (size_t i = 0; i < TYPE_COUNT; i++)
 		for (int count = 1; count <= codec_type((enum point_type)i)->bits; count++) {
 			struct point point = coils((enum point_type)i, count);
-			uint64_t most = UINT64_MAX >> (64 - count);
+			bool is_signed = codec_type((enum point_type)i)->is_signed;
+			uint64_t most = UINT64_MAX >> (64 - count) >> is_signed;
 
 			if (i == TYPE_BOOL) {
 				assert_returns(&point, of_bool(true));
@@ -254,10 +276,13 @@ test_each_type_on_coils(void **state)
 				continue;
 			}
 			assert_returns(&point, of_int(0));
-			assert_returns(&point, of_int(1));
+			if (is_signed)
+				assert_returns(&point, of_int(-(int64_t)most - 1));
 			assert_returns(&point, most > INT64_MAX ? of_uint(most) : of_int((int64_t)most));
 			if (count < 63)
 				assert_refused(&point, of_int((int64_t)most + 1), CODEC_NO_FIT);
+			if (is_signed && count < 63)
+				assert_refused(&point, of_int(-(int64_t)most - 2), CODEC_NO_FIT);
 		}
 }
 
@@ -268,13 +293,24 @@ test_golden_registers(void **state)
 	static const struct {
 		enum point_type type;
 		struct value value;
-		uint16_t registers[4][4]; /* by order */
+		uint16_t registers[6][4]; /* by order; the last two of four registers only */
 	} golden[] = {
+		{ TYPE_INT8, { .kind = VALUE_INT, .integer = -2 },
+		    { { 0x00fe }, { 0x00fe }, { 0xfe00 }, { 0xfe00 } } },
+		{ TYPE_UINT8, { .kind = VALUE_INT, .integer = 200 },
+		    { { 0x00c8 }, { 0x00c8 }, { 0xc800 }, { 0xc800 } } },
+		{ TYPE_BCD16, { .kind = VALUE_INT, .integer = 1234 },
+		    { { 0x1234 }, { 0x1234 }, { 0x3412 }, { 0x3412 } } },
+		{ TYPE_BCD32, { .kind = VALUE_INT, .integer = 90817263 },
+		    { { 0x9081, 0x7263 }, { 0x7263, 0x9081 }, { 0x8190, 0x6372 }, { 0x6372, 0x8190 } } },
+		{ TYPE_FLOAT16, { .kind = VALUE_REAL, .real = -1.5 },
+		    { { 0xbe00 }, { 0xbe00 }, { 0x00be }, { 0x00be } } },
 		{ TYPE_FLOAT32, { .kind = VALUE_REAL, .real = 21.3f },
 		    { { 0x41aa, 0x6666 }, { 0x6666, 0x41aa }, { 0xaa41, 0x6666 }, { 0x6666, 0xaa41 } } },
 		{ TYPE_FLOAT64, { .kind = VALUE_REAL, .real = 21.3 },
 		    { { 0x4035, 0x4ccc, 0xcccc, 0xcccd }, { 0xcccd, 0xcccc, 0x4ccc, 0x4035 },
-			{ 0x3540, 0xcc4c, 0xcccc, 0xcdcc }, { 0xcdcc, 0xcccc, 0xcc4c, 0x3540 } } },
+			{ 0x3540, 0xcc4c, 0xcccc, 0xcdcc }, { 0xcdcc, 0xcccc, 0xcc4c, 0x3540 },
+			{ 0x4ccc, 0x4035, 0xcccd, 0xcccc }, { 0xcccc, 0xcccd, 0x4035, 0x4ccc } } },
 		{ TYPE_INT16, { .kind = VALUE_INT, .integer = -2 },
 		    { { 0xfffe }, { 0xfffe }, { 0xfeff }, { 0xfeff } } },
 		{ TYPE_UINT16, { .kind = VALUE_INT, .integer = 0x1234 },
@@ -285,20 +321,29 @@ test_golden_registers(void **state)
 		    { { 0xa1b2, 0xc3d4 }, { 0xc3d4, 0xa1b2 }, { 0xb2a1, 0xd4c3 }, { 0xd4c3, 0xb2a1 } } },
 		{ TYPE_INT64, { .kind = VALUE_INT, .integer = 0x0123456789abcdef },
 		    { { 0x0123, 0x4567, 0x89ab, 0xcdef }, { 0xcdef, 0x89ab, 0x4567, 0x0123 },
-			{ 0x2301, 0x6745, 0xab89, 0xefcd }, { 0xefcd, 0xab89, 0x6745, 0x2301 } } },
+			{ 0x2301, 0x6745, 0xab89, 0xefcd }, { 0xefcd, 0xab89, 0x6745, 0x2301 },
+			{ 0x4567, 0x0123, 0xcdef, 0x89ab }, { 0x89ab, 0xcdef, 0x0123, 0x4567 } } },
 		{ TYPE_UINT64, { .kind = VALUE_UINT, .whole = 0xfedcba9876543210 },
 		    { { 0xfedc, 0xba98, 0x7654, 0x3210 }, { 0x3210, 0x7654, 0xba98, 0xfedc },
-			{ 0xdcfe, 0x98ba, 0x5476, 0x1032 }, { 0x1032, 0x5476, 0x98ba, 0xdcfe } } },
+			{ 0xdcfe, 0x98ba, 0x5476, 0x1032 }, { 0x1032, 0x5476, 0x98ba, 0xdcfe },
+			{ 0xba98, 0xfedc, 0x3210, 0x7654 }, { 0x7654, 0x3210, 0xfedc, 0xba98 } } },
 	};
 
 	(void)state;
 	for (size_t i = 0; i < LENGTH(golden); i++)
-		for (size_t k = 0; k < LENGTH(all_orders); k++) {
+		for (size_t k = 0; k < (codec_type(golden[i].type)->registers == 4 ? 6 : 4); k++) {
 			struct point point = holding(golden[i].type);
+			uint16_t cells[4];
 
 			point.order = all_orders[k];
 			assert_decodes(&point, golden[i].registers[k], golden[i].value);
-			assert_encodes(&point, golden[i].value, golden[i].registers[k]);
+			if (!codec_needs_current(&point)) {
+				assert_encodes(&point, golden[i].value, golden[i].registers[k]);
+				continue;
+			}
+			memset(cells, 0, sizeof(cells));
+			assert_int_equal(codec_encode(&point, &golden[i].value, cells), CODEC_OK);
+			assert_int_equal(cells[0], golden[i].registers[k][0]);
 		}
 }
 
@@ -326,13 +371,243 @@ test_strings(void **state)
 	assert_decodes(&point, (const uint16_t[]){ 0x4142, 0x4344, 0x4546 }, of_text("ABCDEF"));
 	/* What follows the NUL is not looked at. */
 	assert_decodes(&point, (const uint16_t[]){ 0x4100, 0xffff, 0xffff }, of_text("A"));
-	assert_int_equal(codec_decode(&point, (const uint16_t[]){ 0x41ff, 0, 0 }, &value), -EILSEQ);
+	/* Nor what follows erased memory. */
+	assert_decodes(&point, (const uint16_t[]){ 0x41ff, 0x4141, 0 }, of_text("A"));
+	assert_decodes(&point, (const uint16_t[]){ 0xffff, 0xffff, 0xffff }, of_text(""));
+	assert_int_equal(codec_decode(&point, (const uint16_t[]){ 0x41fe, 0, 0 }, &value), -EILSEQ);
 	assert_int_equal(codec_decode(&point, (const uint16_t[]){ 0xc0af, 0, 0 }, &value), -EILSEQ);
-	assert_int_equal(codec_decode(&point, (const uint16_t[]){ 0xffff, 0xffff, 0xffff }, &value), -EILSEQ);
 	assert_int_equal(value.kind, VALUE_NONE);
 	assert_refused(&point, of_text("ABCDEFG"), CODEC_TOO_LONG);
 	assert_refused(&point, of_int(5), CODEC_WRONG_TYPE);
 	assert_refused(&point, of_bool(true), CODEC_WRONG_TYPE);
+}
+
+static void
+test_one_character_a_register(void **state)
+{
+	struct point point = holding(TYPE_STRING);
+
+	(void)state;
+	point.count = 3;
+	point.chars = 1;
+	/* What is beside it is not looked at. */
+	assert_decodes(&point, (const uint16_t[]){ 0x0041, 0x4142, 0x0020 }, of_text("AB"));
+	assert_encodes(&point, of_text("AB"), (const uint16_t[]){ 0x0041, 0x0042, 0x0000 });
+	assert_refused(&point, of_text("ABCD"), CODEC_TOO_LONG);
+	point.order = ORDER_BADC;
+	assert_decodes(&point, (const uint16_t[]){ 0x4100, 0x4200, 0x4300 }, of_text("ABC"));
+	assert_encodes(&point, of_text("ABC"), (const uint16_t[]){ 0x4100, 0x4200, 0x4300 });
+}
+
+static void
+test_bytes(void **state)
+{
+	struct point point = holding(TYPE_BYTES);
+
+	(void)state;
+	point.count = 2;
+	assert_decodes(&point, (const uint16_t[]){ 0x01ff, 0xa0b0 }, of_text("0x01ffa0b0"));
+	assert_encodes(&point, of_text("0x01FFa0B0"), (const uint16_t[]){ 0x01ff, 0xa0b0 });
+	point.order = ORDER_BADC;
+	assert_decodes(&point, (const uint16_t[]){ 0x01ff, 0xa0b0 }, of_text("0xff01b0a0"));
+	assert_encodes(&point, of_text("0xff01b0a0"), (const uint16_t[]){ 0x01ff, 0xa0b0 });
+	assert_refused(&point, of_text("0x01ffa0b"), CODEC_WRONG_TYPE);
+	assert_refused(&point, of_text("0x01ffa0b00"), CODEC_WRONG_TYPE);
+	assert_refused(&point, of_text("0x01ffa0bg"), CODEC_WRONG_TYPE);
+	assert_refused(&point, of_text("01ffa0b0"), CODEC_WRONG_TYPE);
+	assert_refused(&point, of_text("01ffa0b000"), CODEC_WRONG_TYPE);
+	assert_refused(&point, of_int(1), CODEC_WRONG_TYPE);
+}
+
+static void
+test_lists(void **state)
+{
+	static const struct enum_label labels[] = { { "off", 0 }, { "heat", 1 } };
+	static const int64_t sentinel = 0x8000;
+	struct point point = holding(TYPE_INT16), wide = holding(TYPE_INT32);
+	struct value list = { .kind = VALUE_LIST, .list = value_list_new(3) }, value = { .kind = VALUE_NONE };
+	uint16_t cells[6];
+
+	(void)state;
+	point.array = point.count = 3;
+	point.scale = 0.5;
+	point.decimals = 1;
+	point.invalid = &sentinel;
+	point.invalid_count = 1;
+	assert_int_equal(codec_raw_width(&point), 16);
+	value = decoded(&point, (const uint16_t[]){ 1, 0xffff, 4 });
+	list.list->items[0] = of_real(0.5);
+	list.list->items[1] = of_real(-0.5);
+	list.list->items[2] = of_int(2);
+	assert_true(value_equal(&value, &list));
+	value_done(&value);
+	assert_encodes(&point, list, (const uint16_t[]){ 1, 0xffff, 4 });
+	/* All or nothing. */
+	assert_int_equal(codec_decode(&point, (const uint16_t[]){ 1, 0x8000, 4 }, &value), -ENODATA);
+	assert_int_equal(value.kind, VALUE_NONE);
+	list.list->items[2] = of_int(20000);
+	assert_refused(&point, list, CODEC_NO_FIT);
+	point.has_max = true;
+	point.max = 10;
+	assert_refused(&point, list, CODEC_ABOVE_MAX);
+	list.list->items[2] = of_text("2");
+	assert_refused(&point, list, CODEC_WRONG_TYPE);
+	assert_refused(&point, of_int(2), CODEC_WRONG_TYPE);
+	point.array = point.count = 2;
+	assert_refused(&point, list, CODEC_WRONG_TYPE);
+	/* A list is nothing for a single number, text or truth. */
+	for (size_t i = 0; i < TYPE_COUNT; i++) {
+		struct point single = holding((enum point_type)i);
+
+		assert_refused(&single, list, CODEC_WRONG_TYPE);
+	}
+	/* Each in its order, and by its label. */
+	wide.array = 3;
+	wide.count = 6;
+	wide.order = ORDER_CDAB;
+	wide.labels = labels;
+	wide.label_count = LENGTH(labels);
+	list.list->items[0] = of_text("heat");
+	list.list->items[1] = of_text("off");
+	list.list->items[2] = of_text("heat");
+	assert_encodes(&wide, list, (const uint16_t[]){ 1, 0, 0, 0, 1, 0 });
+	assert_int_equal(codec_encode(&wide, &list, cells), CODEC_OK);
+	value = decoded(&wide, cells);
+	assert_true(value_equal(&value, &list));
+	value_done(&value);
+	value_done(&list);
+}
+
+static void
+test_byte_of_register(void **state)
+{
+	struct point point = holding(TYPE_INT8);
+	struct value value = of_int(-2);
+	uint16_t cell = 0x1234;
+
+	(void)state;
+	point.bit = 8;
+	assert_decodes(&point, (const uint16_t[]){ 0x80ff }, of_int(-128));
+	assert_int_equal(codec_encode(&point, &value, &cell), CODEC_OK);
+	assert_int_equal(cell, 0xfe34);
+	assert_refused(&point, of_int(128), CODEC_NO_FIT);
+}
+
+static void
+test_bcd(void **state)
+{
+	struct point point = holding(TYPE_BCD16);
+	struct value value = { .kind = VALUE_NONE };
+
+	(void)state;
+	assert_int_equal(codec_decode(&point, (const uint16_t[]){ 0x123a }, &value), -ENODATA);
+	assert_int_equal(codec_decode(&point, (const uint16_t[]){ 0xf123 }, &value), -ENODATA);
+	assert_int_equal(value.kind, VALUE_NONE);
+	assert_refused(&point, of_int(10000), CODEC_NO_FIT);
+	assert_refused(&point, of_int(-1), CODEC_NO_FIT);
+	point.scale = 0.1;
+	point.decimals = 1;
+	assert_decodes(&point, (const uint16_t[]){ 0x0123 }, of_real(123 * 0.1));
+	assert_encodes(&point, of_real(999.9), (const uint16_t[]){ 0x9999 });
+}
+
+static void
+test_halves(void **state)
+{
+	static const struct {
+		uint16_t half;
+		double real;
+	} rows[] = { { 0x0000, 0 }, { 0x3c00, 1 }, { 0xc000, -2 }, { 0x7bff, 65504 }, { 0x0400, 0x1p-14 },
+		{ 0x0001, 0x1p-24 }, { 0x03ff, 1023 * 0x1p-24 }, { 0x3555, 0.333251953125 } };
+	struct point point = holding(TYPE_FLOAT16);
+	struct value value = { .kind = VALUE_NONE };
+
+	(void)state;
+	for (size_t i = 0; i < LENGTH(rows); i++) {
+		assert_decodes(&point, &rows[i].half, of_real(rows[i].real));
+		assert_encodes(&point, of_real(rows[i].real), &rows[i].half);
+	}
+	for (unsigned half = 0; half <= UINT16_MAX; half++)
+		if ((half & 0x7fff) <= 0x7c00)
+			assert_int_equal(half_of_real(half_to_real((uint16_t)half)), half);
+	/* To the nearest, of two the even one. */
+	assert_int_equal(half_of_real(1 + 0x1p-11), 0x3c00);
+	assert_int_equal(half_of_real(1 + 3 * 0x1p-11), 0x3c02);
+	assert_int_equal(half_of_real(1.99999), 0x4000);
+	assert_int_equal(half_of_real(0x1p-25), 0);
+	assert_int_equal(half_of_real(0x1.8p-25), 1);
+	assert_int_equal(half_of_real(65519.99), 0x7bff);
+	assert_int_equal(half_of_real(65520), 0x7c00);
+	assert_true(isnan(half_to_real(half_of_real((double)NAN))));
+	assert_int_equal(codec_decode(&point, (const uint16_t[]){ 0x7c00 }, &value), -ERANGE);
+	assert_int_equal(codec_decode(&point, (const uint16_t[]){ 0x7e00 }, &value), -ERANGE);
+	assert_refused(&point, of_real(65520), CODEC_NO_FIT);
+	assert_int_equal(codec_default_decimals(TYPE_FLOAT16, 1, 0), DECIMALS_HALF);
+}
+
+static void
+test_no_value(void **state)
+{
+	static const int64_t sentinels[] = { 0x8000, -1 }, of_float[] = { 0x7fc00000 };
+	struct point point = holding(TYPE_INT16), real = holding(TYPE_FLOAT32), field = holding(TYPE_UINT16);
+	struct point wide = holding(TYPE_UINT64);
+	struct value value = { .kind = VALUE_NONE };
+
+	(void)state;
+	point.invalid = sentinels;
+	point.invalid_count = 2;
+	point.scale = 0.1;
+	point.decimals = 1;
+	assert_int_equal(codec_decode(&point, (const uint16_t[]){ 0x8000 }, &value), -ENODATA);
+	assert_int_equal(codec_decode(&point, (const uint16_t[]){ 0xffff }, &value), -ENODATA);
+	assert_decodes(&point, (const uint16_t[]){ 0x7fff }, of_real(0x7fff * 0.1));
+	point.order = ORDER_BADC;
+	assert_int_equal(codec_decode(&point, (const uint16_t[]){ 0x0080 }, &value), -ENODATA);
+	real.invalid = of_float;
+	real.invalid_count = 1;
+	assert_int_equal(codec_decode(&real, (const uint16_t[]){ 0x7fc0, 0 }, &value), -ENODATA);
+	assert_int_equal(codec_decode(&real, (const uint16_t[]){ 0x7fc0, 1 }, &value), -ERANGE);
+	/* Of a field only its own bits count. */
+	field.bit = 4;
+	field.bits = 3;
+	field.invalid = sentinels + 1;
+	field.invalid_count = 1;
+	assert_int_equal(codec_decode(&field, (const uint16_t[]){ 0x0070 }, &value), -ENODATA);
+	assert_decodes(&field, (const uint16_t[]){ 0xff8f }, of_int(0));
+	wide.invalid = sentinels + 1;
+	wide.invalid_count = 1;
+	assert_int_equal(
+	    codec_decode(&wide, (const uint16_t[]){ 0xffff, 0xffff, 0xffff, 0xffff }, &value), -ENODATA);
+	assert_int_equal(value.kind, VALUE_NONE);
+}
+
+static void
+test_plausibility(void **state)
+{
+	static const struct enum_label labels[] = { { "off", 0 }, { "heat", 1 }, { "fault", 90 } };
+	struct point point = holding(TYPE_INT16);
+	struct value value = { .kind = VALUE_NONE };
+
+	(void)state;
+	point.scale = 0.1;
+	point.decimals = 1;
+	point.has_valid_min = point.has_valid_max = true;
+	point.valid_min = -40;
+	point.valid_max = 85;
+	assert_decodes(&point, (const uint16_t[]){ 850 }, of_real(85));
+	assert_decodes(&point, (const uint16_t[]){ (uint16_t)-400 }, of_real(-40));
+	assert_int_equal(codec_decode(&point, (const uint16_t[]){ 851 }, &value), -ENODATA);
+	assert_int_equal(codec_decode(&point, (const uint16_t[]){ (uint16_t)-401 }, &value), -ENODATA);
+	point.has_valid_min = false;
+	assert_decodes(&point, (const uint16_t[]){ (uint16_t)-401 }, of_real(-401 * 0.1));
+	/* They say nothing about what may be written. */
+	assert_encodes(&point, of_real(90), (const uint16_t[]){ 900 });
+	point.scale = 1;
+	point.labels = labels;
+	point.label_count = LENGTH(labels);
+	assert_decodes(&point, (const uint16_t[]){ 1 }, of_text("heat"));
+	assert_int_equal(codec_decode(&point, (const uint16_t[]){ 90 }, &value), -ENODATA);
+	assert_int_equal(value.kind, VALUE_NONE);
 }
 
 static void
@@ -382,6 +657,53 @@ test_bit_of_register(void **state)
 			assert_int_equal(codec_encode(&point, &off, &cell), CODEC_OK);
 			assert_int_equal(cell, 0x5a5a & ~mask);
 		}
+}
+
+static void
+test_fields(void **state)
+{
+	struct point field = holding(TYPE_UINT16), nibble = holding(TYPE_INT16), wide = holding(TYPE_UINT64);
+	struct value value = of_int(5);
+	uint16_t cells[4] = { 0xffff, 0xffff, 0xffff, 0xffff };
+
+	(void)state;
+	field.bit = 4;
+	field.bits = 3;
+	assert_true(codec_needs_current(&field));
+	assert_int_equal(codec_raw_width(&field), 3);
+	assert_decodes(&field, (const uint16_t[]){ 0xff5f }, of_int(5));
+	assert_int_equal(codec_encode(&field, &value, cells), CODEC_OK);
+	assert_int_equal(cells[0], 0xffdf);
+	assert_refused(&field, of_int(8), CODEC_NO_FIT);
+	assert_refused(&field, of_int(-1), CODEC_NO_FIT);
+	field.order = ORDER_BADC;
+	assert_decodes(&field, (const uint16_t[]){ 0x5fff }, of_int(5));
+	/* A signed one has its sign in its own highest bit. */
+	nibble.bit = 12;
+	nibble.bits = 4;
+	assert_decodes(&nibble, (const uint16_t[]){ 0x8fff }, of_int(-8));
+	assert_decodes(&nibble, (const uint16_t[]){ 0x7000 }, of_int(7));
+	value = of_int(-1);
+	cells[0] = 0x0123;
+	assert_int_equal(codec_encode(&nibble, &value, cells), CODEC_OK);
+	assert_int_equal(cells[0], 0xf123);
+	assert_refused(&nibble, of_int(8), CODEC_NO_FIT);
+	assert_refused(&nibble, of_int(-9), CODEC_NO_FIT);
+	/* Over the border of words, in any order of them. */
+	wide.bit = 12;
+	wide.bits = 8;
+	wide.order = ORDER_CDAB;
+	assert_decodes(&wide, (const uint16_t[]){ 0xa000, 0x000b, 0, 0 }, of_int(0xba));
+	value = of_int(0x5c);
+	memset(cells, 0xff, sizeof(cells));
+	assert_int_equal(codec_encode(&wide, &value, cells), CODEC_OK);
+	assert_memory_equal(cells, ((const uint16_t[]){ 0xcfff, 0xfff5, 0xffff, 0xffff }), sizeof(cells));
+	wide.bit = 0;
+	wide.bits = 64;
+	assert_returns(&wide, of_uint(UINT64_MAX));
+	assert_false(codec_needs_current(&wide));
+	wide.bits = 63;
+	assert_true(codec_needs_current(&wide));
 }
 
 static void
@@ -760,8 +1082,17 @@ main(void)
 		cmocka_unit_test(test_each_type_on_coils),
 		cmocka_unit_test(test_golden_registers),
 		cmocka_unit_test(test_strings),
+		cmocka_unit_test(test_one_character_a_register),
+		cmocka_unit_test(test_bytes),
+		cmocka_unit_test(test_lists),
+		cmocka_unit_test(test_byte_of_register),
+		cmocka_unit_test(test_bcd),
+		cmocka_unit_test(test_halves),
+		cmocka_unit_test(test_no_value),
+		cmocka_unit_test(test_plausibility),
 		cmocka_unit_test(test_bool),
 		cmocka_unit_test(test_bit_of_register),
+		cmocka_unit_test(test_fields),
 		cmocka_unit_test(test_coils_as_number),
 		cmocka_unit_test(test_whole_scale_is_exact),
 		cmocka_unit_test(test_fractional_scale),

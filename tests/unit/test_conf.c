@@ -140,7 +140,7 @@ test_buses(void **state)
 	const struct bus *bus = settings->buses;
 
 	(void)state;
-	assert_int_equal(settings->bus_count, 3);
+	assert_int_equal(settings->bus_count, 4);
 	assert_int_equal(bus->type, BUS_RTU);
 	assert_string_equal(bus->port, "/dev/ttyS0");
 	assert_int_equal(bus->baud, 115200);
@@ -151,9 +151,21 @@ test_buses(void **state)
 	assert_int_equal(bus->timeout_ms, 250);
 	assert_int_equal(bus->request_pause_ms, 5);
 	assert_null(bus->host);
+	assert_int_equal(bus->rs485, RS485_RTS_INVERTED);
+	assert_int_equal(bus->rts_before_us, 100);
+	assert_int_equal(bus->rts_after_us, 100000);
+	assert_int_equal(bus->echo, ECHO_STRIP);
+	assert_false(bus->low_latency);
 	bus++;
 	assert_int_equal(bus->index, 1);
+	assert_string_equal(bus->port, "usb:0403:6001:A50285BI");
+	assert_int_equal(bus->rs485, RS485_KERNEL);
+	assert_int_equal(bus->echo, ECHO_OFF);
+	assert_true(bus->low_latency);
+	bus++;
+	assert_int_equal(bus->index, 2);
 	assert_int_equal(bus->type, BUS_TCP);
+	assert_int_equal(bus->connect_pause_ms, 60000);
 	assert_string_equal(bus->host, "10.0.0.1");
 	assert_int_equal(bus->tcp_port, 1502);
 	assert_null(bus->port);
@@ -204,9 +216,82 @@ test_points(void **state)
 	assert_int_equal(point->report, REPORT_ALWAYS);
 	assert_int_equal(point->count, 123);
 	point = point_called(settings, "elsewhere");
-	assert_ptr_equal(point->bus, &settings->buses[1]);
+	assert_ptr_equal(point->bus, &settings->buses[2]);
 	assert_int_equal(point->unit, 255);
 	assert_int_equal(point->decimals, DECIMALS_SINGLE);
+	settings_free(settings);
+}
+
+static void
+test_layouts(void **state)
+{
+	struct settings *settings = load(SRCDIR "/tests/conf/good/everything.conf");
+	const struct point *point;
+
+	(void)state;
+	point = point_called(settings, "field");
+	assert_true(point->type == TYPE_INT16 && point->bit == 4 && point->bits == 3);
+	assert_int_equal(point->write, WRITE_SINGLE);
+	assert_int_equal(point->invalid_count, 1);
+	assert_int_equal(point->invalid[0], -4);
+	point = point_called(settings, "field16");
+	assert_true(point->type == TYPE_UINT16 && point->bit == 0 && point->bits == 16);
+	assert_int_equal(point->invalid_count, 2);
+	assert_true(point->invalid[0] == 0x8000 && point->invalid[1] == 0xffff);
+	assert_int_equal(point_called(settings, "bit")->bits, 1);
+	point = point_called(settings, "i64");
+	assert_true(point->verify && point->write == WRITE_MULTIPLE && point->order == ORDER_EFGHABCD);
+	point = point_called(settings, "f64");
+	assert_int_equal(point->order, ORDER_CDABGHEF);
+	assert_true(point->has_valid_min && point->valid_min == -1e4);
+	assert_true(point->has_valid_max && point->valid_max == 1e4);
+	point = point_called(settings, "name");
+	assert_true(point->chars == 1 && point->order == ORDER_BADC);
+	point = point_called(settings, "list");
+	assert_true(point->array == 60 && point->count == 120);
+	point = point_called(settings, "high");
+	assert_true(point->type == TYPE_INT8 && point->count == 1 && point->bit == 8 && point->bits == 8);
+	point = point_called(settings, "low");
+	assert_true(point->bit == 0 && point->bits == 8);
+	assert_int_equal(point_called(settings, "bcd")->decimals, 2);
+	assert_int_equal(point_called(settings, "half")->decimals, DECIMALS_HALF);
+	assert_int_equal(point_called(settings, "bytes")->count, 2);
+	point = point_called(settings, "elsewhere");
+	assert_true(point->bit == POINT_NO_BIT && point->write == WRITE_AUTO && !point->verify);
+	assert_true(point->invalid_count == 0 && !point->has_valid_min && !point->has_valid_max);
+	settings_free(settings);
+}
+
+static void
+test_unasked_writes(void **state)
+{
+	struct settings *settings = load(SRCDIR "/tests/conf/good/everything.conf");
+	const struct device *device = &settings->devices[0];
+
+	(void)state;
+	assert_int_equal(device->max_registers, 123);
+	assert_int_equal(device->max_bits, 16);
+	assert_int_equal(device->max_hole_registers, 0);
+	assert_int_equal(device->write_pause_ms, 10000);
+	assert_true(device->mask_write);
+	assert_int_equal(device->offline_retry_max_ms, 1000);
+	assert_int_equal(device->on_connect_count, 5);
+	assert_ptr_equal(device->on_connect[0].point, point_called(settings, "bit"));
+	assert_string_equal(value_text(&device->on_connect[0].value), "on");
+	assert_int_equal(device->on_connect[1].value.integer, 0xffff);
+	assert_int_equal(device->cloud_loss_s, 86400);
+	assert_int_equal(device->on_cloud_loss_count, 2);
+	assert_int_equal(device->on_cloud_loss[0].value.kind, VALUE_BOOL);
+	assert_false(device->on_cloud_loss[0].value.boolean);
+	assert_true(device->on_cloud_loss[1].value.real == 2.5);
+	device++;
+	assert_int_equal(device->max_registers, 125);
+	assert_int_equal(device->max_bits, 2000);
+	assert_int_equal(device->max_hole_registers, HOLES_BY_COST);
+	assert_int_equal(device->offline_retry_max_ms, 30000);
+	assert_int_equal(device->on_connect_count, 0);
+	assert_int_equal(device->on_cloud_loss_count, 0);
+	assert_int_equal(device->cloud_loss_s, 0);
 	settings_free(settings);
 }
 
@@ -369,6 +454,8 @@ test_no_memory(void **state)
 	fail_each("good/everything.conf", 0);
 	fail_each("good/include.conf", 0);
 	fail_each("bad/points.conf", -EINVAL);
+	fail_each("bad/layouts.conf", -EINVAL);
+	fail_each("bad/writes.conf", -EINVAL);
 	fail_each("bad/doubles.conf", -EINVAL);
 	fail_each("bad/given-twice.conf", -EINVAL);
 }
@@ -380,6 +467,8 @@ main(void)
 		cmocka_unit_test(test_defaults),
 		cmocka_unit_test(test_buses),
 		cmocka_unit_test(test_points),
+		cmocka_unit_test(test_layouts),
+		cmocka_unit_test(test_unasked_writes),
 		cmocka_unit_test(test_indexes),
 		cmocka_unit_test(test_sources),
 		cmocka_unit_test(test_no_file),

@@ -40,6 +40,7 @@ static bool down;
 static struct command commands[COMMANDS];
 static size_t command_count;
 static size_t command_room;
+static size_t push_count;
 
 static int
 fake_publish(void *ctx, size_t device, const char *topic, const void *payload, size_t length)
@@ -64,12 +65,14 @@ fake_subscribe(void *ctx, size_t device, const char *const *filters, size_t coun
 }
 
 static int
-fake_push(void *ctx, const struct command *command)
+fake_push(void *ctx, const struct command *pushed, size_t count)
 {
 	(void)ctx;
-	if (command_count == command_room)
+	if (command_count + count > command_room)
 		return -EBUSY;
-	commands[command_count++] = *command;
+	push_count++;
+	for (size_t i = 0; i < count; i++)
+		commands[command_count++] = pushed[i];
 	return 0;
 }
 
@@ -126,7 +129,9 @@ set_up(void **state)
 	sent[0] = '\0';
 	command_count = 0;
 	command_room = COMMANDS;
+	push_count = 0;
 	down = false;
+	device.on_cloud_loss_count = 0;
 	downlink = downlink_new(&settings, port, sink);
 	assert_non_null(downlink);
 	downlink_up(downlink, 0);
@@ -524,6 +529,277 @@ a_full_queue_delays_a_wish(void **state)
 	assert_int_equal(commands[1].value.integer, 20);
 }
 
+/* ---- several values ---- */
+
+static void
+several_values_are_one_push_and_one_reply(void **state)
+{
+	(void)state;
+	request(1, "{\"method\":\"set\",\"params\":{\"values\":{\"setpoint\":21,\"mode\":1}}}");
+	assert_int_equal(command_count, 2);
+	assert_int_equal(push_count, 1);
+	assert_ptr_equal(commands[0].point, &points[1]);
+	assert_ptr_equal(commands[1].point, &points[2]);
+	finish(1, OUTCOME_DONE, 1);
+	expect_sent("");
+	finish(0, OUTCOME_DONE, 21);
+	expect_reply(1, "{\"values\":{\"setpoint\":21,\"mode\":1}}");
+	assert_int_equal(downlink_counts(downlink).pending, 0);
+}
+
+static void
+what_went_wrong_is_told_by_key(void **state)
+{
+	static const char set[] =
+	    "{\"method\":\"set\",\"params\":{\"values\":{\"setpoint\":21,\"mode\":1}}}";
+
+	(void)state;
+	request(1, set);
+	finish(0, OUTCOME_EXCEPTION, 2);
+	finish(1, OUTCOME_DONE, 1);
+	expect_reply(1, "{\"error\":\"1 of 2 values failed\",\"errors\":{\"setpoint\":\"unit 3 refused: exception 2 "
+			"(illegal data address)\"},\"values\":{\"mode\":1}}");
+	/* Told again it is answered from memory. */
+	reconnect();
+	request(1, set);
+	assert_int_equal(command_count, 2);
+}
+
+static void
+one_wrong_value_and_none_is_sent(void **state)
+{
+	(void)state;
+	request(1, "{\"method\":\"set\",\"params\":{\"values\":{\"setpoint\":31,\"mode\":1,\"x\":null}}}");
+	expect_reply(1, "{\"error\":\"nothing was written\",\"errors\":{\"setpoint\":\"setpoint: 31 is above the "
+			"maximum 30\",\"x\":\"no point 'x'\"},\"values\":{}}");
+	request(2, "{\"method\":\"set\",\"params\":{\"values\":{}}}");
+	expect_reply(2, "{\"error\":\"the member \\\"values\\\" has no keys\"}");
+	request(3, "{\"method\":\"set\",\"params\":{\"values\":[1]}}");
+	expect_reply(3, "{\"error\":\"the member \\\"values\\\" must be an object of keys and values\"}");
+	assert_int_equal(command_count, 0);
+}
+
+static void
+a_push_is_taken_whole_or_not_at_all(void **state)
+{
+	(void)state;
+	command_room = 1;
+	request(1, "{\"method\":\"set\",\"params\":{\"values\":{\"setpoint\":21,\"mode\":1}}}");
+	expect_reply(1, "{\"error\":\"busy: too many requests are waiting, nothing was sent\"}");
+	assert_int_equal(command_count, 0);
+	assert_int_equal(downlink_counts(downlink).pending, 0);
+}
+
+static void
+points_of_two_buses_are_two_pushes(void **state)
+{
+	static struct bus other = { .name = "other", .index = 1 };
+
+	(void)state;
+	points[2].bus = &other;
+	request(1, "{\"method\":\"set\",\"params\":{\"values\":{\"setpoint\":21,\"mode\":1}}}");
+	assert_int_equal(command_count, 2);
+	assert_int_equal(push_count, 2);
+	finish(0, OUTCOME_DONE, 21);
+	finish(1, OUTCOME_DONE, 1);
+	expect_reply(1, "{\"values\":{\"setpoint\":21,\"mode\":1}}");
+	/* One of them has no room: the other is written all the same, and it is said. */
+	command_room = 3;
+	request(2, "{\"method\":\"set\",\"params\":{\"values\":{\"setpoint\":22,\"mode\":0}}}");
+	assert_int_equal(command_count, 3);
+	finish(2, OUTCOME_DONE, 22);
+	expect_reply(2, "{\"error\":\"1 of 2 values failed\",\"errors\":{\"mode\":\"the gateway is stopping or its queue is "
+			"full, nothing was sent\"},\"values\":{\"setpoint\":22}}");
+}
+
+static void
+what_one_update_brings_is_one_push(void **state)
+{
+	(void)state;
+	downlink_free(downlink);
+	points[2].shared = true;
+	points[1].addr = 5;
+	points[2].addr = 4;
+	downlink = downlink_new(&settings, port, sink);
+	downlink_up(downlink, 0);
+	downlink_subscribed(downlink, 0, last_id, true);
+	message(TB_TOPIC_ATTRIBUTES, "{\"setpoint\":20,\"mode\":1,\"setpoint\":22}");
+	assert_int_equal(push_count, 1);
+	assert_int_equal(command_count, 2);
+	assert_ptr_equal(commands[0].point, &points[2]); /* by address */
+	assert_int_equal(commands[1].value.integer, 22);
+	/* What was not taken is tried on its own. */
+	finish(0, OUTCOME_AWAY, 0);
+	finish(1, OUTCOME_DONE, 22);
+	now_ms += 5000;
+	fresh_sample(2);
+	assert_int_equal(command_count, 3);
+	assert_ptr_equal(commands[2].point, &points[2]);
+}
+
+/* ---- a silent cloud ---- */
+
+static struct point_write safe[] = {
+	{ .point = &points[2], .value = { .kind = VALUE_LABEL, .label = "off" } },
+	{ .point = &points[1], .value = { .kind = VALUE_INT, .integer = 5 } },
+};
+
+/* Begin again, with nothing heard of the server yet. */
+static void
+begin_with_loss(int seconds)
+{
+	downlink_free(downlink);
+	device.on_cloud_loss = safe;
+	device.on_cloud_loss_count = 2;
+	device.cloud_loss_s = seconds;
+	downlink = downlink_new(&settings, port, sink);
+	assert_non_null(downlink);
+}
+
+static void
+pass(int64_t ms)
+{
+	int64_t end = now_ms + ms;
+
+	while (downlink_due_mono_ms(downlink) <= end) {
+		if (downlink_due_mono_ms(downlink) > now_ms)
+			now_ms = downlink_due_mono_ms(downlink);
+		downlink_tick(downlink);
+	}
+	now_ms = end;
+}
+
+static void
+come_up(void)
+{
+	downlink_up(downlink, 0);
+	downlink_subscribed(downlink, 0, last_id, true);
+	message(TB_TOPIC_ATTRIBUTE_RESPONSE "1", "{}");
+}
+
+static void
+a_silent_cloud_brings_safe_values_once(void **state)
+{
+	(void)state;
+	begin_with_loss(60);
+	come_up();
+	assert_true(downlink_due_mono_ms(downlink) == CLOCK_NEVER); /* while all is well nothing wakes */
+	downlink_down(downlink, 0);
+	pass(59999);
+	assert_int_equal(command_count, 0);
+	pass(1);
+	assert_int_equal(command_count, 2);
+	assert_int_equal(push_count, 2); /* in their order, each on its own */
+	assert_ptr_equal(commands[0].point, &points[2]);
+	assert_string_equal(commands[0].value.label, "off");
+	assert_int_equal(commands[0].kind, COMMAND_WRITE);
+	assert_int_equal(commands[1].value.integer, 5);
+	finish(0, OUTCOME_DONE, 0);
+	finish(1, OUTCOME_DONE, 5);
+	assert_true(downlink_due_mono_ms(downlink) == CLOCK_NEVER);
+	pass(3600000);
+	fresh_sample(1);
+	assert_int_equal(command_count, 2);
+	/* Again only after the server was there. */
+	downlink_up(downlink, 0);
+	downlink_down(downlink, 0);
+	pass(3600000);
+	assert_int_equal(command_count, 2);
+	come_up();
+	downlink_down(downlink, 0);
+	pass(60000);
+	assert_int_equal(command_count, 4);
+}
+
+static void
+a_server_that_never_was_there_is_silent_from_the_start(void **state)
+{
+	(void)state;
+	begin_with_loss(60);
+	pass(30000);
+	downlink_up(downlink, 0); /* it takes the connection and says nothing */
+	pass(20000);
+	downlink_down(downlink, 0);
+	assert_int_equal(command_count, 0);
+	pass(10000);
+	assert_int_equal(command_count, 2);
+}
+
+static void
+a_short_silence_is_none(void **state)
+{
+	(void)state;
+	begin_with_loss(60);
+	for (int i = 0; i < 10; i++) {
+		come_up();
+		downlink_down(downlink, 0);
+		pass(50000);
+	}
+	assert_int_equal(command_count, 0);
+}
+
+static void
+what_was_not_written_is_tried_until_the_cloud_is_back(void **state)
+{
+	(void)state;
+	begin_with_loss(60);
+	pass(60000);
+	assert_int_equal(command_count, 2);
+	finish(0, OUTCOME_AWAY, 0);
+	finish(1, OUTCOME_EXCEPTION, 2); /* which it would be again */
+	pass(5000);
+	assert_int_equal(command_count, 3);
+	finish(2, OUTCOME_TIMEOUT, ETIMEDOUT);
+	pass(9999);
+	assert_int_equal(command_count, 3);
+	pass(1);
+	assert_int_equal(command_count, 4);
+	finish(3, OUTCOME_OFFLINE, 0);
+	now_ms += 2000;
+	fresh_sample(0); /* its unit answers */
+	assert_int_equal(command_count, 5);
+	fresh_sample(0);
+	assert_int_equal(command_count, 5);
+	come_up();
+	finish(4, OUTCOME_AWAY, 0);
+	pass(3600000);
+	fresh_sample(0);
+	assert_int_equal(command_count, 5);
+}
+
+static void
+an_older_wish_does_not_undo_a_safe_value(void **state)
+{
+	(void)state;
+	begin_with_loss(60);
+	come_up();
+	message(TB_TOPIC_ATTRIBUTES, "{\"setpoint\":20}");
+	finish(0, OUTCOME_AWAY, 0);
+	downlink_down(downlink, 0);
+	pass(60000);
+	assert_int_equal(command_count, 3);
+	finish(1, OUTCOME_DONE, 0);
+	finish(2, OUTCOME_DONE, 5);
+	now_ms += 10000;
+	fresh_sample(1);
+	assert_int_equal(command_count, 3);
+}
+
+static void
+a_full_queue_delays_a_safe_value(void **state)
+{
+	(void)state;
+	begin_with_loss(60);
+	command_room = 1;
+	pass(60000);
+	assert_int_equal(command_count, 1);
+	command_room = COMMANDS;
+	finish(0, OUTCOME_DONE, 0);
+	pass(5000);
+	assert_int_equal(command_count, 2);
+	assert_ptr_equal(commands[1].point, &points[1]);
+}
+
 #define test(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 
 int
@@ -549,6 +825,18 @@ main(void)
 		test(a_deleted_attribute_is_wanted_no_more),
 		test(an_rpc_overrules_an_older_wish),
 		test(a_full_queue_delays_a_wish),
+		test(several_values_are_one_push_and_one_reply),
+		test(what_went_wrong_is_told_by_key),
+		test(one_wrong_value_and_none_is_sent),
+		test(a_push_is_taken_whole_or_not_at_all),
+		test(points_of_two_buses_are_two_pushes),
+		test(what_one_update_brings_is_one_push),
+		test(a_silent_cloud_brings_safe_values_once),
+		test(a_server_that_never_was_there_is_silent_from_the_start),
+		test(a_short_silence_is_none),
+		test(what_was_not_written_is_tried_until_the_cloud_is_back),
+		test(an_older_wish_does_not_undo_a_safe_value),
+		test(a_full_queue_delays_a_safe_value),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

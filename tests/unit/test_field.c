@@ -140,6 +140,7 @@ begin(enum bus_type type, int timeout_ms)
 	start_simulator();
 	await_line("\"ready\"", ready);
 	bench_init(&bench, type);
+	bench.device.max_hole_registers = 0;
 	bench.bus.port = line_path;
 	bench.bus.baud = 115200;
 	bench.bus.parity = PARITY_NONE;

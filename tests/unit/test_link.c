@@ -16,7 +16,8 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
-#include <sys/ioctl.h>
+#include <sys/resource.h>
+#include <sys/select.h>
 #include <sys/socket.h>
 #include <termios.h>
 #include <time.h>
@@ -30,16 +31,22 @@
 #include "field/port.h"
 
 #define TIMEOUT_MS 80
+
+int __wrap_resolver_ask(
+    struct resolver *resolver, const char *host, uint16_t port, uint64_t tag, struct fifo *answers);
+
 #define STEPS_MAX  4
 
 /* What the peer does with one request. Bytes are hexadecimal; "C" is the CRC of what was sent since the last
- * "C" or the start, "T" the transaction id of the request, "t" another one, "|" a pause of 20 ms, "L" one
- * longer than the timeout; "S": for us it is a second later, as for a process that was stopped. */
+ * "C", "E", "N" or the start, "T" the transaction id of the request, "t" another one, "E" the request itself, "e" the same with a
+ * bit that fell over, "N" ends what is noise, "|" is a pause of 20 ms, "L" one longer than the timeout; "S": for us it is
+ * a second later, as for a process that was stopped. */
 struct peer {
 	int fd;	       /* the other end; -1 while nobody is connected */
 	int listen_fd; /* TCP */
 	const char *steps[STEPS_MAX];
 	int request_length;
+	uint8_t request[300]; /* the last one */
 	bool hang_up; /* at the end of the script */
 	pthread_t thread;
 };
@@ -48,6 +55,7 @@ static struct bench bench;
 static struct peer peer;
 static struct link *line;
 static int stop_fd;
+static enum bus_echo echo_setting = ECHO_OFF;
 static _Atomic int64_t stood_still_us;
 
 static uint16_t
@@ -104,6 +112,15 @@ frame_mark(struct frame *frame, char mark, int fd, const uint8_t *request)
 		frame_put(frame, crc >> 8);
 		frame->crc_from = frame->length;
 		break;
+	case 'E':
+	case 'e':
+		for (int i = 0; i < peer.request_length; i++)
+			frame_put(frame, request[i] ^ (mark == 'e' && i == 4 ? 4u : 0));
+		frame->crc_from = frame->length;
+		break;
+	case 'N':
+		frame->crc_from = frame->length;
+		break;
 	case 'T':
 		frame_put(frame, request[0]);
 		frame_put(frame, request[1]);
@@ -137,7 +154,7 @@ play(const char *step, int fd, const uint8_t *request)
 	for (const char *at = step; *at; at++) {
 		unsigned byte;
 
-		if (strchr(" CTt|LS", *at)) {
+		if (strchr(" CTtEeN|LS", *at)) {
 			frame_mark(&frame, *at, fd, request);
 		} else {
 			sscanf(at, "%2x", &byte);
@@ -177,13 +194,11 @@ read_request(uint8_t *request)
 static void *
 peer_run(void *arg)
 {
-	uint8_t request[300];
-
 	(void)arg;
 	for (int i = 0; i < STEPS_MAX && peer.steps[i]; i++) {
-		if (!read_request(request))
+		if (!read_request(peer.request))
 			break;
-		play(peer.steps[i], peer.fd, request);
+		play(peer.steps[i], peer.fd, peer.request);
 	}
 	if (peer.hang_up && peer.fd >= 0) {
 		close(peer.fd);
@@ -228,6 +243,7 @@ static void
 set_up(enum bus_type type)
 {
 	bench_init(&bench, type);
+	bench.bus.echo = echo_setting;
 	memset(&peer, 0, sizeof(peer));
 	peer.request_length = type == BUS_TCP ? 12 : 8;
 	if (type == BUS_RTU)
@@ -274,36 +290,64 @@ ask(const struct pdu_request *request, uint16_t *cells, struct link_report *repo
 
 /* --- RTU, on a line and through a serial server --- */
 
+/* A transcript: what is asked, what comes back and when, what is made of it. */
 struct row {
 	const char *what;
 	const char *step;
 	int expected;
+	size_t noise; /* bytes */
+	size_t stale;
+	int within_ms; /* more than the timeout if 0 */
 };
 
+#define SOON 40
+
 /* Replies to "unit 17, holding registers 0 and 1". */
+static const char read_request_rtu[] = "11 03 00 00 00 02 c6 9b";
 static const struct row rtu_reads[] = {
-	{ "good", "11 03 04 00 01 00 02 C", 0 },
-	{ "in pieces", "11 | 03 04 00 | 01 00 | 02 C", 0 },
-	{ "exception", "11 83 02 C", 2 },
-	{ "nothing", "", -ETIMEDOUT },
-	{ "late", "L 11 03 04 00 01 00 02 C", -ETIMEDOUT },
-	{ "another unit", "12 03 04 00 01 00 02 C", -EBADMSG },
-	{ "another function", "11 04 04 00 01 00 02 C", -EBADMSG },
-	{ "fewer registers", "11 03 02 00 01 C", -EBADMSG },
-	{ "more registers", "11 03 06 00 01 00 02 00 03 C", -EBADMSG },
-	{ "a byte count that lies", "11 03 ff 00 01 00 02 C", -EBADMSG },
-	{ "another's exception", "11 84 02 C", -EBADMSG },
-	{ "an echo of a write", "11 06 00 00 00 02 C", -EBADMSG },
-	{ "wrong CRC", "11 03 04 00 01 00 02 12 34", -EBADMSG },
-	{ "a cut frame", "11 03 04 00 01", -EBADMSG },
-	{ "one byte", "11", -EBADMSG },
-	{ "garbage before", "ff 00 ff 11 03 04 00 01 00 02 C", -EBADMSG },
-	{ "one zero before", "00 11 03 04 00 01 00 02 C", -EBADMSG },
-	{ "garbage after", "11 03 04 00 01 00 02 C ff ff", 0 },
-	{ "twice", "11 03 04 00 01 00 02 C 11 03 04 00 09 00 09 C", 0 },
-	{ "a stale one, then ours", "12 03 04 00 07 00 07 C | 11 03 04 00 01 00 02 C", 0 },
-	{ "a stale echo, then ours", "11 06 00 00 00 02 C 11 03 04 00 01 00 02 C", 0 },
+	{ "good", "11 03 04 00 01 00 02 C", 0, 0, 0, SOON },
+	{ "in pieces", "11 | 03 04 00 | 01 00 | 02 C", 0, 0, 0, 0 },
+	{ "exception", "11 83 02 C", 2, 0, 0, SOON },
+	{ "exception of no known code", "11 83 c8 C", 200, 0, 0, SOON },
+	{ "exception of no code", "11 83 00 C", -EBADMSG, 0, 5, 0 },
+	{ "nothing", "", -ETIMEDOUT, 0, 0, 0 },
+	{ "late", "L 11 03 04 00 01 00 02 C", -ETIMEDOUT, 0, 0, 0 },
+	{ "another unit", "12 03 04 00 01 00 02 C", -EBADMSG, 0, 9, 0 },
+	{ "another function", "11 04 04 00 01 00 02 C", -EBADMSG, 0, 9, 0 },
+	{ "fewer registers", "11 03 02 00 01 C", -EBADMSG, 0, 7, 0 },
+	{ "more registers", "11 03 06 00 01 00 02 00 03 C", -EBADMSG, 0, 11, 0 },
+	{ "a byte count that lies", "11 03 ff 00 01 00 02 C", -EBADMSG, 9, 0, 0 },
+	{ "a byte count of nothing", "11 03 00 C", -EBADMSG, 0, 5, 0 },
+	{ "another's exception", "11 84 02 C", -EBADMSG, 0, 5, 0 },
+	{ "an echo of a write", "11 06 00 00 00 02 C", -EBADMSG, 0, 8, 0 },
+	{ "wrong CRC", "11 03 04 00 01 00 02 12 34", -EBADMSG, 9, 0, SOON },
+	{ "a cut frame", "11 03 04 00 01", -EBADMSG, 5, 0, 0 },
+	{ "one byte", "11", -EBADMSG, 1, 0, 0 },
+	{ "one byte of noise", "fd", -ETIMEDOUT, 1, 0, 0 },
+	{ "noise before", "ff 00 ff N 11 03 04 00 01 00 02 C", 0, 3, 0, SOON },
+	{ "one zero before", "00 N 11 03 04 00 01 00 02 C", 0, 1, 0, SOON },
+	{ "noise, a pause, the answer", "ff 05 03 N | 11 03 04 00 01 00 02 C", 0, 3, 0, 0 },
+	{ "noise like its head before", "11 03 04 N 11 03 04 00 01 00 02 C", 0, 3, 0, SOON },
+	{ "noise like a long frame before", "05 03 f0 N 11 03 04 00 01 00 02 C", 0, 3, 0, SOON },
+	{ "noise before an exception", "11 03 N 11 83 02 C", 2, 2, 0, SOON },
+	{ "noise after", "11 03 04 00 01 00 02 C ff ff", 0, 0, 0, SOON },
+	{ "twice", "11 03 04 00 01 00 02 C 11 03 04 00 09 00 09 C", 0, 0, 0, SOON },
+	{ "a stale one, then ours", "12 03 04 00 07 00 07 C | 11 03 04 00 01 00 02 C", 0, 0, 9, 0 },
+	{ "a stale one of fewer registers, then ours", "11 03 02 00 07 C | 11 03 04 00 01 00 02 C", 0, 0, 7, 0 },
+	{ "a stale echo, then ours", "11 06 00 00 00 02 C 11 03 04 00 01 00 02 C", 0, 0, 8, SOON },
+	{ "two stale ones and noise, then ours",
+	    "12 83 02 C fe fe N 13 05 00 01 ff 00 C 11 03 04 00 01 00 02 C", 0, 2, 13, SOON },
 };
+
+static void
+check_request(const char *golden)
+{
+	char text[3 * 300] = "";
+
+	for (int i = 0; i < peer.request_length; i++)
+		snprintf(text + strlen(text), 4, "%s%02x", i > 0 ? " " : "", peer.request[i]);
+	assert_string_equal(text, golden);
+}
 
 /* After whatever came, the next request of another unit gets its own answer. */
 static void
@@ -311,10 +355,17 @@ check_rtu_row(const struct row *row)
 {
 	struct pdu_request request = pdu_read(TABLE_HOLDING, 17, 0, 2);
 	struct pdu_request next = pdu_read(TABLE_HOLDING, 18, 0, 2);
+	struct link_report report;
 	uint16_t cells[2] = { 0, 0 };
+	int64_t took_us;
 
 	start_peer(row->step, "12 03 04 00 05 00 06 C", NULL);
-	assert_int_equal(ask(&request, cells, NULL), row->expected);
+	assert_int_equal(ask(&request, cells, &report), row->expected);
+	check_request(read_request_rtu);
+	took_us = report.done_mono_us - report.asked_mono_us;
+	assert_true(took_us < (row->within_ms ? row->within_ms : TIMEOUT_MS + 60) * 1000);
+	assert_int_equal(report.noise_bytes, row->noise);
+	assert_int_equal(report.stale_bytes, row->stale);
 	assert_int_equal(cells[0], row->expected == 0 ? 1 : 0);
 	assert_int_equal(cells[1], row->expected == 0 ? 2 : 0);
 	assert_int_equal(ask(&next, cells, NULL), 0);
@@ -347,16 +398,99 @@ test_rtu_over_tcp_takes_nothing_but_the_answer(void **state)
 	check_rtu_rows(BUS_RTU_OVER_TCP);
 }
 
+/* --- an adapter that echoes --- */
+
+struct echo_row {
+	const char *what;
+	enum bus_echo setting;
+	const char *read;  /* the first exchange: a read, unless NULL */
+	const char *probe; /* what comes of a look for an echo before the write, unless NULL */
+	const char *write; /* then "register 1 of unit 17 = 3" */
+	int read_expected;
+	int write_expected;
+	uint64_t echoes;
+	uint64_t collisions;
+};
+
+#define ANSWER	"11 03 04 00 01 00 02 C"
+#define WRITTEN "11 06 00 01 00 03 C"
+
+/* The confirmation of function 6 is the same as its echo: what only echoes has written nothing. */
+static const struct echo_row echo_rows[] = {
+	{ "none", ECHO_AUTO, ANSWER, NULL, WRITTEN, 0, 0, 0, 0 },
+	{ "found with the first read", ECHO_AUTO, "E" ANSWER, NULL, "E" WRITTEN, 0, 0, 2, 0 },
+	{ "found, and nobody executes the write", ECHO_AUTO, "E" ANSWER, NULL, "E", 0, -ETIMEDOUT, 2, 0 },
+	{ "found although nobody answers", ECHO_AUTO, "E", NULL, "E | " WRITTEN, -ETIMEDOUT, 0, 2, 0 },
+	{ "found, and the write is refused", ECHO_AUTO, "E" ANSWER, NULL, "E 11 86 03 C", 0, 3, 2, 0 },
+	{ "looked for before a write", ECHO_AUTO, NULL, "E 11 03 02 00 01 C", "E" WRITTEN, 0, 0, 2, 0 },
+	{ "looked for, nobody executes", ECHO_AUTO, NULL, "E", "E", 0, -ETIMEDOUT, 2, 0 },
+	{ "looked for, there is none", ECHO_AUTO, NULL, "11 83 02 C", WRITTEN, 0, 0, 0, 0 },
+	{ "looked for, nothing comes", ECHO_AUTO, NULL, "", WRITTEN, 0, 0, 0, 0 },
+	{ "noise, then the echo", ECHO_AUTO, "ff" "E" ANSWER, NULL, "E", 0, -ETIMEDOUT, 2, 0 },
+	{ "damaged", ECHO_AUTO, "E" ANSWER, NULL, "e" WRITTEN, 0, -EBADMSG, 1, 1 },
+	{ "damaged in a read", ECHO_STRIP, "e" ANSWER, NULL, "E" WRITTEN, 0, 0, 1, 1 },
+	{ "as is said, from the first", ECHO_STRIP, NULL, NULL, "E" WRITTEN, 0, 0, 1, 0 },
+	{ "as is said, nobody executes", ECHO_STRIP, NULL, NULL, "E", 0, -ETIMEDOUT, 1, 0 },
+	{ "as is said: never", ECHO_OFF, NULL, NULL, WRITTEN, 0, 0, 0, 0 },
+};
+
+static void
+check_echo_row(const struct echo_row *row)
+{
+	static const uint16_t value[] = { 3 };
+	struct pdu_request read = pdu_read(TABLE_HOLDING, 17, 0, 2);
+	struct pdu_request write = pdu_write(TABLE_HOLDING, 17, 1, 1, value);
+	const char *steps[3] = { NULL, NULL, NULL };
+	size_t count = 0;
+	const struct link_counters *counters;
+	uint16_t cells[2];
+
+	if (row->read)
+		steps[count++] = row->read;
+	if (row->probe)
+		steps[count++] = row->probe;
+	steps[count] = row->write;
+	start_peer(steps[0], steps[1], steps[2]);
+	if (row->read)
+		assert_int_equal(ask(&read, cells, NULL), row->read_expected);
+	assert_int_equal(ask(&write, NULL, NULL), row->write_expected);
+	counters = line->ops->counters(line);
+	assert_int_equal(counters->echoes, row->echoes);
+	assert_int_equal(counters->collisions, row->collisions);
+	assert_int_equal(line->ops->news(line) != NULL, row->setting == ECHO_AUTO && row->echoes > 0);
+	assert_null(line->ops->news(line));
+	pthread_join(peer.thread, NULL);
+}
+
+static void
+test_an_echo_is_told_from_an_answer(void **state)
+{
+	enum bus_type types[] = { BUS_RTU, BUS_RTU_OVER_TCP };
+
+	(void)state;
+	for (size_t i = 0; i < 2 * sizeof(echo_rows) / sizeof(echo_rows[0]); i++) {
+		const struct echo_row *row = &echo_rows[i / 2];
+
+		print_message("             %s\n", row->what);
+		echo_setting = row->setting;
+		set_up(types[i % 2]);
+		check_echo_row(row);
+		tear_down();
+	}
+	echo_setting = ECHO_OFF;
+}
+
 static void
 test_rtu_writes_need_their_own_echo(void **state)
 {
 	static const uint16_t value[] = { 3 };
 	static const struct row rows[] = {
-		{ "good", "11 06 00 01 00 03 C", 0 },
-		{ "another value", "11 06 00 01 00 04 C", -EBADMSG },
-		{ "another address", "11 06 00 02 00 03 C", -EBADMSG },
-		{ "another unit", "12 06 00 01 00 03 C", -EBADMSG },
-		{ "exception", "11 86 03 C", 3 },
+		{ "good", "11 06 00 01 00 03 C", 0, 0, 0, 0 },
+		{ "noise before", "fe 11 N 11 06 00 01 00 03 C", 0, 2, 0, 0 },
+		{ "another value", "11 06 00 01 00 04 C", -EBADMSG, 0, 8, 0 },
+		{ "another address", "11 06 00 02 00 03 C", -EBADMSG, 0, 8, 0 },
+		{ "another unit", "12 06 00 01 00 03 C", -EBADMSG, 0, 8, 0 },
+		{ "exception", "11 86 03 C", 3, 0, 0, 0 },
 	};
 	struct pdu_request request = pdu_write(TABLE_HOLDING, 17, 1, 1, value);
 
@@ -380,7 +514,7 @@ test_rtu_noise_before_a_request_is_drained_and_counted(void **state)
 
 	(void)state;
 	set_up(BUS_RTU);
-	assert_int_equal(write(peer.fd, "\x11\x03\x04\x00\x09\x00\x09\x12\x34", 9), 9);
+	play("fe fe N 11 03 04 00 09 00 09 C", peer.fd, NULL);
 	arrived = (struct pollfd){ .events = POLLIN };
 	arrived.fd = line->ops->idle_fd(line, &arrived.events);
 	arrived.events = POLLIN;
@@ -389,6 +523,7 @@ test_rtu_noise_before_a_request_is_drained_and_counted(void **state)
 	assert_int_equal(ask(&request, cells, &report), 0);
 	assert_int_equal(cells[0], 1);
 	assert_int_equal(report.stale_bytes, 9);
+	assert_int_equal(report.noise_bytes, 2);
 	assert_int_equal(report.stale_units[0], 17);
 	pthread_join(peer.thread, NULL);
 	tear_down();
@@ -528,27 +663,27 @@ test_a_serial_port_is_ours_alone(void **state)
 /* --- Modbus TCP --- */
 
 static const struct row tcp_reads[] = {
-	{ "good", "T 00 00 00 07 11 03 04 00 01 00 02", 0 },
-	{ "in segments", "T 00 | 00 00 07 11 | 03 04 00 01 | 00 02", 0 },
-	{ "exception", "T 00 00 00 03 11 83 02", 2 },
-	{ "nothing", "", -ETIMEDOUT },
-	{ "late", "L T 00 00 00 07 11 03 04 00 01 00 02", -ETIMEDOUT },
-	{ "another transaction", "t 00 00 00 07 11 03 04 00 01 00 02", -EBADMSG },
-	{ "another protocol", "T 00 01 00 07 11 03 04 00 01 00 02", -EBADMSG },
-	{ "another unit", "T 00 00 00 07 12 03 04 00 01 00 02", -EBADMSG },
-	{ "another function", "T 00 00 00 07 11 04 04 00 01 00 02", -EBADMSG },
-	{ "fewer registers", "T 00 00 00 05 11 03 02 00 01", -EBADMSG },
-	{ "more registers", "T 00 00 00 09 11 03 06 00 01 00 02 00 03", -EBADMSG },
-	{ "an MBAP length too short", "T 00 00 00 06 11 03 04 00 01 00 02", -EBADMSG },
-	{ "an MBAP length too long", "T 00 00 00 08 11 03 04 00 01 00 02 00", -EBADMSG },
-	{ "an MBAP length without end", "T 00 00 ff ff 11 03 04 00 01 00 02", -EBADMSG },
-	{ "an MBAP length of nothing", "T 00 00 00 00 11 03 04 00 01 00 02", -EBADMSG },
-	{ "a byte count that lies", "T 00 00 00 07 11 03 fa 00 01 00 02", -EBADMSG },
-	{ "a padded exception", "T 00 00 00 04 11 83 02 00", -EBADMSG },
-	{ "a cut frame", "T 00 00 00 07 11 03 04 00", -EBADMSG },
-	{ "a cut header", "T 00", -EBADMSG },
-	{ "garbage before", "ff T 00 00 00 07 11 03 04 00 01 00 02", -EBADMSG },
-	{ "twice", "T 00 00 00 07 11 03 04 00 01 00 02 T 00 00 00 07 11 03 04 00 09 00 09", 0 },
+	{ "good", "T 00 00 00 07 11 03 04 00 01 00 02", 0, 0, 0, 0 },
+	{ "in segments", "T 00 | 00 00 07 11 | 03 04 00 01 | 00 02", 0, 0, 0, 0 },
+	{ "exception", "T 00 00 00 03 11 83 02", 2, 0, 0, 0 },
+	{ "nothing", "", -ETIMEDOUT, 0, 0, 0 },
+	{ "late", "L T 00 00 00 07 11 03 04 00 01 00 02", -ETIMEDOUT, 0, 0, 0 },
+	{ "another transaction", "t 00 00 00 07 11 03 04 00 01 00 02", -EBADMSG, 0, 0, 0 },
+	{ "another protocol", "T 00 01 00 07 11 03 04 00 01 00 02", -EBADMSG, 0, 0, 0 },
+	{ "another unit", "T 00 00 00 07 12 03 04 00 01 00 02", -EBADMSG, 0, 0, 0 },
+	{ "another function", "T 00 00 00 07 11 04 04 00 01 00 02", -EBADMSG, 0, 0, 0 },
+	{ "fewer registers", "T 00 00 00 05 11 03 02 00 01", -EBADMSG, 0, 0, 0 },
+	{ "more registers", "T 00 00 00 09 11 03 06 00 01 00 02 00 03", -EBADMSG, 0, 0, 0 },
+	{ "an MBAP length too short", "T 00 00 00 06 11 03 04 00 01 00 02", -EBADMSG, 0, 0, 0 },
+	{ "an MBAP length too long", "T 00 00 00 08 11 03 04 00 01 00 02 00", -EBADMSG, 0, 0, 0 },
+	{ "an MBAP length without end", "T 00 00 ff ff 11 03 04 00 01 00 02", -EBADMSG, 0, 0, 0 },
+	{ "an MBAP length of nothing", "T 00 00 00 00 11 03 04 00 01 00 02", -EBADMSG, 0, 0, 0 },
+	{ "a byte count that lies", "T 00 00 00 07 11 03 fa 00 01 00 02", -EBADMSG, 0, 0, 0 },
+	{ "a padded exception", "T 00 00 00 04 11 83 02 00", -EBADMSG, 0, 0, 0 },
+	{ "a cut frame", "T 00 00 00 07 11 03 04 00", -EBADMSG, 0, 0, 0 },
+	{ "a cut header", "T 00", -EBADMSG, 0, 0, 0 },
+	{ "garbage before", "ff T 00 00 00 07 11 03 04 00 01 00 02", -EBADMSG, 0, 0, 0 },
+	{ "twice", "T 00 00 00 07 11 03 04 00 01 00 02 T 00 00 00 07 11 03 04 00 09 00 09", 0, 0, 0, 0 },
 };
 
 static void
@@ -646,6 +781,137 @@ test_stopping_ends_a_read_at_once_and_a_write_within_a_second(void **state)
 	}
 }
 
+/* --- descriptors and addresses without end --- */
+
+#define MANY 1100
+
+/* libmodbus waits with select(), which knows no descriptor from 1024 on: it must never wait for us. */
+static void
+test_descriptors_beyond_those_of_select(void **state)
+{
+	struct pdu_request request = pdu_read(TABLE_HOLDING, 17, 0, 2);
+	enum bus_type types[] = { BUS_RTU, BUS_TCP, BUS_RTU_OVER_TCP };
+	struct rlimit limit;
+	static int many[MANY];
+	uint16_t cells[2];
+
+	(void)state;
+	getrlimit(RLIMIT_NOFILE, &limit);
+	if (limit.rlim_max < MANY + 100)
+		skip();
+	limit.rlim_cur = limit.rlim_max < 4096 ? limit.rlim_max : 4096;
+	setrlimit(RLIMIT_NOFILE, &limit);
+	for (int i = 0; i < MANY; i++)
+		many[i] = open("/dev/null", O_RDONLY | O_CLOEXEC);
+	assert_true(many[MANY - 1] >= 1024);
+	for (size_t i = 0; i < sizeof(types) / sizeof(types[0]); i++) {
+		short events;
+
+		set_up(types[i]);
+		assert_true(line->ops->idle_fd(line, &events) > FD_SETSIZE);
+		start_peer(types[i] == BUS_TCP ? "T 00 00 00 07 11 03 04 00 01 00 02" : "11 03 04 00 01 00 02 C", NULL,
+		    NULL);
+		assert_int_equal(ask(&request, cells, NULL), 0);
+		assert_int_equal(cells[1], 2);
+		pthread_join(peer.thread, NULL);
+		tear_down();
+	}
+	for (int i = 0; i < MANY; i++)
+		close(many[i]);
+}
+
+/* The name has three addresses; only the last is one of ours. */
+int
+__wrap_resolver_ask(struct resolver *resolver, const char *host, uint16_t port, uint64_t tag, struct fifo *answers)
+{
+	static const char *const addresses[] = { "198.51.100.1", "::1", "127.0.0.1" };
+	struct resolver_answer answer = { .tag = tag };
+
+	(void)resolver;
+	assert_string_equal(host, "three.example");
+	for (size_t i = 0; i < sizeof(addresses) / sizeof(addresses[0]); i++) {
+		struct resolver_answer one;
+
+		assert_int_equal(resolver_numeric(addresses[i], port, &one), 0);
+		answer.addresses[answer.count++] = one.addresses[0];
+	}
+	return fifo_push(answers, &answer, 1) == 1 ? 0 : -EBUSY;
+}
+
+static void
+test_all_addresses_of_a_name_are_tried(void **state)
+{
+	static char nobody;
+	struct link *other;
+
+	(void)state;
+	set_up(BUS_TCP);
+	bench.bus.host = "three.example";
+	bench.bus.connect_timeout_ms = 300;
+	other = link_modbus_new(&bench.bus, (struct resolver *)(void *)&nobody, stop_fd);
+	assert_int_equal(other->ops->open(other, -1, CLOCK_NEVER), 0);
+	other->ops->close(other);
+	/* and when none is any good, that is said once, in time */
+	close(peer.listen_fd);
+	peer.listen_fd = -1;
+	assert_int_equal(other->ops->open(other, -1, CLOCK_NEVER), -ECONNREFUSED);
+	assert_non_null(strstr(other->ops->fault(other), "three.example port"));
+	other->ops->free(other);
+	tear_down();
+}
+
+/* --- endless streams --- */
+
+static void *
+flood(void *arg)
+{
+	static uint8_t noise[4096];
+	struct pollfd waiting = { .events = POLLIN };
+	int fd = peer.fd;
+
+	(void)arg;
+	if (fd < 0)
+		fd = accept(peer.listen_fd, NULL, NULL);
+	for (size_t i = 0; i < sizeof(noise); i++)
+		noise[i] = (uint8_t)(i % 3 ? 0x11 : 0x03);
+	waiting.fd = fd;
+	poll(&waiting, 1, 1000); /* the request */
+	while (send(fd, noise, sizeof(noise), MSG_NOSIGNAL) > 0)
+		;
+	if (fd != peer.fd)
+		close(fd);
+	return NULL;
+}
+
+static void
+test_an_endless_stream_costs_no_more_than_the_timeout(void **state)
+{
+	struct pdu_request request = pdu_read(TABLE_HOLDING, 17, 0, 2);
+	enum bus_type types[] = { BUS_TCP, BUS_RTU_OVER_TCP };
+
+	(void)state;
+	for (size_t i = 0; i < 2; i++) {
+		struct link_report report = { .closed = false };
+		uint16_t cells[2];
+		pthread_t flooder;
+		int asked = 0;
+
+		set_up(types[i]);
+		pthread_create(&flooder, NULL, flood, NULL);
+		/* until the connection is doubted, which is soon */
+		while (!report.closed && asked++ < 10) {
+			int64_t began_us = clock_mono_us();
+			int result = line->ops->exchange(line, &request, TIMEOUT_MS, cells, &report);
+
+			assert_true(result == -EBADMSG || result == -EBUSY);
+			assert_true(clock_mono_us() - began_us < (TIMEOUT_MS + 60) * 1000);
+		}
+		assert_true(report.closed);
+		pthread_join(flooder, NULL);
+		tear_down();
+	}
+}
+
 static void
 test_opening_fails_in_words_and_in_time(void **state)
 {
@@ -676,6 +942,7 @@ main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_rtu_takes_nothing_but_the_answer),
 		cmocka_unit_test(test_rtu_over_tcp_takes_nothing_but_the_answer),
+		cmocka_unit_test(test_an_echo_is_told_from_an_answer),
 		cmocka_unit_test(test_rtu_writes_need_their_own_echo),
 		cmocka_unit_test(test_rtu_noise_before_a_request_is_drained_and_counted),
 		cmocka_unit_test(test_rtu_keeps_the_silence),
@@ -686,6 +953,9 @@ main(void)
 		cmocka_unit_test(test_tcp_takes_nothing_but_the_answer),
 		cmocka_unit_test(test_tcp_closed_in_a_request_and_between_two),
 		cmocka_unit_test(test_stopping_ends_a_read_at_once_and_a_write_within_a_second),
+		cmocka_unit_test(test_descriptors_beyond_those_of_select),
+		cmocka_unit_test(test_all_addresses_of_a_name_are_tried),
+		cmocka_unit_test(test_an_endless_stream_costs_no_more_than_the_timeout),
 		cmocka_unit_test(test_opening_fails_in_words_and_in_time),
 	};
 

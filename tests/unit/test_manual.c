@@ -1,5 +1,6 @@
 /* gateway.conf(5) names every setting of the schema, with its kind, range and default as the schema has them,
  * and no other. */
+#include <ctype.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -129,13 +130,16 @@ test_nothing_else(void **state)
 static void
 test_types(void **state)
 {
-	char heading[64];
+	char item[256];
 
 	(void)state;
 	for (int i = 0; i < TYPE_COUNT; i++) {
-		snprintf(heading, sizeof(heading), "\n.It Cm %s\n", codec_type((enum point_type)i)->name);
-		if (!strstr(page, heading))
-			fail_msg("the type %s is not described", codec_type((enum point_type)i)->name);
+		const struct codec_type *type = codec_type((enum point_type)i);
+
+		snprintf(item, sizeof(item), "\n.It Cm %s\n%c%s.\n", type->name,
+		    toupper((unsigned char)type->about[0]), type->about + 1);
+		if (!strstr(page, item))
+			fail_msg("the type %s is not described as: %s", type->name, type->about);
 	}
 }
 

@@ -17,6 +17,7 @@ test_requests_are_the_standards_examples(void **state)
 	static const uint16_t coils[] = { 1, 0, 1, 1, 0, 0, 1, 1, 1, 0 };
 	static const uint16_t on[] = { 1 };
 	static const uint16_t three[] = { 3 };
+	static const uint16_t masks[] = { 0x00f2, 0x0025 };
 	uint8_t pdu[PDU_MAX];
 	struct pdu_request request;
 
@@ -45,6 +46,26 @@ test_requests_are_the_standards_examples(void **state)
 	request = pdu_write(TABLE_HOLDING, 1, 1, 2, registers);
 	assert_int_equal(pdu_build(&request, pdu), 10);
 	assert_memory_equal(pdu, "\x10\x00\x01\x00\x02\x04\x00\x0a\x01\x02", 10);
+	request = pdu_mask_write(1, 4, masks);
+	assert_int_equal(pdu_build(&request, pdu), 7);
+	assert_memory_equal(pdu, "\x16\x00\x04\x00\xf2\x00\x25", 7);
+}
+
+static void
+test_a_single_cell_can_be_written_as_several(void **state)
+{
+	static const uint16_t cells[] = { 3, 1 };
+	uint8_t pdu[PDU_MAX];
+	struct pdu_request request = pdu_write_multiple(TABLE_HOLDING, 1, 1, 1, cells);
+
+	(void)state;
+	assert_int_equal(pdu_build(&request, pdu), 8);
+	assert_memory_equal(pdu, "\x10\x00\x01\x00\x01\x02\x00\x03", 8);
+	request = pdu_write_multiple(TABLE_COIL, 1, 1, 1, cells + 1);
+	assert_int_equal(pdu_build(&request, pdu), 7);
+	assert_memory_equal(pdu, "\x0f\x00\x01\x00\x01\x01\x01", 7);
+	request = pdu_write_multiple(TABLE_INPUT, 1, 1, 1, cells);
+	assert_int_equal(pdu_build(&request, pdu), -EINVAL);
 }
 
 static void
@@ -153,12 +174,33 @@ test_a_write_is_confirmed_by_its_own_echo_only(void **state)
 	assert_int_equal(MATCH(&coil, 1, "\x85\x03", NULL), 3);
 }
 
+static void
+test_a_mask_write_is_confirmed_by_both_masks(void **state)
+{
+	static const uint16_t masks[] = { 0x00f2, 0x0025 };
+	struct pdu_request request = pdu_mask_write(17, 4, masks);
+
+	(void)state;
+	assert_true(pdu_writes(&request));
+	assert_int_equal(pdu_reply_length(&request), 7);
+	assert_int_equal(MATCH(&request, 17, "\x16\x00\x04\x00\xf2\x00\x25", NULL), 0);
+	assert_int_equal(MATCH(&request, 17, "\x96\x01", NULL), 1);
+	assert_int_equal(MATCH(&request, 18, "\x16\x00\x04\x00\xf2\x00\x25", NULL), -EBADMSG);
+	assert_int_equal(MATCH(&request, 17, "\x16\x00\x05\x00\xf2\x00\x25", NULL), -EBADMSG);
+	assert_int_equal(MATCH(&request, 17, "\x16\x00\x04\x00\xf3\x00\x25", NULL), -EBADMSG);
+	assert_int_equal(MATCH(&request, 17, "\x16\x00\x04\x00\xf2\x00\x24", NULL), -EBADMSG);
+	assert_int_equal(MATCH(&request, 17, "\x16\x00\x04\x00\xf2\x00", NULL), -EBADMSG);
+	assert_int_equal(MATCH(&request, 17, "\x16\x00\x04\x00\xf2", NULL), -EBADMSG);
+}
+
 int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_requests_are_the_standards_examples),
+		cmocka_unit_test(test_a_single_cell_can_be_written_as_several),
 		cmocka_unit_test(test_impossible_requests_are_refused),
+		cmocka_unit_test(test_a_mask_write_is_confirmed_by_both_masks),
 		cmocka_unit_test(test_a_register_reply_must_fit_in_every_field),
 		cmocka_unit_test(test_exceptions_are_those_of_the_request),
 		cmocka_unit_test(test_bits_come_lowest_first_whatever_pads_them),

@@ -29,19 +29,20 @@ static void
 test_numeric(void **state)
 {
 	struct resolver_answer answer = { .tag = 1 };
-	const struct sockaddr_in *four = (const struct sockaddr_in *)(const void *)&answer.address;
-	const struct sockaddr_in6 *six = (const struct sockaddr_in6 *)(const void *)&answer.address;
+	const struct sockaddr_in *four = (const struct sockaddr_in *)(const void *)&answer.addresses[0].storage;
+	const struct sockaddr_in6 *six = (const struct sockaddr_in6 *)(const void *)&answer.addresses[0].storage;
 
 	(void)state;
 	assert_int_equal(resolver_numeric("192.0.2.7", 8883, &answer), 0);
-	assert_int_equal(answer.address_length, sizeof(*four));
+	assert_int_equal(answer.addresses[0].length, sizeof(*four));
 	assert_int_equal(four->sin_family, AF_INET);
 	assert_int_equal(ntohs(four->sin_port), 8883);
 	assert_int_equal(ntohl(four->sin_addr.s_addr), 0xc0000207);
 	assert_int_equal(resolver_numeric("2001:db8::1", 502, &answer), 0);
-	assert_int_equal(answer.address_length, sizeof(*six));
+	assert_int_equal(answer.addresses[0].length, sizeof(*six));
 	assert_int_equal(six->sin6_family, AF_INET6);
 	assert_int_equal(ntohs(six->sin6_port), 502);
+	assert_int_equal(answer.count, 1);
 	assert_int_equal(resolver_numeric("localhost", 1, &answer), -EINVAL);
 	assert_int_equal(resolver_numeric("192.0.2.256", 1, &answer), -EINVAL);
 	assert_int_equal(resolver_numeric("", 1, &answer), -EINVAL);
@@ -63,8 +64,9 @@ test_answers_in_order(void **state)
 		answer = wait_answer(answers);
 		assert_int_equal(answer.tag, 100 + i);
 		assert_int_equal(answer.error, 0);
-		assert_int_equal(answer.address.ss_family, AF_INET);
-		assert_int_equal(ntohs(((struct sockaddr_in *)(void *)&answer.address)->sin_port), i);
+		assert_int_equal(answer.count, 1);
+		assert_int_equal(answer.addresses[0].storage.ss_family, AF_INET);
+		assert_int_equal(ntohs(((struct sockaddr_in *)(void *)&answer.addresses[0].storage)->sin_port), i);
 	}
 	resolver_stop(resolver);
 	fifo_free(answers);

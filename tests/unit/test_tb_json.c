@@ -64,6 +64,11 @@ test_reals(void **state)
 		int decimals;
 		const char *text;
 	} rows[] = {
+		{ 0.0999755859375, DECIMALS_HALF, "0.1" },
+		{ 21.296875, DECIMALS_HALF, "21.3" },
+		{ 65504, DECIMALS_HALF, "65504.0" },
+		{ -0x1p-24, DECIMALS_HALF, "-0.00000006" },
+		{ 65600.5, DECIMALS_HALF, "65600.5" }, /* no half, but scaled */
 		{ 21.3f, DECIMALS_SINGLE, "21.3" },
 		{ 0.1f, DECIMALS_SINGLE, "0.1" },
 		{ -0.1f, DECIMALS_SINGLE, "-0.1" },
@@ -487,6 +492,40 @@ test_scalars(void **state)
 }
 
 static void
+test_lists(void **state)
+{
+	static const char *const good[] = { "[]", "[1]", "[1,-2.5,true,\"a\\\"b\",18446744073709551615]" };
+	static const char *const bad[] = { "[1e400]", "[[1]]", "[1,{}]", "[null]" };
+	struct value value = { .kind = VALUE_NONE };
+	struct tb_json *json;
+	char text[64];
+
+	(void)state;
+	for (size_t i = 0; i < LENGTH(good); i++) {
+		int length = (int)strlen(good[i]);
+
+		json = parsed(good[i]);
+		assert_int_equal(tb_json_scalar(json, &value), 0);
+		assert_int_equal(value.kind, VALUE_LIST);
+		assert_int_equal(tb_json_value(&value, text, sizeof(text)), length);
+		assert_memory_equal(text, good[i], (size_t)length);
+		for (int size = 0; size < length; size++) {
+			text[size] = 'x';
+			assert_int_equal(tb_json_value(&value, text, (size_t)size), -EMSGSIZE);
+			assert_int_equal(text[size], 'x');
+		}
+		value_done(&value);
+		tb_json_free(json);
+	}
+	for (size_t i = 0; i < LENGTH(bad); i++) {
+		json = parsed(bad[i]);
+		assert_int_equal(tb_json_scalar(json, &value), -EINVAL);
+		assert_int_equal(value.kind, VALUE_NONE);
+		tb_json_free(json);
+	}
+}
+
+static void
 test_rpc(void **state)
 {
 	static const char *const bad[] = { "{}", "[]", "1", "\"set\"", "{\"method\":1}", "{\"method\":null}",
@@ -544,7 +583,7 @@ test_each_member(void **state)
 
 	(void)state;
 	assert_int_equal(tb_json_members(json, collect, all), 0);
-	assert_string_equal(all, "a+b-c+d-+");
+	assert_string_equal(all, "a+b-c+d++");
 	/* Of two members of one name the last one counts, as in the server. */
 	assert_int_equal(tb_json_scalar(tb_json_get(json, "a"), &value), 0);
 	assert_int_equal(value.integer, 3);
@@ -587,6 +626,7 @@ main(void)
 		cmocka_unit_test(test_refused_documents),
 		cmocka_unit_test(test_size_limit),
 		cmocka_unit_test(test_scalars),
+		cmocka_unit_test(test_lists),
 		cmocka_unit_test(test_rpc),
 		cmocka_unit_test(test_each_member),
 		cmocka_unit_test(test_no_memory),

@@ -101,7 +101,7 @@ free_settings(struct settings *settings)
 }
 
 static int
-do_command(void *ctx, const struct command *command)
+do_command(void *ctx, const struct command *command, size_t count)
 {
 	struct bench *bench = ctx;
 	struct outcome outcome = { .status = OUTCOME_DONE, .point = command->point, .tag = command->tag };
@@ -109,6 +109,7 @@ do_command(void *ctx, const struct command *command)
 	if (command->kind != COMMAND_READ)
 		bench->held = command->value.integer;
 	outcome.value = (struct value){ .kind = VALUE_INT, .integer = bench->held };
+	assert_int_equal(count, 1);
 	return bench->outcomes.push(bench->outcomes.ctx, &outcome);
 }
 

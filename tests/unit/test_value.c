@@ -106,6 +106,41 @@ test_copy_and_done(void **state)
 	}
 }
 
+/* Lists of the same are the same, and a copy shares nothing. */
+static void
+test_lists(void **state)
+{
+	struct value list = { .kind = VALUE_LIST, .list = value_list_new(2) };
+	struct value other = { .kind = VALUE_LIST, .list = value_list_new(1) };
+	struct value copy = { .kind = VALUE_NONE };
+	double number;
+
+	(void)state;
+	list.list->items[0] = (struct value){ .kind = VALUE_INT, .integer = 42 };
+	list.list->items[1] = (struct value){ .kind = VALUE_TEXT, .text = strdup("heat") };
+	other.list->items[0] = list.list->items[0];
+	assert_false(value_equal(&list, &other));
+	assert_false(value_equal(&list, &list.list->items[0]));
+	assert_false(value_equal(&list.list->items[0], &list));
+	assert_false(value_number(&list, &number));
+	assert_null(value_text(&list));
+	assert_int_equal(value_copy(&list, &copy), 0);
+	assert_true(value_equal(&list, &copy));
+	copy.list->items[0] = (struct value){ .kind = VALUE_REAL, .real = 42 };
+	assert_true(value_equal(&list, &copy));
+	copy.list->items[0].real = 42.5;
+	assert_false(value_equal(&list, &copy));
+	value_done(&list);
+	assert_string_equal(value_text(&copy.list->items[1]), "heat");
+	/* The second allocation of the copy, that of the text, fails. */
+	no_memory = true;
+	assert_int_equal(value_copy(&copy, &list), -ENOMEM);
+	no_memory = false;
+	assert_int_equal(list.kind, VALUE_NONE);
+	value_done(&copy);
+	value_done(&other);
+}
+
 static void
 test_no_memory(void **state)
 {
@@ -128,6 +163,7 @@ main(void)
 		cmocka_unit_test(test_equal),
 		cmocka_unit_test(test_number),
 		cmocka_unit_test(test_copy_and_done),
+		cmocka_unit_test(test_lists),
 		cmocka_unit_test(test_no_memory),
 	};
 

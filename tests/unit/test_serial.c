@@ -1,0 +1,492 @@
+/* What a pseudo-terminal does not have, RS-485, RTS, error counters and USB adapters, by the calls that are made: the kernel and
+ * libserialport are replaced at link time (--wrap). And the watch for ports that are not there, which is real. */
+#include <config.h>
+
+#include <errno.h>
+#include <fcntl.h>
+#include <libserialport.h>
+#include <linux/serial.h>
+#include <poll.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/stat.h>
+#include <termios.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "base/clock.h"
+#include "fake/bench.h"
+#include "field/hotplug.h"
+#include "field/link_modbus.h"
+#include "field/serial.h"
+
+int __real_ioctl(int fd, unsigned long request, ...);
+int __wrap_ioctl(int fd, unsigned long request, ...);
+enum sp_return __wrap_sp_list_ports(struct sp_port ***list);
+void __wrap_sp_free_port_list(struct sp_port **list);
+enum sp_return __wrap_sp_get_port_usb_vid_pid(const struct sp_port *port, int *vendor, int *product);
+char *__wrap_sp_get_port_usb_serial(const struct sp_port *port);
+char *__wrap_sp_get_port_name(const struct sp_port *port);
+
+/* The driver of the port. */
+static struct {
+	struct serial_rs485 rs485;
+	struct serial_icounter_struct count;
+	unsigned flags; /* TIOCSSERIAL */
+	int busy;	/* so many looks until the last bit has left; -1: never */
+	bool refuses;	/* everything that is not of a terminal */
+	bool forgets;	/* takes RS-485 and does not do it */
+	char calls[256];
+	const char *last;
+} driver;
+
+static int
+note(const char *call)
+{
+	if (driver.refuses) {
+		errno = ENOTTY;
+		return -1;
+	}
+	driver.last = call;
+	if (strlen(driver.calls) + strlen(call) + 2 < sizeof(driver.calls))
+		strcat(strcat(driver.calls, call), " ");
+	return 0;
+}
+
+int
+__wrap_ioctl(int fd, unsigned long request, ...)
+{
+	va_list list;
+	void *argument;
+
+	va_start(list, request);
+	argument = va_arg(list, void *);
+	va_end(list);
+	switch (request) {
+	case TIOCSRS485:
+		driver.rs485 = *(struct serial_rs485 *)argument;
+		return note("rs485");
+	case TIOCGRS485:
+		*(struct serial_rs485 *)argument = driver.rs485;
+		if (driver.forgets)
+			((struct serial_rs485 *)argument)->flags = 0;
+		return driver.refuses ? note("") : 0;
+	case TIOCMBIS:
+		return note(*(int *)argument == TIOCM_RTS ? "rts+" : "?");
+	case TIOCMBIC:
+		return note(*(int *)argument == TIOCM_RTS ? "rts-" : "?");
+	case TIOCOUTQ:
+		*(int *)argument = 0;
+		return 0;
+	case TIOCSERGETLSR:
+		*(unsigned *)argument = driver.busy == 0 ? TIOCSER_TEMT : 0;
+		driver.busy -= driver.busy > 0;
+		return note("look");
+	case TIOCGICOUNT:
+		*(struct serial_icounter_struct *)argument = driver.count;
+		return note("count");
+	case TIOCGSERIAL:
+		memset(argument, 0, sizeof(struct serial_struct));
+		return note("get");
+	case TIOCSSERIAL:
+		driver.flags = (unsigned)((struct serial_struct *)argument)->flags;
+		return note("set");
+	default:
+		return __real_ioctl(fd, request, argument);
+	}
+}
+
+static struct bench bench;
+static char path[64];
+static int master;
+
+static struct bus *
+set_up(enum bus_rs485 rs485)
+{
+	memset(&driver, 0, sizeof(driver));
+	bench_init(&bench, BUS_RTU);
+	bench.bus.rs485 = rs485;
+	master = posix_openpt(O_RDWR | O_NOCTTY);
+	assert_int_equal(grantpt(master) | unlockpt(master), 0);
+	snprintf(path, sizeof(path), "%s", ptsname(master));
+	return &bench.bus;
+}
+
+static int
+open_port(const struct bus *bus, const char **what)
+{
+	return serial_open(bus, path, what);
+}
+
+static void
+test_rs485_by_the_kernel(void **state)
+{
+	struct bus *bus = set_up(RS485_KERNEL);
+	const char *what;
+	int fd;
+
+	(void)state;
+	bus->rts_before_us = 1;
+	bus->rts_after_us = 2500;
+	fd = open_port(bus, &what);
+	assert_true(fd >= 0);
+	assert_int_equal(driver.rs485.flags, SER_RS485_ENABLED | SER_RS485_RTS_ON_SEND);
+	assert_int_equal(driver.rs485.delay_rts_before_send, 1);
+	assert_int_equal(driver.rs485.delay_rts_after_send, 3);
+	assert_int_equal(serial_begin_send(bus, fd), 0);
+	assert_int_equal(serial_end_send(bus, fd, 1000000), 0); /* at once: it is not ours */
+	assert_string_equal(driver.calls, "rs485 ");
+	close(fd);
+	driver.forgets = true;
+	assert_int_equal(open_port(bus, &what), -ENOTSUP);
+	driver.refuses = true;
+	assert_int_equal(open_port(bus, &what), -ENOTTY);
+	assert_string_equal(what, "rs485 by its driver");
+	close(master);
+}
+
+static void
+test_rs485_by_rts(void **state)
+{
+	static const struct {
+		enum bus_rs485 rs485;
+		const char *opened;
+		const char *begun;
+		const char *ended;
+	} rows[] = {
+		{ RS485_OFF, "", "", "" },
+		{ RS485_RTS, "rts- ", "rts- rts+ ", "rts- rts+ look look look rts- " },
+		{ RS485_RTS_INVERTED, "rts+ ", "rts+ rts- ", "rts+ rts- look look look rts+ " },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		struct bus *bus = set_up(rows[i].rs485);
+		const char *what;
+		int64_t began_us;
+		int fd;
+
+		bus->rts_before_us = 2000;
+		bus->rts_after_us = 3000;
+		fd = open_port(bus, &what);
+		assert_string_equal(driver.calls, rows[i].opened);
+		driver.busy = 2;
+		began_us = clock_mono_us();
+		assert_int_equal(serial_begin_send(bus, fd), 0);
+		assert_string_equal(driver.calls, rows[i].begun);
+		assert_int_equal(serial_end_send(bus, fd, 4000), 0);
+		assert_string_equal(driver.calls, rows[i].ended);
+		if (rows[i].rs485 != RS485_OFF)
+			assert_true(clock_mono_us() - began_us >= 2000 + 4000 + 3000);
+		close(fd);
+		close(master);
+	}
+}
+
+static void
+test_a_stuck_port_is_switched_back_and_given_up(void **state)
+{
+	struct bus *bus = set_up(RS485_RTS);
+	const char *what;
+	int64_t began_us = clock_mono_us();
+	int fd = open_port(bus, &what);
+
+	(void)state;
+	driver.busy = -1;
+	assert_int_equal(serial_begin_send(bus, fd), 0);
+	assert_int_equal(serial_end_send(bus, fd, 0), -EIO);
+	assert_true(clock_mono_us() - began_us < 1000000);
+	assert_string_equal(driver.last, "rts-");
+	close(fd);
+	driver.refuses = true;
+	assert_int_equal(open_port(bus, &what), -ENOTTY);
+	assert_string_equal(what, "rs485 by RTS");
+	close(master);
+}
+
+static void
+test_latency_and_errors(void **state)
+{
+	struct bus *bus = set_up(RS485_OFF);
+	struct serial_errors errors;
+	const char *what;
+	int fd;
+
+	(void)state;
+	bus->low_latency = true;
+	fd = open_port(bus, &what);
+	assert_int_equal(driver.flags, ASYNC_LOW_LATENCY);
+	driver.count = (struct serial_icounter_struct){
+		.frame = 1, .parity = 2, .overrun = 3, .buf_overrun = 4, .brk = 5
+	};
+	assert_int_equal(serial_read_errors(fd, &errors), 0);
+	assert_int_equal(errors.frame, 1);
+	assert_int_equal(errors.parity, 2);
+	assert_int_equal(errors.overrun, 7);
+	assert_int_equal(errors.breaks, 5);
+	close(fd);
+	/* a driver without any of it is fine */
+	driver.refuses = true;
+	fd = open_port(bus, &what);
+	assert_true(fd >= 0);
+	assert_int_equal(serial_read_errors(fd, &errors), -ENOTTY);
+	close(fd);
+	close(master);
+}
+
+/* The same through the link: RTS around each request, and errors said once when they grow. */
+static void
+test_an_exchange_switches_and_counts(void **state)
+{
+	struct bus *bus = set_up(RS485_RTS);
+	struct pdu_request request = pdu_read(TABLE_HOLDING, 17, 0, 2);
+	struct link_report report;
+	struct link *link;
+	uint16_t cells[2];
+
+	(void)state;
+	bus->port = path;
+	bus->echo = ECHO_OFF;
+	driver.count.frame = 100; /* before our time */
+	link = link_modbus_new(bus, NULL, -1);
+	assert_int_equal(link->ops->open(link, -1, CLOCK_NEVER), 0);
+	driver.calls[0] = '\0';
+	assert_int_equal(link->ops->exchange(link, &request, 10, cells, &report), -ETIMEDOUT);
+	assert_string_equal(driver.calls, "rts+ look rts- ");
+	assert_null(link->ops->news(link));
+	driver.count.frame += 3;
+	driver.count.parity += 1;
+	assert_int_equal(link->ops->exchange(link, &request, 10, cells, &report), -ETIMEDOUT);
+	assert_string_equal(link->ops->news(link), "its port reports errors: 3 framing, 1 parity, 0 overrun, 0 break");
+	driver.count.frame += 3;
+	assert_int_equal(link->ops->exchange(link, &request, 10, cells, &report), -ETIMEDOUT);
+	assert_null(link->ops->news(link));
+	assert_int_equal(link->ops->counters(link)->frame_errors, 6);
+	assert_int_equal(link->ops->counters(link)->parity_errors, 1);
+	link->ops->free(link);
+	close(master);
+}
+
+static void
+test_characters_of_every_kind(void **state)
+{
+	static const struct {
+		enum bus_parity parity;
+		int data_bits;
+		int stop_bits;
+		tcflag_t expected;
+	} rows[] = {
+		{ PARITY_NONE, 8, 1, 0 },
+		{ PARITY_NONE, 8, 2, CSTOPB },
+		{ PARITY_EVEN, 8, 1, PARENB },
+		{ PARITY_ODD, 8, 1, PARENB | PARODD },
+		{ PARITY_ODD, 7, 2, PARENB | PARODD | CSTOPB },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		struct bus *bus = set_up(RS485_OFF);
+		struct termios line;
+		const char *what;
+		int fd;
+
+		bus->parity = rows[i].parity;
+		bus->data_bits = rows[i].data_bits;
+		bus->stop_bits = rows[i].stop_bits;
+		fd = open_port(bus, &what);
+		assert_true(fd >= 0);
+		assert_int_equal(tcgetattr(fd, &line), 0);
+		/* the terminal keeps the flags that it does not use, except size and parity of characters */
+		assert_int_equal(line.c_cflag & CSTOPB, rows[i].expected & CSTOPB);
+		assert_int_equal(cfgetospeed(&line), B19200);
+		assert_int_equal((line.c_iflag & INPCK) != 0, rows[i].parity != PARITY_NONE);
+		close(fd);
+		close(master);
+	}
+}
+
+/* --- USB adapters --- */
+
+struct adapter {
+	int vendor; /* 0: no USB */
+	int product;
+	char serial[16]; /* "": it has none */
+	char name[16];
+};
+
+static struct adapter *adapters;
+static size_t adapter_count;
+
+enum sp_return
+__wrap_sp_list_ports(struct sp_port ***list)
+{
+	*list = calloc(adapter_count + 1, sizeof(**list));
+	for (size_t i = 0; i < adapter_count; i++)
+		(*list)[i] = (struct sp_port *)(void *)&adapters[i];
+	return SP_OK;
+}
+
+void
+__wrap_sp_free_port_list(struct sp_port **list)
+{
+	free(list);
+}
+
+enum sp_return
+__wrap_sp_get_port_usb_vid_pid(const struct sp_port *port, int *vendor, int *product)
+{
+	const struct adapter *adapter = (const struct adapter *)(const void *)port;
+
+	*vendor = adapter->vendor;
+	*product = adapter->product;
+	return adapter->vendor ? SP_OK : SP_ERR_SUPP;
+}
+
+char *
+__wrap_sp_get_port_usb_serial(const struct sp_port *port)
+{
+	struct adapter *adapter = (struct adapter *)(void *)(uintptr_t)port;
+
+	return adapter->serial[0] ? adapter->serial : NULL;
+}
+
+char *
+__wrap_sp_get_port_name(const struct sp_port *port)
+{
+	return ((struct adapter *)(void *)(uintptr_t)port)->name;
+}
+
+static void
+test_an_adapter_is_found_by_its_identity(void **state)
+{
+	static struct adapter there[] = {
+		{ 0, 0, "", "/dev/ttyS0" },
+		{ 0x0403, 0x6001, "A50285BI", "/dev/ttyUSB3" },
+		{ 0x0403, 0x6001, "A5XK3RJT", "/dev/ttyUSB0" },
+		{ 0x1a86, 0x7523, "", "/dev/ttyUSB1" },
+		{ 0x10c4, 0xea60, "0001", "/dev/ttyUSB2" },
+	};
+	static const struct {
+		const char *port;
+		int expected;
+		const char *path;
+	} rows[] = {
+		{ "usb:0403:6001:A50285BI", 0, "/dev/ttyUSB3" },
+		{ "usb:0403:6001:A5XK3RJT", 0, "/dev/ttyUSB0" },
+		{ "usb:0403:6001", -ENOTUNIQ, NULL },
+		{ "usb:0403:6001:A50285", -ENOENT, NULL },
+		{ "usb:0403:6010", -ENOENT, NULL },
+		{ "usb:1a86:7523", 0, "/dev/ttyUSB1" },
+		{ "usb:1A86:7523", 0, "/dev/ttyUSB1" },
+		{ "usb:1a86:7523:1", -ENOENT, NULL },
+		{ "usb:10C4:EA60:0001", 0, "/dev/ttyUSB2" },
+		{ "/dev/null", 0, "/dev/null" },
+		{ "/dev/no/such/port", -ENOENT, NULL },
+	};
+
+	(void)state;
+	adapters = there;
+	adapter_count = sizeof(there) / sizeof(there[0]);
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		char found[64] = "";
+
+		assert_int_equal(serial_find(rows[i].port, found, sizeof(found)), rows[i].expected);
+		if (rows[i].path)
+			assert_string_equal(found, rows[i].path);
+	}
+	/* numbered anew after it was plugged in again */
+	strcpy(there[1].name, "/dev/ttyUSB4");
+	assert_int_equal(serial_find("usb:0403:6001:A50285BI", path, sizeof(path)), 0);
+	assert_string_equal(path, "/dev/ttyUSB4");
+}
+
+/* --- the watch --- */
+
+static char folder[64];
+
+static void
+watch_folder(char *ret, size_t size, const char *name)
+{
+	assert_true(snprintf(ret, size, "%s/%s", folder, name) < (int)size);
+}
+
+static bool
+has_news(int fd)
+{
+	struct pollfd ready = { .fd = fd, .events = POLLIN };
+
+	return poll(&ready, 1, 0) == 1;
+}
+
+static void
+test_a_port_that_is_not_there_is_watched_for(void **state)
+{
+	char deep[128];
+	char step[128];
+	char node[128];
+	char other[128];
+	int fd;
+
+	(void)state;
+	snprintf(folder, sizeof(folder), "/tmp/test-serial-XXXXXX");
+	assert_non_null(mkdtemp(folder));
+	watch_folder(node, sizeof(node), "tty0");
+	watch_folder(other, sizeof(other), "link");
+	watch_folder(step, sizeof(step), "serial");
+	watch_folder(deep, sizeof(deep), "serial/by-id/it");
+
+	fd = hotplug_watch(node);
+	assert_true(fd >= 0);
+	assert_false(has_news(fd));
+	close(open(node, O_CREAT | O_WRONLY | O_CLOEXEC, 0));
+	assert_true(has_news(fd)); /* it is there */
+	close(fd);
+	fd = hotplug_watch(node);
+	assert_false(has_news(fd));
+	chmod(node, 0600); /* it became accessible */
+	assert_true(has_news(fd));
+	close(fd);
+	fd = hotplug_watch(deep);
+	assert_false(has_news(fd));
+	mkdir(step, 0700); /* a directory on its way */
+	assert_true(has_news(fd));
+	close(fd);
+	/* a link from elsewhere: what it leads to appears */
+	unlink(node);
+	assert_int_equal(symlink(node, deep), -1);
+	watch_folder(deep, sizeof(deep), "serial/it");
+	assert_int_equal(symlink(node, deep), 0);
+	fd = hotplug_watch(deep);
+	assert_false(has_news(fd));
+	close(open(node, O_CREAT | O_WRONLY | O_CLOEXEC, 0600));
+	assert_true(has_news(fd));
+	close(fd);
+	unlink(deep);
+	unlink(node);
+	rmdir(step);
+	rmdir(folder);
+}
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_rs485_by_the_kernel),
+		cmocka_unit_test(test_rs485_by_rts),
+		cmocka_unit_test(test_a_stuck_port_is_switched_back_and_given_up),
+		cmocka_unit_test(test_latency_and_errors),
+		cmocka_unit_test(test_an_exchange_switches_and_counts),
+		cmocka_unit_test(test_characters_of_every_kind),
+		cmocka_unit_test(test_an_adapter_is_found_by_its_identity),
+		cmocka_unit_test(test_a_port_that_is_not_there_is_watched_for),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
