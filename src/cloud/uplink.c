@@ -84,6 +84,7 @@ struct uplink {
 	struct windows *windows;
 	struct store *store;
 	enum quality *qualities; /* of each point, as its samples told */
+	int64_t *told_ms;	 /* the time of each point's last value: a row has room for one */
 	struct wall wall;
 	bool waits_for_wall; /* and the log says so */
 	int64_t wall_due_mono_ms;
@@ -510,7 +511,7 @@ row_limit(const struct uplink *uplink)
 
 static void
 add_telemetry(struct uplink *uplink, struct uplink_device *device, int64_t mono_ms, int64_t unix_ms, const char *key,
-    const struct value *value)
+    const struct value *value, int64_t *told_ms)
 {
 	size_t limit = row_limit(uplink);
 	enum store_epoch epoch;
@@ -519,6 +520,11 @@ add_telemetry(struct uplink *uplink, struct uplink_device *device, int64_t mono_
 
 	epoch = wall_time(&uplink->wall, mono_ms, unix_ms, &ms) ? STORE_UNIX : STORE_BOOT;
 	ms = stamps_take(&device->stamps, mono_ms, ms);
+	/* A poll that was late, and the next one that was not. */
+	if (told_ms && *told_ms == ms)
+		ms = stamps_move(&device->stamps);
+	if (told_ms)
+		*told_ms = ms;
 	if (uplink->row_device != device || uplink->row_ms != ms || uplink->row_epoch != epoch)
 		start_row(uplink, device, ms, epoch);
 	length = tb_json_member(key, value, uplink->row_values == 0, uplink->row + uplink->row_length,
@@ -544,7 +550,7 @@ add_made(struct uplink *uplink, const struct point *point, const char *suffix, i
 	char key[MADE_KEY_BYTES];
 
 	snprintf(key, sizeof(key), "%s_%s", point->key, suffix);
-	add_telemetry(uplink, &uplink->devices[point->device->index], mono_ms, unix_ms, key, value);
+	add_telemetry(uplink, &uplink->devices[point->device->index], mono_ms, unix_ms, key, value, NULL);
 }
 
 static void
@@ -581,7 +587,7 @@ report(struct uplink *uplink, const struct sample *sample)
 		return;
 	} else if (sample->point->kind == KIND_TELEMETRY) {
 		add_telemetry(uplink, device, sample->taken_mono_ms, sample->taken_unix_ms, sample->point->key,
-		    &sample->value);
+		    &sample->value, &uplink->told_ms[sample->point->index]);
 	} else {
 		attributes_set(device->attributes, sample->point, &sample->value);
 		touch(device);
@@ -1003,13 +1009,15 @@ make_parts(struct uplink *uplink, struct resolver *resolver)
 	uplink->filter = filter_new(settings->point_count);
 	uplink->windows = windows_new(settings, on_window, uplink);
 	uplink->qualities = calloc(settings->point_count + 1, sizeof(uplink->qualities[0]));
+	uplink->told_ms = calloc(settings->point_count + 1, sizeof(uplink->told_ms[0]));
 	uplink->store = store_new(settings->device_count, (size_t)settings->store.memory_mb << 20);
 	uplink->samples = fifo_new(sizeof(struct sample), SAMPLES_WAITING);
 	uplink->outcomes = fifo_new(sizeof(struct outcome), DOWNLINK_PENDING_MAX);
 	uplink->stop = fifo_new(sizeof(int), 1);
 	uplink->last_mono_ms = calloc(settings->point_count + 1, sizeof(uplink->last_mono_ms[0]));
 	uplink->devices = calloc(settings->device_count + 1, sizeof(uplink->devices[0]));
-	if (!uplink->last_mono_ms || !uplink->filter || !uplink->windows || !uplink->qualities || !uplink->store || !uplink->samples || !uplink->outcomes || !uplink->stop ||
+	if (!uplink->last_mono_ms || !uplink->filter || !uplink->windows || !uplink->qualities ||
+	    !uplink->told_ms || !uplink->store || !uplink->samples || !uplink->outcomes || !uplink->stop ||
 	    !uplink->devices)
 		return errno ? -errno : -ENOMEM;
 	for (size_t i = 0; i < settings->point_count; i++)
@@ -1085,6 +1093,7 @@ uplink_free(struct uplink *uplink)
 	filter_free(uplink->filter);
 	windows_free(uplink->windows);
 	free(uplink->qualities);
+	free(uplink->told_ms);
 	free(uplink->last_mono_ms);
 	free(uplink->devices);
 	free(uplink);

@@ -37,6 +37,21 @@ stamps_take(struct stamps *stamps, int64_t mono_ms, int64_t ms)
 	return ms;
 }
 
+int64_t
+stamps_move(struct stamps *stamps)
+{
+	struct stamp next = stamps->kept[(stamps->count + STAMPS_KEPT - 1) % STAMPS_KEPT];
+
+	next.moved = true;
+	do
+		next.ms++;
+	while (is_used(stamps, next.mono_ms, next.ms));
+	if (next.ms > stamps->highest_ms)
+		stamps->highest_ms = next.ms;
+	stamps->kept[stamps->count++ % STAMPS_KEPT] = next;
+	return next.ms;
+}
+
 void
 stamps_shift(struct stamps *stamps, int64_t by_ms)
 {

@@ -27,6 +27,9 @@ struct stamps {
  * device used last at another moment. What was read at one moment has one time. */
 int64_t stamps_take(struct stamps *stamps, int64_t mono_ms, int64_t ms);
 
+/* The time that was given last is taken after all, by an earlier reading within the same millisecond: give the next. */
+int64_t stamps_move(struct stamps *stamps);
+
 /* Times counted from somewhere else until now: all of them move. */
 void stamps_shift(struct stamps *stamps, int64_t by_ms);
 

@@ -48,6 +48,19 @@ a_second_that_comes_twice(void **state)
 	}
 }
 
+/* Two readings of one point within a millisecond. */
+static void
+a_reading_can_have_the_next_time(void **state)
+{
+	struct stamps stamps = { .count = 0 };
+
+	(void)state;
+	assert_int_equal(stamps_take(&stamps, 1000, 19), 19);
+	assert_int_equal(stamps_move(&stamps), 20);
+	assert_int_equal(stamps_take(&stamps, 1000, 19), 20);
+	assert_int_equal(stamps_take(&stamps, 1001, 20), 21);
+}
+
 /* What had to move on does not meet the one that comes next. */
 static void
 a_moved_time_is_taken(void **state)
@@ -80,6 +93,7 @@ main(void)
 		cmocka_unit_test(a_clock_that_goes_on_is_followed),
 		cmocka_unit_test(one_moment_has_one_time),
 		cmocka_unit_test(a_second_that_comes_twice),
+		cmocka_unit_test(a_reading_can_have_the_next_time),
 		cmocka_unit_test(a_moved_time_is_taken),
 		cmocka_unit_test(times_move_to_another_origin),
 	};

@@ -228,6 +228,24 @@ a_missing_puback_is_cured_by_a_new_connection(void **state)
 	close_bench(bench);
 }
 
+/* A late poll and the next one may both end in one millisecond: the server would keep one value of them. */
+static void
+two_readings_in_a_millisecond_are_two(void **state)
+{
+	struct bench *bench = open_bench(1);
+	long long ts;
+
+	(void)state;
+	start_gateway(bench);
+	for (int i = 0; i < 3; i++)
+		sample(bench, 0, POINT_LEVEL, 1800000000001, i);
+	for (int i = 0; i < 3; i++) {
+		assert_int_equal(await_level(bench, &ts), i);
+		assert_int_equal(ts, 1800000000001 + i);
+	}
+	close_bench(bench);
+}
+
 static void
 an_outage_loses_nothing_and_keeps_the_order(void **state)
 {
@@ -459,6 +477,7 @@ main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(telemetry_arrives_once_with_its_time),
 		cmocka_unit_test(a_missing_puback_is_cured_by_a_new_connection),
+		cmocka_unit_test(two_readings_in_a_millisecond_are_two),
 		cmocka_unit_test(an_outage_loses_nothing_and_keeps_the_order),
 		cmocka_unit_test(two_polls_in_one_millisecond_are_two_values),
 		cmocka_unit_test(a_stop_delivers_what_is_waiting),
