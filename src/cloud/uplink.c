@@ -35,7 +35,6 @@
 #define OVERFLOW_OVER_MS  60000 /* nothing lost for so long: it is over */
 #define TIMER_ACCURACY_MS 250
 #define MADE_KEY_BYTES	  1024 /* KEY_quality and the like: 255 characters are 765 bytes at most */
-#define SAME_MOMENT_MS	  50   /* polls of a point that follow each other at once */
 #define SAVE_MS		  4000 /* for the disk, at the end */
 #define REPLAY_ROWS	  16   /* a device that waits with more than this is catching up ... */
 #define REPLAY_WINDOW	  64   /* ... and takes turns when so many messages await their PUBACK altogether */
@@ -88,7 +87,6 @@ struct uplink {
 	struct wall wall;
 	bool waits_for_wall; /* and the log says so */
 	int64_t wall_due_mono_ms;
-	int64_t *last_mono_ms; /* by point: when its last sample was taken */
 	struct fifo *samples;
 	struct fifo *outcomes;
 	struct fifo *stop; /* of int: the grace in ms */
@@ -594,25 +592,9 @@ report(struct uplink *uplink, const struct sample *sample)
 	}
 }
 
-/* A poll that was late may be followed by the next within the same millisecond: two values of one key need two times, or the
- * server keeps only one of them. */
-static void
-part_times(struct uplink *uplink, struct sample *sample)
-{
-	int64_t *last = &uplink->last_mono_ms[sample->point->index];
-	int64_t behind = *last + 1 - sample->taken_mono_ms;
-
-	if (behind > 0 && behind < SAME_MOMENT_MS) {
-		sample->taken_mono_ms += behind;
-		sample->taken_unix_ms += behind;
-	}
-	*last = sample->taken_mono_ms;
-}
-
 static void
 take_sample(struct uplink *uplink, struct sample *sample)
 {
-	part_times(uplink, sample);
 	note_quality(uplink, sample);
 	if (sample->quality != QUALITY_GOOD)
 		return;
@@ -1014,9 +996,8 @@ make_parts(struct uplink *uplink, struct resolver *resolver)
 	uplink->samples = fifo_new(sizeof(struct sample), SAMPLES_WAITING);
 	uplink->outcomes = fifo_new(sizeof(struct outcome), DOWNLINK_PENDING_MAX);
 	uplink->stop = fifo_new(sizeof(int), 1);
-	uplink->last_mono_ms = calloc(settings->point_count + 1, sizeof(uplink->last_mono_ms[0]));
 	uplink->devices = calloc(settings->device_count + 1, sizeof(uplink->devices[0]));
-	if (!uplink->last_mono_ms || !uplink->filter || !uplink->windows || !uplink->qualities ||
+	if (!uplink->filter || !uplink->windows || !uplink->qualities ||
 	    !uplink->told_ms || !uplink->store || !uplink->samples || !uplink->outcomes || !uplink->stop ||
 	    !uplink->devices)
 		return errno ? -errno : -ENOMEM;
@@ -1094,7 +1075,6 @@ uplink_free(struct uplink *uplink)
 	windows_free(uplink->windows);
 	free(uplink->qualities);
 	free(uplink->told_ms);
-	free(uplink->last_mono_ms);
 	free(uplink->devices);
 	free(uplink);
 }
