@@ -1047,7 +1047,8 @@ make_parts(struct uplink *uplink, struct resolver *resolver)
 	uplink->outcomes = fifo_new(sizeof(struct outcome), DOWNLINK_PENDING_MAX);
 	uplink->stop = fifo_new(sizeof(int), 1);
 	uplink->devices = calloc(settings->device_count + 1, sizeof(uplink->devices[0]));
-	if (!uplink->filter || !uplink->windows || !uplink->qualities || !uplink->told_ms || !uplink->store || !uplink->samples || !uplink->outcomes || !uplink->stop ||
+	if (!uplink->filter || !uplink->windows || !uplink->qualities || !uplink->told_ms || !uplink->store ||
+	    !uplink->samples || !uplink->outcomes || !uplink->stop ||
 	    !uplink->devices)
 		return errno ? -errno : -ENOMEM;
 	for (size_t i = 0; i < settings->point_count; i++)

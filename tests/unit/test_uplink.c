@@ -274,6 +274,25 @@ an_outage_loses_nothing_and_keeps_the_order(void **state)
 	close_bench(bench);
 }
 
+/* A server keeps one value of a key and a time. */
+static void
+two_polls_in_one_millisecond_are_two_values(void **state)
+{
+	struct bench *bench = open_bench(1);
+	long long first, second, third;
+
+	(void)state;
+	start_gateway(bench);
+	await(bench, "subscribe");
+	for (int i = 1; i <= 3; i++)
+		sample(bench, 0, POINT_LEVEL, 1000, i);
+	assert_int_equal(await_level(bench, &first), 1);
+	assert_int_equal(await_level(bench, &second), 2);
+	assert_int_equal(await_level(bench, &third), 3);
+	assert_true(first < second && second < third && third <= first + 2);
+	close_bench(bench);
+}
+
 static void
 a_stop_delivers_what_is_waiting(void **state)
 {
@@ -581,6 +600,7 @@ main(void)
 		cmocka_unit_test(a_missing_puback_is_cured_by_a_new_connection),
 		cmocka_unit_test(two_readings_in_a_millisecond_are_two),
 		cmocka_unit_test(an_outage_loses_nothing_and_keeps_the_order),
+		cmocka_unit_test(two_polls_in_one_millisecond_are_two_values),
 		cmocka_unit_test(a_stop_delivers_what_is_waiting),
 		cmocka_unit_test(attributes_are_state),
 		cmocka_unit_test(a_refused_token_is_tried_again),
