@@ -534,6 +534,8 @@ lost_samples_are_told(void **state)
 
 	(void)state;
 	assert_non_null(log);
+	/* all the same, so that one of them goes up and nobody has to read thousands */
+	bench->settings.devices[0].points[0].report = REPORT_CHANGE;
 	bench->uplink = uplink_new(&bench->settings, NULL);
 	bench->samples = uplink_samples(bench->uplink);
 	bench->outcomes = uplink_outcomes(bench->uplink);
@@ -555,7 +557,8 @@ lost_samples_are_told(void **state)
 	assert_non_null(said);
 	assert_int_equal(sscanf(line, "<4>uplink: samples: %zu were lost in %zu s", &told, &seconds), 2);
 	assert_int_equal(told, lost);
-	assert_null(fgets(line, sizeof(line), log));
+	if (fgets(line, sizeof(line), log))
+		fail_msg("and more: %s", line);
 	fclose(log);
 	close_bench(bench);
 }
