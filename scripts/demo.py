@@ -4,6 +4,7 @@ import argparse
 import collections
 import json
 import os
+import shutil
 import signal
 import sys
 import time
