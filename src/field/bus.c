@@ -492,8 +492,8 @@ ask(struct bus_worker *worker, struct poll_unit *unit, struct poll_request *poll
 			note_missed(worker, schedule_advance(&worker->schedule, poll, report->asked_mono_us));
 		judge_unit(worker, unit, poll, error, timeout_ms, wait_ms, report);
 		note_time(worker, poll, error, began_us, report);
+		unit->state.counters.echoes += report->echoed;
 	}
-	unit->state.counters.echoes += report->echoed;
 	note_stale(worker, report);
 	tell_news(worker);
 	judge_line(worker, error, report);

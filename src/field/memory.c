@@ -348,7 +348,7 @@ memory_load(const struct memory *memory, struct schedule *schedule, int64_t now_
 	int taken = 0;
 	int error = memory->path ? read_text(memory->path, &text) : -ENOENT;
 
-	if (error != 0)
+	if (!text)
 		return error;
 	line = text + sizeof(HEADER) - 1;
 	if (!is_sound(text))

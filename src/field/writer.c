@@ -294,7 +294,7 @@ writer_refuse(struct writer *writer, enum outcome_status status, int error)
 		finish(writer, job, &outcome);
 	}
 	sweep(writer);
-	for (size_t i = 0; i < writer->greeting_count; i++)
+	for (size_t i = 0; writer->greetings && i < writer->greeting_count; i++)
 		writer->greetings[i].met = false;
 	writer->greet = false;
 }

@@ -18,16 +18,21 @@ value_list_new(size_t count)
 	return list;
 }
 
+static void
+list_done(struct value_list *list)
+{
+	for (size_t i = 0; i < list->count; i++)
+		value_done(&list->items[i]);
+	free(list);
+}
+
 void
 value_done(struct value *value)
 {
 	if (value->kind == VALUE_TEXT)
 		free(value->text);
-	if (value->kind == VALUE_LIST) {
-		for (size_t i = 0; i < value->list->count; i++)
-			value_done(&value->list->items[i]);
-		free(value->list);
-	}
+	if (value->kind == VALUE_LIST)
+		list_done(value->list);
 	*value = (struct value){ .kind = VALUE_NONE };
 }
 
@@ -120,15 +125,15 @@ value_text(const struct value *value)
 static int
 list_copy(const struct value_list *list, struct value *ret)
 {
-	struct value copy = { .kind = VALUE_LIST, .list = value_list_new(list->count) };
-	int error = copy.list ? 0 : -ENOMEM;
+	struct value_list *items = value_list_new(list->count);
+	int error = items ? 0 : -ENOMEM;
 
 	for (size_t i = 0; !error && i < list->count; i++)
-		error = value_copy(&list->items[i], &copy.list->items[i]);
+		error = value_copy(&list->items[i], &items->items[i]);
+	if (error && items)
+		list_done(items);
 	if (!error)
-		*ret = copy;
-	else if (copy.list)
-		value_done(&copy);
+		*ret = (struct value){ .kind = VALUE_LIST, .list = items };
 	return error;
 }
 

@@ -1,5 +1,6 @@
 #include "sim/registers.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <math.h>
 #include <stdlib.h>
@@ -137,8 +138,11 @@ motion_value(const struct motion *motion, int64_t now_us)
 static uint16_t
 motion_word(const struct motion *motion, unsigned addr, int64_t now_us)
 {
-	double value = motion_value(motion, now_us);
+	double value;
 	uint32_t bits;
+
+	assert(motion); /* of a cell that moves */
+	value = motion_value(motion, now_us);
 
 	if (motion_rows[motion->kind].cells == 1)
 		return word_from(value);
