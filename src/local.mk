@@ -69,6 +69,9 @@ libcloud_a_SOURCES = \
 	src/cloud/rpc.c src/cloud/rpc.h \
 	src/cloud/batch.c src/cloud/batch.h \
 	src/cloud/attributes.c src/cloud/attributes.h \
+	src/cloud/intake.c src/cloud/intake.h \
+	src/cloud/overflow.c src/cloud/overflow.h \
+	src/cloud/sender.c src/cloud/sender.h \
 	src/cloud/tb_json.c src/cloud/tb_json.h \
 	src/cloud/uplink.c src/cloud/uplink.h
 
