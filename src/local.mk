@@ -79,6 +79,8 @@ libcli_a_CFLAGS = $(AM_CFLAGS) $(SYSTEMD_CFLAGS)
 libcli_a_SOURCES = \
 	src/cli/check.c \
 	src/cli/cli.c src/cli/cli.h \
+	src/cli/gateway.c src/cli/gateway.h \
+	src/cli/options.c src/cli/options.h \
 	src/cli/plan.c \
 	src/cli/run.c
 
