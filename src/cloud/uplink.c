@@ -24,6 +24,7 @@
 #include "cloud/mqtt.h"
 #include "cloud/reason.h"
 #include "cloud/tb_json.h"
+#include "cloud/tb_topic.h"
 #include "flow/filter.h"
 #include "flow/stamps.h"
 #include "flow/store.h"
@@ -486,19 +487,22 @@ static const struct mqtt_events events = {
 };
 
 static int
-port_publish(void *ctx, size_t device, const char *topic, const void *payload, size_t length)
+port_publish(void *ctx, size_t device, enum tb_topic topic, int64_t id, const void *payload, size_t length)
 {
 	struct uplink *uplink = ctx;
+	char text[TB_TOPIC_MAX];
 
-	return mqtt_publish(uplink->devices[device].session, topic, payload, length);
+	return mqtt_publish(uplink->devices[device].session, tb_topic_print(topic, id, text), payload, length);
 }
 
 static int
-port_subscribe(void *ctx, size_t device, const char *const *filters, size_t count)
+port_subscribe(void *ctx, size_t device, bool attributes)
 {
 	struct uplink *uplink = ctx;
+	const char *const filters[] = { tb_topic_filter(TB_RPC_REQUEST), tb_topic_filter(TB_ATTRIBUTES),
+		tb_topic_filter(TB_ATTRIBUTE_RESPONSE) };
 
-	return mqtt_subscribe(uplink->devices[device].session, filters, count);
+	return mqtt_subscribe(uplink->devices[device].session, filters, attributes ? 3 : 1);
 }
 
 /* ---- samples ---- */
