@@ -10,6 +10,7 @@ libbase_a_SOURCES = \
 	src/base/hash.c src/base/hash.h \
 	src/base/heap.c src/base/heap.h \
 	src/base/log.c src/base/log.h \
+	src/base/random.c src/base/random.h \
 	src/base/resolver.c src/base/resolver.h \
 	src/base/utf8.c src/base/utf8.h \
 	src/base/wall.c src/base/wall.h
@@ -65,6 +66,7 @@ libcloud_a_SOURCES = \
 	src/cloud/commands.c src/cloud/commands.h \
 	src/cloud/downlink.c src/cloud/downlink.h src/cloud/downlink_port.h \
 	src/cloud/addresses.c src/cloud/addresses.h \
+	src/cloud/connection.c src/cloud/connection.h \
 	src/cloud/mqtt.c src/cloud/mqtt.h \
 	src/cloud/news.c src/cloud/news.h \
 	src/cloud/version.c src/cloud/version.h \
@@ -74,6 +76,9 @@ libcloud_a_SOURCES = \
 	src/cloud/shared.c src/cloud/shared.h \
 	src/cloud/batch.c src/cloud/batch.h \
 	src/cloud/attributes.c src/cloud/attributes.h \
+	src/cloud/intake.c src/cloud/intake.h \
+	src/cloud/overflow.c src/cloud/overflow.h \
+	src/cloud/sender.c src/cloud/sender.h \
 	src/cloud/tb_json.c src/cloud/tb_json.h \
 	src/cloud/tb_topic.c src/cloud/tb_topic.h \
 	src/cloud/uplink.c src/cloud/uplink.h
@@ -82,6 +87,8 @@ libcli_a_CFLAGS = $(AM_CFLAGS) $(SYSTEMD_CFLAGS)
 libcli_a_SOURCES = \
 	src/cli/check.c \
 	src/cli/cli.c src/cli/cli.h \
+	src/cli/gateway.c src/cli/gateway.h \
+	src/cli/options.c src/cli/options.h \
 	src/cli/plan.c \
 	src/cli/run.c
 
