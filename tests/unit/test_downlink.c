@@ -121,6 +121,7 @@ set_up(void **state)
 		points[i].type = TYPE_INT16;
 		points[i].bit = POINT_NO_BIT;
 		points[i].scale = 1;
+		points[i].period_ms = 1000;
 	}
 	rpc[0] = (struct rpc_method){ .method = "setMode", .point = &points[2], .action = RPC_SET };
 	rpc[1] = (struct rpc_method){ .method = "getMode", .point = &points[2], .action = RPC_GET };
