@@ -344,7 +344,7 @@ struct point {
 	unsigned aggregate;  /* bits of enum point_aggregate that go up instead of samples; 0 = samples do */
 	int window_ms;       /* of samples that are made into one; > 0 with aggregate */
 	bool quality;        /* changes of its quality go up, as KEY_quality */
-	int period_ms;
+	int period_ms;	     /* 0: it is never read, only written */
 
 	bool writable;
 	bool shared; /* a shared attribute of the same key is written to it */
