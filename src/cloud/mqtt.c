@@ -37,7 +37,7 @@ enum state {
 	STATE_CONNECTING, /* TCP or CONNACK awaited; `timer` ends it */
 	STATE_UP,
 	STATE_CLOSING, /* DISCONNECT is being written */
-	STATE_CLOSED,
+	STATE_CLOSED,  /* for good, or while it is held */
 };
 
 struct mqtt_session {
@@ -58,6 +58,8 @@ struct mqtt_session {
 	bool acked;	  /* a PUBACK came since the session is up */
 	int64_t up_mono_ms;
 	unsigned failures; /* in a row */
+	int end;	   /* enum mqtt_end or a reason, of the connection that was up last */
+	bool held;
 
 	/* What the library's callbacks found out, for settle(); -1 = nothing. */
 	int connack;
@@ -286,6 +288,8 @@ session_up(struct mqtt_session *session)
 	mqtt->counts.connects++;
 	version_works(&mqtt->version, session->version);
 	news_change(mqtt->news, &session->news, CONDITION_UP, NULL);
+	if (session->held)
+		timer_set(session->timer, 0);
 	if (sd_event_source_set_enabled(mqtt->keepalive, SD_EVENT_ON) < 0)
 		log_error("server %s:%d: cannot time the keep alive", mqtt->server->host, mqtt->server->port);
 	admit(mqtt);
@@ -329,6 +333,19 @@ session_closed(struct mqtt_session *session)
 	drop_connection(session);
 	timer_stop(session->timer);
 	session->state = STATE_CLOSED;
+}
+
+/* A reset is how a server closes that has not read all that we sent. */
+static int
+find_end(const struct mqtt_session *session, int rc, int error)
+{
+	if (session->restart)
+		return MQTT_END_OURS;
+	if (session->disconnect >= 128)
+		return session->disconnect;
+	return rc == MOSQ_ERR_CONN_LOST || (rc == MOSQ_ERR_ERRNO && (error == 0 || error == EPIPE || error == ECONNRESET))
+		   ? MQTT_END_CLOSED
+		   : MQTT_END_OURS;
 }
 
 static void
@@ -397,6 +414,7 @@ settle(struct mqtt_session *session, int rc)
 									     : session->disconnect,
 					    error);
 
+		session->end = find_end(session, rc, error);
 		if (session->state == STATE_UP)
 			session_lost(session, why);
 		else
@@ -665,6 +683,10 @@ admit(struct mqtt *mqtt)
 	       addresses_ready(mqtt->addresses, &error)) {
 		struct mqtt_session *session = dequeue(mqtt);
 
+		if (session->held) {
+			session->state = STATE_CLOSED;
+			continue;
+		}
 		mqtt->allowance--;
 		session->established = false;
 		if (error)
@@ -702,6 +724,18 @@ connect_timed_out(struct mqtt_session *session)
 	session_failed(session, why);
 }
 
+/* It is held. DISCONNECT is written at once, unless the line is stuck: then nobody would read it. */
+static void
+close_held(struct mqtt_session *session)
+{
+	mosquitto_disconnect(session->mosq);
+	drop_connection(session);
+	session->state = STATE_CLOSED;
+	session->failures = 0;
+	session->end = MQTT_END_OURS;
+	session->mqtt->events.down(session->owner);
+}
+
 static int
 on_session_timer(sd_event_source *source, uint64_t usec, void *userdata)
 {
@@ -717,7 +751,16 @@ on_session_timer(sd_event_source *source, uint64_t usec, void *userdata)
 		connect_timed_out(session);
 		break;
 	case STATE_UP: /* mqtt_session_restart(), or a call of the owner that found the connection broken */
-		settle(session, MOSQ_ERR_SUCCESS);
+		if (session->held && !session->restart && mosquitto_socket(session->mosq) >= 0)
+			close_held(session);
+		else
+			settle(session, MOSQ_ERR_SUCCESS);
+		break;
+	case STATE_CLOSED: /* and no longer held */
+		if (session->held || session->mqtt->closing)
+			break;
+		enqueue(session);
+		admit(session->mqtt);
 		break;
 	default:
 		break;
@@ -897,6 +940,22 @@ mqtt_session_restart(struct mqtt_session *session, const char *why)
 		return;
 	session->restart = why;
 	timer_set(session->timer, 0);
+}
+
+int
+mqtt_session_end(const struct mqtt_session *session)
+{
+	return session->end;
+}
+
+void
+mqtt_session_hold(struct mqtt_session *session, bool hold)
+{
+	if (session->held == hold)
+		return;
+	session->held = hold;
+	if (hold ? session->state == STATE_UP : session->state == STATE_CLOSED)
+		timer_set(session->timer, 0);
 }
 
 /* How a call of the owner ended. A connection that turned out to be broken is dealt with from the loop. */
