@@ -851,10 +851,16 @@ tell(void *ctx, size_t asking, const struct tb_json *answer, const char *error)
 		   : "no text");
 }
 
+static int
+try_ask(const char *name, const char *params)
+{
+	return downlink_ask(downlink, 0, name, params, 10000, tell, (void *)(uintptr_t)name);
+}
+
 static void
 ask(const char *name, const char *params)
 {
-	assert_int_equal(downlink_ask(downlink, 0, name, params, 10000, tell, (void *)(uintptr_t)name), 0);
+	assert_int_equal(try_ask(name, params), 0);
 }
 
 static void
@@ -887,7 +893,7 @@ who_asked_the_server_is_told_when_no_answer_comes(void **state)
 	downlink_tick(downlink);
 	ask("c", NULL);
 	downlink_down(downlink, 0);
-	assert_int_equal(downlink_ask(downlink, 0, "d", NULL, 10000, tell, NULL), -ENOTCONN);
+	assert_int_equal(try_ask("d", NULL), -ENOTCONN);
 	assert_string_equal(told, "a: the server's answer is not valid JSON\n"
 				  "b: the server did not answer in time\n"
 				  "c: the session ended before the server answered\n");
@@ -900,12 +906,12 @@ requests_to_the_server_are_bounded(void **state)
 
 	(void)state;
 	told[0] = '\0';
-	while (downlink_ask(downlink, 0, "a", NULL, 10000, tell, "a") == 0)
+	while (try_ask("a", NULL) == 0)
 		count++;
 	assert_int_equal(count, 65);
 	message("v1/devices/me/rpc/response/65", "{}");
 	ask("b", NULL);
-	assert_int_equal(downlink_ask(downlink, 0, "a", NULL, 10000, tell, "a"), -EBUSY);
+	assert_int_equal(try_ask("a", NULL), -EBUSY);
 }
 
 int
