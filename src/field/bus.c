@@ -2,30 +2,23 @@
 
 #include <assert.h>
 #include <errno.h>
-#include <pthread.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/clock.h"
 #include "base/fifo.h"
+#include "base/duration.h"
 #include "base/log.h"
 #include "field/memory.h"
 #include "field/port.h"
+#include "field/reopen.h"
 #include "field/schedule.h"
+#include "field/thread.h"
 #include "field/writer.h"
 #include "model/codec.h"
 #include "model/exception.h"
 
-#define STACK_BYTES	  (256 * 1024) /* of which some 16 KiB are ever touched */
-#define REOPEN_SERIAL_MS  1000
-/* A port that is not there is tried when something appears where it should be, once it had the time to get its links and
- * rights; and now and then all the same. */
-#define REOPEN_WATCHED_MS 30000
-#define REOPEN_NEWS_US	  50000
-#define REOPEN_TCP_MIN_MS 250
-#define REOPEN_TCP_MAX_MS 5000
 /* A connection that was just lost may be back at once: a command waits so long for it before it is told
  * "offline". */
 #define OPEN_GRACE_US	    300000
@@ -52,22 +45,16 @@ struct bus_worker {
 	struct memory *memory;
 	int64_t saved_us;     /* when it was told to keep something */
 	bool forgetting_told; /* the log says that it cannot */
-	pthread_t thread;
-	bool running; /* the thread is to be joined */
-	bool stopping;
+	struct thread thread;
 
-	struct fifo *stop;     /* one byte: end */
 	struct fifo *commands; /* struct queued */
 	struct writer *writer; /* executes them */
 	int in_a_row;	       /* commands since the last poll */
 	int64_t commands_us;   /* and how long they took */
 
 	bool open;
-	bool fruitful;	   /* a valid frame came since it was opened */
-	bool trouble_told; /* the log says that the bus cannot be opened */
-	int error;	   /* errno of the last failure to open, 0 after success */
-	int back_off_ms;
-	int64_t open_at_us; /* not opened before; while closed */
+	bool fruitful; /* a valid frame came since it was opened */
+	struct reopen reopen;
 	int64_t closed_us;
 
 	struct load load;
@@ -91,23 +78,6 @@ static const char *const table_words[][2] = {
 	[TABLE_INPUT] = { "input register", "input registers" },
 	[TABLE_HOLDING] = { "holding register", "holding registers" },
 };
-
-/* "500 ms", "12 s", "2 min 3 s", "5 h 7 min" */
-static const char *
-duration_text(int64_t us, char *text, size_t size)
-{
-	long long s = us / 1000000;
-
-	if (s < 1)
-		snprintf(text, size, "%lld ms", (long long)us / 1000);
-	else if (s < 60)
-		snprintf(text, size, "%lld s", s);
-	else if (s < 3600)
-		snprintf(text, size, "%lld min %lld s", s / 60, s % 60);
-	else
-		snprintf(text, size, "%lld h %lld min", s / 3600, s / 60 % 60);
-	return text;
-}
 
 /* "input registers 0..9 (temperature, pressure, ...)" */
 static const char *
@@ -157,7 +127,7 @@ log_unit(const struct bus_worker *worker, const struct poll_unit *unit, enum uni
 		snprintf(text, sizeof(text), "the line is never quiet");
 	else
 		snprintf(text, sizeof(text), "%.60s", strerror(-error));
-	if (unit->shortest)
+	if (unit->shortest || writer_greets(worker->writer, unit->state.id))
 		log_warning("bus %s unit %d: no answer (%s), asked again every %d..%d s", bus, unit->state.id,
 		    text, UNIT_PAUSE_MIN_MS / 1000, unit->state.pause_max_ms / 1000);
 	else
@@ -239,14 +209,43 @@ note_stale_points(struct bus_worker *worker)
 
 /* --- the line --- */
 
+/* When a unit that is only written may be tried with its on_connect values, which is how it is met; CLOCK_NEVER if it has
+ * none left. */
+static int64_t
+knock_us(const struct bus_worker *worker, const struct poll_unit *unit)
+{
+	const struct unit *state = &unit->state;
+	int64_t at_us = state->held_until_us > state->paused_until_us ? state->held_until_us : state->paused_until_us;
+
+	if (!unit->write_only || !writer_greets(worker->writer, state->id))
+		return CLOCK_NEVER;
+	return at_us > state->quiet_until_us ? at_us : state->quiet_until_us;
+}
+
+static int64_t
+next_knock_us(const struct bus_worker *worker)
+{
+	int64_t next_us = CLOCK_NEVER;
+
+	for (size_t i = 0; i < worker->schedule.unit_count; i++) {
+		int64_t at_us = knock_us(worker, &worker->schedule.unit[i]);
+
+		next_us = at_us < next_us ? at_us : next_us;
+	}
+	return next_us;
+}
+
 /* When the line is needed next: not before the first poll is due. */
 static int64_t
 next_needed_us(struct bus_worker *worker)
 {
 	int64_t now_us = clock_mono_us();
+	int64_t knock_us = next_knock_us(worker);
 	int64_t due_us;
 
-	return schedule_next(&worker->schedule, now_us, &due_us) ? now_us : due_us;
+	if (schedule_next(&worker->schedule, now_us, &due_us))
+		return now_us;
+	return knock_us < due_us ? knock_us : due_us;
 }
 
 /* Is somebody watching for the closed line to come back? */
@@ -259,40 +258,11 @@ is_watched(const struct bus_worker *worker)
 }
 
 static void
-back_off(struct bus_worker *worker)
+note_trouble(struct bus_worker *worker, int error, const char *what)
 {
-	if (worker->bus->type == BUS_RTU) {
-		worker->back_off_ms = is_watched(worker) ? REOPEN_WATCHED_MS : REOPEN_SERIAL_MS;
-		worker->open_at_us = clock_mono_us() + (int64_t)worker->back_off_ms * 1000;
-		return;
-	}
-		worker->back_off_ms = worker->back_off_ms ? worker->back_off_ms * 2 : REOPEN_TCP_MIN_MS;
-	if (worker->back_off_ms > REOPEN_TCP_MAX_MS)
-		worker->back_off_ms = REOPEN_TCP_MAX_MS;
-	worker->open_at_us = clock_mono_us() + (int64_t)worker->back_off_ms * 1000;
-}
-
-static void
-tell_trouble(struct bus_worker *worker, const char *what)
-{
-	int worst_ms = worker->bus->type == BUS_RTU ? REOPEN_SERIAL_MS : REOPEN_TCP_MAX_MS;
-
-	if (!worker->trouble_told && is_watched(worker))
-		log_warning("bus %s: %s, trying again when it appears", worker->bus->name, what);
-	else if (!worker->trouble_told)
-		log_warning("bus %s: %s, trying again every %s%d s", worker->bus->name, what,
-		    worker->bus->type == BUS_RTU ? "" : "0.25..", worst_ms / 1000);
-	worker->trouble_told = true;
+	reopen_failed(&worker->reopen, error, is_watched(worker), what, clock_mono_us());
 	for (size_t i = 0; i < worker->schedule.item_count; i++)
 		note_quality(worker, &worker->schedule.items[i], QUALITY_OFFLINE);
-}
-
-static void
-tell_well(struct bus_worker *worker)
-{
-	if (worker->trouble_told)
-		log_notice("bus %s: open again", worker->bus->name);
-	worker->trouble_told = false;
 }
 
 /* Close the line. Without an error it is opened again when it is needed; with one at once, unless nothing
@@ -306,12 +276,10 @@ close_line(struct bus_worker *worker, int error)
 	worker->link->ops->close(worker->link);
 	worker->open = false;
 	worker->closed_us = clock_mono_us();
-	worker->open_at_us = error == 0 ? next_needed_us(worker) : worker->closed_us;
+	worker->reopen.at_us = error == 0 ? next_needed_us(worker) : worker->closed_us;
 	if (error == 0 || worker->fruitful)
 		return;
-	worker->error = -error;
-	back_off(worker);
-	tell_trouble(worker, strerror(-error));
+	note_trouble(worker, error, strerror(-error));
 }
 
 /* The first valid frame since the line was opened. */
@@ -319,8 +287,7 @@ static void
 note_fruit(struct bus_worker *worker)
 {
 	worker->fruitful = true;
-	worker->back_off_ms = 0;
-	tell_well(worker);
+	reopen_well(&worker->reopen);
 }
 
 static void
@@ -328,12 +295,12 @@ note_open(struct bus_worker *worker)
 {
 	worker->open = true;
 	worker->fruitful = false;
-	worker->error = 0;
+	worker->reopen.error = 0;
 	schedule_opened(&worker->schedule, clock_mono_us());
 	/* A serial port that opens is there. A server that takes a connection may drop it at once: wait for a
 	 * frame. */
 	if (worker->bus->type == BUS_RTU)
-		tell_well(worker);
+		reopen_well(&worker->reopen);
 }
 
 /* --- commands --- */
@@ -863,6 +830,17 @@ run_command(struct bus_worker *worker)
 	return true;
 }
 
+/* Let the writer try the units that are only written. */
+static void
+knock(struct bus_worker *worker)
+{
+	int64_t now_us = clock_mono_us();
+
+	for (size_t i = 0; i < worker->schedule.unit_count; i++)
+		if (knock_us(worker, &worker->schedule.unit[i]) <= now_us)
+			writer_answered(worker->writer, worker->schedule.unit[i].state.id);
+}
+
 static bool
 run_poll_in_turn(struct bus_worker *worker)
 {
@@ -887,7 +865,7 @@ static void
 sleep_until(struct bus_worker *worker, int fd, short events, int64_t until_us)
 {
 	int wake_fd = writer_room(worker->writer) > 0 ? fifo_fd(worker->commands) : -1;
-	int ready = port_wait(fd, events, wake_fd, fifo_fd(worker->stop), until_us);
+	int ready = port_wait(fd, events, wake_fd, thread_stop_fd(&worker->thread), until_us);
 	int error;
 
 	if (ready <= 0)
@@ -904,10 +882,10 @@ sleep_closed(struct bus_worker *worker)
 	short events = 0;
 	int fd = worker->link->ops->idle_fd(worker->link, &events);
 
-	if (port_wait(fd, events, wake_fd, fifo_fd(worker->stop), worker->open_at_us) <= 0)
+	if (port_wait(fd, events, wake_fd, thread_stop_fd(&worker->thread), worker->reopen.at_us) <= 0)
 		return;
 	(void)worker->link->ops->idle(worker->link);
-	worker->open_at_us = clock_mono_us() + REOPEN_NEWS_US;
+	reopen_soon(&worker->reopen, clock_mono_us());
 }
 
 /* While the line is closed commands are answered at once, unless it was lost a moment ago. */
@@ -919,16 +897,16 @@ open_line(struct bus_worker *worker)
 	bool wanted = writer_waits(worker->writer);
 	int error;
 
-	if (wanted && worker->error == 0 && worker->open_at_us > now_us) {
+	if (wanted && worker->reopen.error == 0 && worker->reopen.at_us > now_us) {
 		/* Closed because nothing was to be asked: open it for the command, whose grace starts now. */
-		worker->open_at_us = now_us;
+		worker->reopen.at_us = now_us;
 		worker->closed_us = now_us;
 		grace_us = now_us + OPEN_GRACE_US;
 	}
-	if (worker->error != 0 || now_us >= grace_us)
-		writer_refuse(worker->writer, OUTCOME_OFFLINE, worker->error);
+	if (worker->reopen.error != 0 || now_us >= grace_us)
+		writer_refuse(worker->writer, OUTCOME_OFFLINE, worker->reopen.error);
 	wanted = writer_waits(worker->writer);
-	if (now_us < worker->open_at_us) {
+	if (now_us < worker->reopen.at_us) {
 		sleep_closed(worker);
 		return;
 	}
@@ -937,9 +915,7 @@ open_line(struct bus_worker *worker)
 	if (error == 0) {
 		note_open(worker);
 	} else if (error != -EAGAIN && error != -ECANCELED) {
-		worker->error = -error;
-		back_off(worker);
-		tell_trouble(worker, worker->link->ops->fault(worker->link));
+		note_trouble(worker, error, worker->link->ops->fault(worker->link));
 	}
 }
 
@@ -968,16 +944,16 @@ static void *
 worker_run(void *arg)
 {
 	struct bus_worker *worker = arg;
-	char byte;
 
-	worker->closed_us = worker->open_at_us = clock_mono_us();
+	worker->closed_us = clock_mono_us();
+	reopen_init(&worker->reopen, worker->bus, worker->closed_us);
 	worker->load = (struct load){ .since_us = worker->closed_us };
-	for (;;) {
-		if (fifo_pop(worker->stop, &byte, 1) > 0)
-			break;
+	while (!thread_should_end(&worker->thread)) {
 		take_commands(worker);
 		writer_expire(worker->writer);
 		note_stale_points(worker);
+		if (worker->open)
+			knock(worker);
 		if (!worker->open)
 			open_line(worker);
 		else if (!line_ready(worker) || !run_next(worker))
@@ -1017,11 +993,10 @@ bus_worker_new(const struct settings *settings, const struct bus *bus, struct li
 		return NULL;
 	worker->bus = bus;
 	worker->samples = samples;
-	worker->stop = fifo_new(1, 1);
-	worker->commands = fifo_new(sizeof(struct queued), BUS_COMMANDS_MAX);
-	error = worker->stop && worker->commands
-		    ? schedule_init(&worker->schedule, settings, bus, clock_mono_us())
-		    : -errno;
+	error = thread_init(&worker->thread);
+	worker->commands = error == 0 ? fifo_new(sizeof(struct queued), BUS_COMMANDS_MAX) : NULL;
+	if (error == 0)
+		error = worker->commands ? schedule_init(&worker->schedule, settings, bus, clock_mono_us()) : -errno;
 	if (error == 0)
 		worker->batch = calloc(most_samples(&worker->schedule), sizeof(*worker->batch));
 	if (error == 0)
@@ -1031,7 +1006,7 @@ bus_worker_new(const struct settings *settings, const struct bus *bus, struct li
 	if (error == 0 && worker->batch)
 		worker->writer = writer_new(settings, bus, writer_port(worker), outcomes);
 	if (worker->writer && worker->memory)
-		worker->link = maker.make(maker.ctx, bus, fifo_fd(worker->stop));
+		worker->link = maker.make(maker.ctx, bus, thread_stop_fd(&worker->thread));
 	if (!worker->link) {
 		error = error != 0 ? -error : errno;
 		bus_worker_free(worker);
@@ -1053,7 +1028,7 @@ bus_worker_free(struct bus_worker *worker)
 		worker->link->ops->free(worker->link);
 	memory_free(worker->memory);
 	schedule_done(&worker->schedule);
-	fifo_free(worker->stop);
+	thread_done(&worker->thread);
 	fifo_free(worker->commands);
 	free(worker->batch);
 	free(worker);
@@ -1062,39 +1037,20 @@ bus_worker_free(struct bus_worker *worker)
 int
 bus_worker_start(struct bus_worker *worker)
 {
-	pthread_attr_t attributes;
-	sigset_t all;
-	sigset_t before;
-	int error = pthread_attr_init(&attributes);
-
-	if (error != 0)
-		return -error;
-	pthread_attr_setstacksize(&attributes, STACK_BYTES);
-	/* Signals are main's business; SIGPIPE from a socket under the library is found as EPIPE. */
-	sigfillset(&all);
-	pthread_sigmask(SIG_SETMASK, &all, &before);
-	error = pthread_create(&worker->thread, &attributes, worker_run, worker);
-	pthread_sigmask(SIG_SETMASK, &before, NULL);
-	pthread_attr_destroy(&attributes);
-	worker->running = error == 0;
-	return -error;
+	return thread_start(&worker->thread, worker_run, worker);
 }
 
 void
 bus_worker_tell_stop(struct bus_worker *worker)
 {
-	if (worker->running)
-		fifo_push(worker->stop, "", 1);
+	thread_tell_stop(&worker->thread);
 }
 
 void
 bus_worker_join(struct bus_worker *worker)
 {
-	if (!worker->running)
-		return;
-	pthread_join(worker->thread, NULL);
-	worker->running = false;
-	answer_rest(worker);
+	if (thread_join(&worker->thread))
+		answer_rest(worker);
 }
 
 int

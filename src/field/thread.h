@@ -1,0 +1,34 @@
+/* The thread of a bus, and what ends it. Whoever owns the bus starts it, tells it to stop and waits for it; the thread itself
+ * watches thread_stop_fd() in all its waits.
+ */
+#ifndef FIELD_THREAD_H
+#define FIELD_THREAD_H
+
+#include <pthread.h>
+#include <stdbool.h>
+
+#include "base/fifo.h"
+
+struct thread {
+	pthread_t id;
+	bool running; /* it is to be joined */
+	bool ending;  /* the thread knows that it is to end */
+	struct fifo *stop;
+};
+
+/* Returns 0 or negative errno. */
+int thread_init(struct thread *thread);
+void thread_done(struct thread *thread);
+
+/* Run `run(arg)`, without signals and with a small stack. Returns 0 or negative errno. */
+int thread_start(struct thread *thread, void *(*run)(void *), void *arg);
+
+/* To stop several, tell all first. Join returns whether there was something to join. */
+void thread_tell_stop(struct thread *thread);
+bool thread_join(struct thread *thread);
+
+/* Readable when it is to end, until it has asked: afterwards its waits no longer end for that. */
+int thread_stop_fd(const struct thread *thread);
+bool thread_should_end(struct thread *thread);
+
+#endif
