@@ -868,6 +868,7 @@ the_server_is_asked_and_the_answer_finds_who_asked(void **state)
 {
 	(void)state;
 	told[0] = '\0';
+	message("v1/devices/me/attributes/response/1", "{}");
 	ask("getTime", NULL);
 	ask("get\"Limits", "[1]");
 	expect_sent("v1/devices/me/rpc/request/1 {\"method\":\"getTime\",\"params\":{}}\n"
@@ -885,6 +886,7 @@ who_asked_the_server_is_told_when_no_answer_comes(void **state)
 {
 	(void)state;
 	told[0] = '\0';
+	message("v1/devices/me/attributes/response/1", "{}");
 	ask("a", NULL);
 	message("v1/devices/me/rpc/response/1", "{\"text\":");
 	ask("b", NULL);
