@@ -70,6 +70,9 @@ libcloud_a_SOURCES = \
 	src/cloud/rpc.c src/cloud/rpc.h \
 	src/cloud/batch.c src/cloud/batch.h \
 	src/cloud/attributes.c src/cloud/attributes.h \
+	src/cloud/intake.c src/cloud/intake.h \
+	src/cloud/overflow.c src/cloud/overflow.h \
+	src/cloud/sender.c src/cloud/sender.h \
 	src/cloud/tb_json.c src/cloud/tb_json.h \
 	src/cloud/uplink.c src/cloud/uplink.h
 
@@ -77,6 +80,8 @@ libcli_a_CFLAGS = $(AM_CFLAGS) $(SYSTEMD_CFLAGS)
 libcli_a_SOURCES = \
 	src/cli/check.c \
 	src/cli/cli.c src/cli/cli.h \
+	src/cli/gateway.c src/cli/gateway.h \
+	src/cli/options.c src/cli/options.h \
 	src/cli/plan.c \
 	src/cli/run.c
 

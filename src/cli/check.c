@@ -2,54 +2,26 @@
 #include <config.h>
 
 #include <errno.h>
-#include <getopt.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
 
 #include "cli/cli.h"
+#include "cli/options.h"
 #include "field/plan.h"
-
-static void
-print_help(void)
-{
-	printf("Usage: fieldgate check [-c FILE]\n\n"
-	       "Say everything that is wrong with a configuration, a line for each mistake.\n\n"
-	       "  -c, --config FILE  the configuration (default %s)\n"
-	       "  -h, --help         this text\n\n"
-	       "The exit status is 0 if the configuration is right, 1 if it is not, 2 for a wrong command "
-	       "line.\n",
-	    CLI_DEFAULT_CONFIG);
-}
 
 /* Returns -1 to go on, or the exit status. */
 static int
-parse_arguments(int argc, char **argv, const char **ret_path)
+read_arguments(int argc, char **argv, const char **ret_path)
 {
-	static const struct option options[] = {
-		{ .name = "config", .has_arg = required_argument, .val = 'c' },
-		{ .name = "help", .has_arg = no_argument, .val = 'h' },
-		{ .name = NULL },
+	const struct option_table table = {
+		.command = "check",
+		.about = "Say everything that is wrong with a configuration, a line for each mistake.",
+		.rows = { CLI_CONFIG_ROW(ret_path) },
+		.epilogue = "The exit status is 0 if the configuration is right, 1 if it is not, 2 for a wrong command line.",
 	};
-	int option;
 
-	while ((option = getopt_long(argc, argv, "c:h", options, NULL)) != -1) {
-		switch (option) {
-		case 'c':
-			*ret_path = optarg;
-			break;
-		case 'h':
-			print_help();
-			return CLI_OK;
-		default:
-			return CLI_USAGE;
-		}
-	}
-	if (optind < argc) {
-		fprintf(stderr, "fieldgate check: '%s' is not expected here\n", argv[optind]);
-		return CLI_USAGE;
-	}
-	return -1;
+	return options_read(&table, argc, argv);
 }
 
 /* Tokens stand in the files that devices stand in. */
@@ -108,7 +80,7 @@ check_main(int argc, char **argv)
 {
 	const char *path = CLI_DEFAULT_CONFIG;
 	struct settings *settings = NULL;
-	int status = parse_arguments(argc, argv, &path);
+	int status = read_arguments(argc, argv, &path);
 	int error;
 
 	if (status >= 0)

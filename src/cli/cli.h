@@ -6,6 +6,14 @@
 
 #define CLI_DEFAULT_CONFIG SYSCONFDIR "/fieldgate/gateway.conf"
 
+#define CLI_TEXT_OF(number) #number
+#define CLI_TEXT(number)    CLI_TEXT_OF(number)
+
+/* The option that all commands which read a configuration have. */
+#define CLI_CONFIG_ROW(where)                                                                                   \
+	{ .name = "config", .letter = 'c', .argument = "FILE", .ret_text = (where),                              \
+		.about = "the configuration (default " CLI_DEFAULT_CONFIG ")" }
+
 /* Exit statuses of every command. */
 enum cli_status {
 	CLI_OK = 0,

@@ -2,12 +2,12 @@
 #include <config.h>
 
 #include <errno.h>
-#include <getopt.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "cli/cli.h"
+#include "cli/options.h"
 #include "field/plan.h"
 
 #define UNITS		  256
@@ -17,22 +17,6 @@ struct arguments {
 	const char *path;
 	int turnaround_ms; /* of every unit; 0: as assumed */
 };
-
-static void
-print_help(void)
-{
-	printf(
-	    "Usage: fieldgate plan [-c FILE] [--turnaround-ms N]\n\n"
-	    "Print what each bus is asked, how long that takes and which points cannot meet their "
-	    "periods.\n\n"
-	    "  -c, --config FILE    the configuration (default %s)\n"
-	    "  --turnaround-ms N    time from a request to its reply, 1..%d, for all units;\n"
-	    "                       it is assumed otherwise, and measured while fieldgate runs\n"
-	    "  -h, --help           this text\n\n"
-	    "The exit status is 0 if all points can meet their periods, 1 if not or if the configuration is "
-	    "wrong,\n2 for a wrong command line.\n",
-	    CLI_DEFAULT_CONFIG, TURNAROUND_MAX_MS);
-}
 
 static bool
 read_turnaround(const char *text, int *ret_ms)
@@ -51,38 +35,26 @@ read_turnaround(const char *text, int *ret_ms)
 
 /* Returns -1 to go on, or the exit status. */
 static int
-parse_arguments(int argc, char **argv, struct arguments *ret)
+read_arguments(int argc, char **argv, struct arguments *ret)
 {
-	enum { TURNAROUND = 1 };
-	static const struct option options[] = {
-		{ .name = "config", .has_arg = required_argument, .val = 'c' },
-		{ .name = "turnaround-ms", .has_arg = required_argument, .val = TURNAROUND },
-		{ .name = "help", .has_arg = no_argument, .val = 'h' },
-		{ .name = NULL },
+	const char *turnaround = NULL;
+	const struct option_table table = {
+		.command = "plan",
+		.about = "Print what each bus is asked, how long that takes and which points cannot meet their periods.",
+		.rows = { CLI_CONFIG_ROW(&ret->path),
+		    { .name = "turnaround-ms",
+			.argument = "N",
+			.about = "time from a request to its reply, 1.." CLI_TEXT(TURNAROUND_MAX_MS) ", for all units;\n"
+				 "it is assumed otherwise, and measured while fieldgate runs",
+			.ret_text = &turnaround } },
+		.epilogue = "The exit status is 0 if all points can meet their periods, 1 if not or if the configuration is "
+			    "wrong,\n2 for a wrong command line.",
 	};
-	int option;
+	int status = options_read(&table, argc, argv);
 
-	while ((option = getopt_long(argc, argv, "c:h", options, NULL)) != -1) {
-		switch (option) {
-		case 'c':
-			ret->path = optarg;
-			break;
-		case TURNAROUND:
-			if (!read_turnaround(optarg, &ret->turnaround_ms))
-				return CLI_USAGE;
-			break;
-		case 'h':
-			print_help();
-			return CLI_OK;
-		default:
-			return CLI_USAGE;
-		}
-	}
-	if (optind < argc) {
-		fprintf(stderr, "fieldgate plan: '%s' is not expected here\n", argv[optind]);
+	if (status < 0 && turnaround && !read_turnaround(turnaround, &ret->turnaround_ms))
 		return CLI_USAGE;
-	}
-	return -1;
+	return status;
 }
 
 static int
@@ -217,7 +189,7 @@ plan_main(int argc, char **argv)
 	struct arguments arguments = { .path = CLI_DEFAULT_CONFIG };
 	struct settings *settings = NULL;
 	size_t late = 0;
-	int status = parse_arguments(argc, argv, &arguments);
+	int status = read_arguments(argc, argv, &arguments);
 	int error;
 
 	if (status >= 0)

@@ -1,0 +1,45 @@
+/* What the field read becomes what goes up: samples -> filter and windows -> rows of the store, with the times that they are
+ * to have there. Of each device it keeps what was reported last; through which session that leaves is not known here. It
+ * watches the wall clock, since what was read before that is set waits in the store for its time. The cloud's thread.
+ */
+#ifndef CLOUD_INTAKE_H
+#define CLOUD_INTAKE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "flow/store.h"
+#include "model/sample.h"
+#include "model/settings.h"
+
+struct intake;
+
+/* A client attribute that is to be reported: state, which no store holds. The sample stays the caller's. */
+typedef void intake_attribute(void *ctx, const struct sample *sample);
+
+/* Settings, store and ctx outlive it. Returns NULL when there is no memory. */
+struct intake *intake_new(const struct settings *settings, struct store *store, intake_attribute *attribute, void *ctx);
+void intake_free(struct intake *intake);
+
+/* Take samples as they come. Their values stay the caller's. */
+void intake_take(struct intake *intake, const struct sample *samples, size_t count);
+
+/* A device that has something new to send, each once. Returns false when there is none. To be asked after each of the other
+ * calls. */
+bool intake_news(struct intake *intake, size_t *ret_device);
+
+/* Whoever looks after an outage sees how things are, not how they were before it: the next sample of each point is reported. */
+void intake_forget(struct intake *intake, size_t device);
+
+/* When intake_tick() has something to do, or CLOCK_NEVER: windows close, the wall clock is looked at. */
+int64_t intake_due_mono_ms(const struct intake *intake);
+void intake_tick(struct intake *intake, int64_t now_mono_ms);
+
+/* The field has ended: what is in windows is all that there will be. */
+void intake_flush(struct intake *intake);
+
+/* Rows that could not be held: no memory, or larger than all of the store. */
+uint64_t intake_unheld_rows(const struct intake *intake);
+
+#endif

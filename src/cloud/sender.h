@@ -1,0 +1,56 @@
+/* Sending: for each device what of its rows and attributes is on its way, what has arrived, and what comes next. Rows come
+ * from the store and are forgotten there on PUBACK only; attributes are state and are sent until the server has them.
+ *
+ * The sessions are somebody else's (struct sender_port): a device's state here is the same whether it has a session of its own
+ * or shares one. After an outage those with much to say take turns. The cloud's thread.
+ */
+#ifndef CLOUD_SENDER_H
+#define CLOUD_SENDER_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "flow/store.h"
+#include "model/settings.h"
+#include "model/value.h"
+
+struct sender;
+
+/* How it reaches the session of a device. */
+struct sender_port {
+	bool (*is_up)(void *ctx, size_t device);
+	/* Returns the id > 0 that will be acknowledged, or negative errno: -ENOTCONN, -EMSGSIZE, -ENOMEM. */
+	int (*publish)(void *ctx, size_t device, const char *topic, const void *payload, size_t length);
+	/* The connection is dead. `why` is static. sender_down() follows, not from inside this call. */
+	void (*restart)(void *ctx, size_t device, const char *why);
+	void *ctx;
+};
+
+/* Settings, store and the port's context outlive it. Returns NULL when there is no memory. */
+struct sender *sender_new(const struct settings *settings, struct store *store, struct sender_port port);
+void sender_free(struct sender *sender);
+
+/* What the device's session says. */
+void sender_up(struct sender *sender, size_t device);
+void sender_down(struct sender *sender, size_t device);
+void sender_acked(struct sender *sender, size_t device, int id);
+void sender_refused(struct sender *sender, size_t device, int id, int reason); /* MQTT 5 */
+
+/* A client attribute has this value. It goes out with the next sender_pump(). */
+void sender_attribute(struct sender *sender, const struct point *point, const struct value *value);
+
+/* Send what the device may send. To be called when it has something new. */
+void sender_pump(struct sender *sender, size_t device);
+
+/* Let those that catch up go on, as far as there is room. */
+void sender_serve(struct sender *sender);
+
+/* When sender_tick() has something to do, or CLOCK_NEVER. */
+int64_t sender_due_mono_ms(const struct sender *sender);
+void sender_tick(struct sender *sender, int64_t now_mono_ms);
+
+/* Has everything arrived that can be sent now? */
+bool sender_is_flushed(const struct sender *sender);
+
+#endif
