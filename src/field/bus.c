@@ -1,4 +1,4 @@
-#include "field/bus.h"
+#include <config.h>
 
 #include <assert.h>
 #include <errno.h>
@@ -7,10 +7,13 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/epoll.h>
+#include <unistd.h>
 
 #include "base/clock.h"
 #include "base/fifo.h"
 #include "base/log.h"
+#include "field/bus.h"
 #include "field/memory.h"
 #include "field/port.h"
 #include "field/schedule.h"
@@ -56,8 +59,12 @@ struct bus_worker {
 	bool running; /* the thread is to be joined */
 	bool stopping;
 
-	struct fifo *stop;     /* one byte: end */
+	bool begun;   /* it has run */
+
+	struct fifo *stop;     /* one byte: end at once, whatever is waited for */
+	struct fifo *pause;    /* one byte: end between two exchanges */
 	struct fifo *commands; /* struct queued */
+	int news_fd;	       /* readable when one of pause and commands is */
 	struct writer *writer; /* executes them */
 	int in_a_row;	       /* commands since the last poll */
 	int64_t commands_us;   /* and how long they took */
@@ -471,6 +478,23 @@ note_time(struct bus_worker *worker, struct poll_request *poll, int error, int64
 		    &worker->schedule, poll, report->done_mono_us - report->asked_mono_us, now_us);
 }
 
+/* The request was given up for us to end, and its answer may still come. Should the line stay open over that, the answer must
+ * not be taken for another's. */
+static void
+note_given_up(struct bus_worker *worker, struct poll_unit *unit, int timeout_ms, const struct link_report *report)
+{
+	if (!report->sent)
+		return;
+	if (worker->bus->type == BUS_TCP) {
+		worker->fruitful = true;
+		close_line(worker, 0);
+		worker->open_at_us = worker->closed_us;
+	} else if (unit) {
+		schedule_unit_pause(&worker->schedule, unit,
+		    report->asked_mono_us + (int64_t)2 * timeout_ms * 1000, clock_mono_us());
+	}
+}
+
 /* Make one request and let everybody know what came of it but the one who asked.
  * unit  NULL if nothing of it is polled
  * poll  what is polled, or NULL for a command
@@ -484,8 +508,10 @@ ask(struct bus_worker *worker, struct poll_unit *unit, struct poll_request *poll
 	int wait_ms = poll ? schedule_wait_ms(poll) : timeout_ms;
 	int error = worker->link->ops->exchange(worker->link, request, wait_ms, cells, report);
 
-	if (error == -ECANCELED)
+	if (error == -ECANCELED) {
+		note_given_up(worker, unit, timeout_ms, report);
 		return error;
+	}
 	if (error != -ENOTCONN && unit) {
 		unit_count(&unit->state.counters, error);
 		if (poll)
@@ -883,11 +909,17 @@ run_next(struct bus_worker *worker)
 
 /* --- the loop --- */
 
+/* What ends a wait while nothing is asked. */
+static int
+wake_fd(const struct bus_worker *worker)
+{
+	return writer_room(worker->writer) > 0 ? worker->news_fd : fifo_fd(worker->pause);
+}
+
 static void
 sleep_until(struct bus_worker *worker, int fd, short events, int64_t until_us)
 {
-	int wake_fd = writer_room(worker->writer) > 0 ? fifo_fd(worker->commands) : -1;
-	int ready = port_wait(fd, events, wake_fd, fifo_fd(worker->stop), until_us);
+	int ready = port_wait(fd, events, wake_fd(worker), fifo_fd(worker->stop), until_us);
 	int error;
 
 	if (ready <= 0)
@@ -900,11 +932,10 @@ sleep_until(struct bus_worker *worker, int fd, short events, int64_t until_us)
 static void
 sleep_closed(struct bus_worker *worker)
 {
-	int wake_fd = writer_room(worker->writer) > 0 ? fifo_fd(worker->commands) : -1;
 	short events = 0;
 	int fd = worker->link->ops->idle_fd(worker->link, &events);
 
-	if (port_wait(fd, events, wake_fd, fifo_fd(worker->stop), worker->open_at_us) <= 0)
+	if (port_wait(fd, events, wake_fd(worker), fifo_fd(worker->stop), worker->open_at_us) <= 0)
 		return;
 	(void)worker->link->ops->idle(worker->link);
 	worker->open_at_us = clock_mono_us() + REOPEN_NEWS_US;
@@ -933,7 +964,7 @@ open_line(struct bus_worker *worker)
 		return;
 	}
 	error = worker->link->ops->open(
-	    worker->link, wanted ? -1 : fifo_fd(worker->commands), wanted ? grace_us : CLOCK_NEVER);
+	    worker->link, wanted ? fifo_fd(worker->pause) : worker->news_fd, wanted ? grace_us : CLOCK_NEVER);
 	if (error == 0) {
 		note_open(worker);
 	} else if (error != -EAGAIN && error != -ECANCELED) {
@@ -964,17 +995,20 @@ line_ready(const struct bus_worker *worker)
 	return worker->link->ops->ready_us(worker->link) <= clock_mono_us();
 }
 
+static bool
+is_to_end(struct bus_worker *worker)
+{
+	char byte;
+
+	return fifo_pop(worker->pause, &byte, 1) > 0 || fifo_pop(worker->stop, &byte, 1) > 0;
+}
+
 static void *
 worker_run(void *arg)
 {
 	struct bus_worker *worker = arg;
-	char byte;
 
-	worker->closed_us = worker->open_at_us = clock_mono_us();
-	worker->load = (struct load){ .since_us = worker->closed_us };
-	for (;;) {
-		if (fifo_pop(worker->stop, &byte, 1) > 0)
-			break;
+	while (!is_to_end(worker)) {
 		take_commands(worker);
 		writer_expire(worker->writer);
 		note_stale_points(worker);
@@ -983,9 +1017,6 @@ worker_run(void *arg)
 		else if (!line_ready(worker) || !run_next(worker))
 			wait_for_work(worker);
 	}
-	worker->link->ops->close(worker->link);
-	worker->open = false;
-	keep_rest(worker);
 	return NULL;
 }
 
@@ -997,6 +1028,21 @@ answer_rest(struct bus_worker *worker)
 		writer_refuse(worker->writer, OUTCOME_STOPPED, 0);
 		take_commands(worker);
 	} while (writer_waits(worker->writer));
+}
+
+/* Returns a descriptor that is readable when one of the two queues is, or -1 with errno set. */
+static int
+watch_both(const struct fifo *a, const struct fifo *b)
+{
+	struct epoll_event event = { .events = EPOLLIN };
+	int fd = epoll_create1(EPOLL_CLOEXEC);
+
+	if (fd >= 0 && epoll_ctl(fd, EPOLL_CTL_ADD, fifo_fd(a), &event) == 0 &&
+	    epoll_ctl(fd, EPOLL_CTL_ADD, fifo_fd(b), &event) == 0)
+		return fd;
+	if (fd >= 0)
+		close(fd);
+	return -1;
 }
 
 /* Points that one reply may bring: any plan's largest request. */
@@ -1017,17 +1063,19 @@ bus_worker_new(const struct settings *settings, const struct bus *bus, struct li
 		return NULL;
 	worker->bus = bus;
 	worker->samples = samples;
+	worker->news_fd = -1;
 	worker->stop = fifo_new(1, 1);
+	worker->pause = fifo_new(1, 1);
 	worker->commands = fifo_new(sizeof(struct queued), BUS_COMMANDS_MAX);
-	error = worker->stop && worker->commands
+	worker->news_fd =
+	    worker->pause && worker->commands ? watch_both(worker->pause, worker->commands) : -1;
+	error = worker->stop && worker->news_fd >= 0
 		    ? schedule_init(&worker->schedule, settings, bus, clock_mono_us())
 		    : -errno;
 	if (error == 0)
 		worker->batch = calloc(most_samples(&worker->schedule), sizeof(*worker->batch));
 	if (error == 0)
 		worker->memory = memory_new(bus);
-	if (worker->memory)
-		recall(worker);
 	if (error == 0 && worker->batch)
 		worker->writer = writer_new(settings, bus, writer_port(worker), outcomes);
 	if (worker->writer && worker->memory)
@@ -1046,17 +1094,46 @@ bus_worker_free(struct bus_worker *worker)
 {
 	if (!worker)
 		return;
-	if (worker->commands && worker->writer)
-		answer_rest(worker);
+	if (worker->link && worker->writer)
+		bus_worker_close(worker);
 	writer_free(worker->writer);
 	if (worker->link)
 		worker->link->ops->free(worker->link);
 	memory_free(worker->memory);
 	schedule_done(&worker->schedule);
+	if (worker->news_fd >= 0)
+		close(worker->news_fd);
 	fifo_free(worker->stop);
+	fifo_free(worker->pause);
 	fifo_free(worker->commands);
 	free(worker->batch);
 	free(worker);
+}
+
+/* Points that are new to a unit or a line that is not there are so from the begin. */
+static void
+note_absent(struct bus_worker *worker)
+{
+	for (size_t i = 0; i < worker->schedule.item_count; i++) {
+		struct schedule_item *item = &worker->schedule.items[i];
+		const struct poll_unit *unit = schedule_unit(&worker->schedule, item->point->unit);
+
+		if (worker->trouble_told || unit->state.state == UNIT_OFFLINE)
+			note_quality(worker, item, QUALITY_OFFLINE);
+	}
+}
+
+static void
+begin(struct bus_worker *worker)
+{
+	if (worker->begun) {
+		note_absent(worker);
+		return;
+	}
+	worker->begun = true;
+	worker->closed_us = worker->open_at_us = clock_mono_us();
+	worker->load = (struct load){ .since_us = worker->closed_us };
+	recall(worker);
 }
 
 int
@@ -1069,6 +1146,7 @@ bus_worker_start(struct bus_worker *worker)
 
 	if (error != 0)
 		return -error;
+	begin(worker);
 	pthread_attr_setstacksize(&attributes, STACK_BYTES);
 	/* Signals are main's business; SIGPIPE from a socket under the library is found as EPIPE. */
 	sigfillset(&all);
@@ -1081,20 +1159,107 @@ bus_worker_start(struct bus_worker *worker)
 }
 
 void
+bus_worker_tell_pause(struct bus_worker *worker)
+{
+	if (worker->running)
+		fifo_push(worker->pause, "", 1);
+}
+
+void
 bus_worker_tell_stop(struct bus_worker *worker)
 {
 	if (worker->running)
 		fifo_push(worker->stop, "", 1);
 }
 
-void
-bus_worker_join(struct bus_worker *worker)
+bool
+bus_worker_await(struct bus_worker *worker, int64_t until_us)
 {
+	struct timespec until = { .tv_sec = until_us / 1000000, .tv_nsec = until_us % 1000000 * 1000 };
+	char byte;
+
 	if (!worker->running)
-		return;
-	pthread_join(worker->thread, NULL);
+		return true;
+	if (until_us == CLOCK_NEVER)
+		pthread_join(worker->thread, NULL);
+	else if (pthread_clockjoin_np(worker->thread, NULL, CLOCK_MONOTONIC, &until) != 0)
+		return false;
 	worker->running = false;
+	while (fifo_pop(worker->pause, &byte, 1) + fifo_pop(worker->stop, &byte, 1) > 0)
+		;
+	return true;
+}
+
+void
+bus_worker_close(struct bus_worker *worker)
+{
+	worker->link->ops->close(worker->link);
+	worker->open = false;
+	keep_rest(worker);
 	answer_rest(worker);
+}
+
+/* --- other settings --- */
+
+/* Commands that have not been taken yet, behind those that have. */
+static void
+adopt_commands(struct bus_worker *worker, struct bus_worker *from, const struct difference *difference)
+{
+	do {
+		take_commands(from);
+		writer_adopt(worker->writer, from->writer, difference);
+	} while (writer_waits(from->writer));
+}
+
+/* The line as it is: whether it is open, how it did, and what of it was told. */
+static void
+adopt_line(struct bus_worker *worker, struct bus_worker *from)
+{
+	struct link *link = worker->link;
+	struct fifo *stop = worker->stop;
+
+	/* A link knows what ends its waits. */
+	worker->link = from->link;
+	worker->stop = from->stop;
+	from->link = link;
+	from->stop = stop;
+	worker->link->ops->rebind(worker->link, worker->bus);
+	worker->open = from->open;
+	worker->fruitful = from->fruitful;
+	worker->trouble_told = from->trouble_told;
+	worker->error = from->error;
+	worker->back_off_ms = from->back_off_ms;
+	worker->open_at_us = from->open_at_us;
+	worker->closed_us = from->closed_us;
+	from->open = false;
+}
+
+static void
+adopt_memory(struct bus_worker *worker, struct bus_worker *from)
+{
+	struct memory *memory = worker->memory;
+
+	worker->memory = from->memory;
+	from->memory = memory;
+	memory_rebind(worker->memory, worker->bus);
+	memory_rebind(memory, from->bus);
+	worker->saved_us = from->saved_us;
+	worker->forgetting_told = from->forgetting_told;
+	from->schedule.learned = false;
+}
+
+void
+bus_worker_adopt(struct bus_worker *worker, struct bus_worker *from, const struct difference *difference)
+{
+	assert(!worker->running && !from->running);
+	schedule_adopt(&worker->schedule, &from->schedule, difference, clock_mono_us());
+	adopt_commands(worker, from, difference);
+	adopt_line(worker, from);
+	adopt_memory(worker, from);
+	worker->load = from->load;
+	worker->samples_refused = from->samples_refused;
+	worker->samples_told = from->samples_told;
+	worker->begun = from->begun;
 }
 
 int

@@ -349,6 +349,36 @@ difference_point_now(const struct difference *difference, const struct point *po
 	return difference->points_now[point->index];
 }
 
+static int
+carry_label(const struct point *point, struct value *value)
+{
+	char *text;
+
+	for (size_t i = 0; i < point->label_count; i++)
+		if (strcmp(point->labels[i].label, value->label) == 0) {
+			value->label = point->labels[i].label;
+			return 0;
+		}
+	/* A text that stands in the settings, to be written into a point that holds one. */
+	text = strdup(value->label);
+	if (!text)
+		return -ENOMEM;
+	*value = (struct value){ .kind = VALUE_TEXT, .text = text };
+	return 0;
+}
+
+int
+difference_carry(const struct point *point, struct value *value)
+{
+	int error = 0;
+
+	if (value->kind == VALUE_LABEL)
+		return carry_label(point, value);
+	for (size_t i = 0; value->kind == VALUE_LIST && error == 0 && i < value->list->count; i++)
+		error = difference_carry(point, &value->list->items[i]);
+	return error;
+}
+
 /* --- telling --- */
 
 struct difference_count

@@ -39,6 +39,10 @@ const struct point *difference_point(const struct difference *difference, const 
 const struct device *difference_device_now(const struct difference *difference, const struct device *device);
 const struct point *difference_point_now(const struct difference *difference, const struct point *point);
 
+/* A value that was read from or is meant for a point of the old settings goes on with `point`, which is the same: its labels
+ * then belong to the new ones. Returns 0; -ENOMEM, with the value as it was. */
+int difference_carry(const struct point *point, struct value *value);
+
 /* A device has changed with anything that it says, with its points, and with the bus that these are on. */
 struct difference_count difference_buses(const struct difference *difference);
 struct difference_count difference_devices(const struct difference *difference);
