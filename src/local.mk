@@ -7,8 +7,10 @@ noinst_LIBRARIES += libbase.a libmodel.a libconf.a libfield.a libflow.a libcloud
 libbase_a_SOURCES = \
 	src/base/clock.c src/base/clock.h \
 	src/base/fifo.c src/base/fifo.h \
+	src/base/hash.c src/base/hash.h \
 	src/base/heap.c src/base/heap.h \
 	src/base/log.c src/base/log.h \
+	src/base/random.c src/base/random.h \
 	src/base/resolver.c src/base/resolver.h \
 	src/base/utf8.c src/base/utf8.h \
 	src/base/wall.c src/base/wall.h
@@ -61,19 +63,25 @@ libflow_a_SOURCES = \
 
 libcloud_a_CFLAGS = $(AM_CFLAGS) $(MOSQUITTO_CFLAGS) $(JSON_CFLAGS) $(SYSTEMD_CFLAGS)
 libcloud_a_SOURCES = \
-	src/cloud/downlink.c src/cloud/downlink.h \
+	src/cloud/cloud_loss.c src/cloud/cloud_loss.h \
+	src/cloud/commands.c src/cloud/commands.h \
+	src/cloud/downlink.c src/cloud/downlink.h src/cloud/downlink_port.h \
 	src/cloud/addresses.c src/cloud/addresses.h \
+	src/cloud/connection.c src/cloud/connection.h \
 	src/cloud/mqtt.c src/cloud/mqtt.h \
 	src/cloud/news.c src/cloud/news.h \
 	src/cloud/version.c src/cloud/version.h \
 	src/cloud/reason.c src/cloud/reason.h \
 	src/cloud/rpc.c src/cloud/rpc.h \
+	src/cloud/rpc_server.c src/cloud/rpc_server.h \
+	src/cloud/shared.c src/cloud/shared.h \
 	src/cloud/batch.c src/cloud/batch.h \
 	src/cloud/attributes.c src/cloud/attributes.h \
 	src/cloud/intake.c src/cloud/intake.h \
 	src/cloud/overflow.c src/cloud/overflow.h \
 	src/cloud/sender.c src/cloud/sender.h \
 	src/cloud/tb_json.c src/cloud/tb_json.h \
+	src/cloud/tb_topic.c src/cloud/tb_topic.h \
 	src/cloud/uplink.c src/cloud/uplink.h
 
 libcli_a_CFLAGS = $(AM_CFLAGS) $(SYSTEMD_CFLAGS)

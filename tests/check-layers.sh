@@ -9,11 +9,12 @@ allowed() {
 	case $1 in
 	base) echo base ;;
 	model) echo base model ;;
-	conf) echo base model conf ;;
-	field) echo base model field ;;
+	line) echo base model line ;;
+	conf) echo base model line conf ;;
+	field) echo base model line field ;;
 	flow) echo base model flow ;;
 	cloud) echo base model flow cloud ;;
-	cli) echo base model conf field flow cloud cli ;;
+	cli) echo base model line conf field flow cloud cli ;;
 	*) echo ;;
 	esac
 }
@@ -29,9 +30,9 @@ for room in */; do
 	fi
 done
 
-# library header: the room that owns it
+# library header: the room that owns it, or the rooms
 while read -r header room; do
-	if grep -rnE "^#include <$header" --include='*.[ch]' . | grep -v "^\\./$room/"; then
+	if grep -rnE "^#include <$header" --include='*.[ch]' . | grep -vE "^\\./($room)/"; then
 		echo "<$header> belongs to src/$room"
 		failed=1
 	fi
@@ -40,7 +41,8 @@ libconfig conf
 modbus field
 libserialport field
 mosquitto cloud
-json-c cloud
+json-c cloud|line
+pcre2 line
 sqlite3 flow
 LIBRARIES
 

@@ -1,22 +1,15 @@
-#include <config.h>
+#include "cloud/mqtt.h"
 
-#include <assert.h>
 #include <errno.h>
-#include <fcntl.h>
-#include <mosquitto.h>
-#include <mqtt_protocol.h>
-#include <stdio.h>
+#include <netdb.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/epoll.h>
-#include <sys/random.h>
-#include <sys/socket.h>
-#include <unistd.h>
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "base/random.h"
 #include "cloud/addresses.h"
-#include "cloud/mqtt.h"
+#include "cloud/connection.h"
 #include "cloud/news.h"
 #include "cloud/reason.h"
 #include "cloud/version.h"
@@ -28,8 +21,6 @@
 #define PACE_ATTEMPTS	10
 #define STABLE_MS	60000 /* a session that lived so long was a good one, */
 #define ACKED_STABLE_MS 10000 /* or this long if the server also took something */
-#define IN_FLIGHT_MAX	100   /* more unacknowledged messages than ThingsBoard keeps for one session */
-#define KEEPALIVE_MIN_S 5     /* the least that libmosquitto takes */
 
 enum state {
 	STATE_QUEUED,	  /* waits for its turn to connect */
@@ -48,35 +39,17 @@ struct mqtt_session {
 	void *owner;
 
 	enum state state;
-	struct mosquitto *mosq; /* of this attempt and connection only: the library must not keep messages for
-				   the next one */
-	sd_event_source *io;
+	struct connection *connection; /* of this attempt; NULL while there is none */
 	sd_event_source *timer;
 	int version;	  /* of MQTT, of this attempt */
 	size_t address;	  /* of the server's, of this attempt */
-	bool established; /* TCP is, or was before it ended */
 	bool acked;	  /* a PUBACK came since the session is up */
 	int64_t up_mono_ms;
 	unsigned failures; /* in a row */
 
-	/* What the library's callbacks found out, for settle(); -1 = nothing. */
-	int connack;
-	int disconnect;
 	const char *restart; /* why, or NULL */
 
 	struct news_item news;
-};
-
-/* What a callback of the library told. It is passed on when the library is done: owners publish in answer,
- * and the library holds locks of its own while it calls back. */
-struct notice {
-	enum { NOTICE_PUBACK, NOTICE_SUBACK, NOTICE_MESSAGE } kind;
-	int id;
-	int code;     /* PUBACK */
-	bool granted; /* SUBACK */
-	char *topic;  /* MESSAGE */
-	char *payload;
-	size_t length;
 };
 
 struct mqtt {
@@ -96,11 +69,8 @@ struct mqtt {
 	struct addresses *addresses;
 	struct version version;
 	struct news *news;
+	struct transport *transport;
 	sd_event_source *keepalive;
-
-	struct notice *notices; /* of the session that the library was called for */
-	size_t notice_count;
-	size_t notice_room;
 
 	bool closing;
 	sd_event_source *closer;
@@ -122,23 +92,6 @@ timer_stop(sd_event_source *timer)
 	sd_event_source_set_enabled(timer, SD_EVENT_OFF);
 }
 
-static uint32_t
-random_number(void)
-{
-	uint32_t number;
-
-	if (getrandom(&number, sizeof(number), GRND_NONBLOCK) != sizeof(number))
-		number = (uint32_t)clock_mono_us() * 2654435761u;
-	return number;
-}
-
-/* Half to one and a half of `ms`. */
-static int64_t
-jitter(int64_t ms)
-{
-	return ms / 2 + (int64_t)(random_number() % (uint64_t)(ms + 1));
-}
-
 /* Any CONNACK, even one that refuses, shows that the server is there. */
 static void
 server_answered(struct mqtt *mqtt)
@@ -147,41 +100,13 @@ server_answered(struct mqtt *mqtt)
 	news_server_answered(mqtt->news);
 }
 
-static int
-keepalive_s(const struct mqtt *mqtt)
-{
-	return mqtt->server->keepalive_s > KEEPALIVE_MIN_S ? mqtt->server->keepalive_s : KEEPALIVE_MIN_S;
-}
-
-/* ---- one connection ---- */
-
-/* Watch what the library has open now, for what it wants now. To be called after each call into the library.
- */
-static void
-watch(struct mqtt_session *session)
-{
-	int fd = session->mosq ? mosquitto_socket(session->mosq) : -1;
-	uint32_t wanted = EPOLLIN | (fd >= 0 && mosquitto_want_write(session->mosq) ? EPOLLOUT : 0);
-	uint32_t watched;
-
-	if (!session->io)
-		return;
-	if (fd < 0 || fd != sd_event_source_get_io_fd(session->io)) {
-		/* The library has closed it, and the number may belong to another file soon. */
-		session->io = sd_event_source_disable_unref(session->io);
-		return;
-	}
-	if (sd_event_source_get_io_events(session->io, &watched) >= 0 && watched != wanted)
-		sd_event_source_set_io_events(session->io, wanted);
-}
+/* ---- a session ---- */
 
 static void
 drop_connection(struct mqtt_session *session)
 {
-	session->io = sd_event_source_disable_unref(session->io);
-	if (session->mosq)
-		mosquitto_destroy(session->mosq);
-	session->mosq = NULL;
+	connection_close(session->connection);
+	session->connection = NULL;
 	if (session->state == STATE_CONNECTING)
 		session->mqtt->attempts--;
 	if (session->state == STATE_UP)
@@ -196,7 +121,7 @@ back_off_ms(const struct mqtt_session *session)
 
 	for (unsigned i = 0; i < session->failures && delay < server->reconnect_max_ms; i++)
 		delay *= 2;
-	return jitter(delay < server->reconnect_max_ms ? delay : server->reconnect_max_ms);
+	return random_jitter(delay < server->reconnect_max_ms ? delay : server->reconnect_max_ms);
 }
 
 /* The attempt or connection is over; the next attempt comes after `delay_ms`. */
@@ -221,8 +146,6 @@ session_failed(struct mqtt_session *session, const char *why)
 	struct mqtt *mqtt = session->mqtt;
 
 	mqtt->counts.failures++;
-	if (session->established)
-		version_closed(&mqtt->version, session->version);
 	if (session->state == STATE_CONNECTING)
 		addresses_doubt(mqtt->addresses, session->address);
 	if (mqtt->counts.up == 0)
@@ -233,7 +156,7 @@ session_failed(struct mqtt_session *session, const char *why)
 /* Back-off starts anew only after a connection that was of use: a server that accepts and closes at once, or
  * that chokes on what we send, must not be asked again and again at the shortest interval. */
 static void
-session_lost(struct mqtt_session *session, const char *why)
+session_lost(struct mqtt_session *session, int reason, const char *why)
 {
 	struct mqtt *mqtt = session->mqtt;
 	int64_t lived_ms = clock_mono_ms() - session->up_mono_ms;
@@ -244,7 +167,7 @@ session_lost(struct mqtt_session *session, const char *why)
 		session->failures = 0;
 	/* The other client gets its session back when we come, and would take ours again: do not play that
 	 * game fast. */
-	delay_ms = session->disconnect == REASON_SESSION_TAKEN_OVER ? jitter(mqtt->server->reconnect_max_ms)
+	delay_ms = reason == REASON_SESSION_TAKEN_OVER ? random_jitter(mqtt->server->reconnect_max_ms)
 								    : back_off_ms(session);
 	end_connection(session, CONDITION_LOST, why, delay_ms);
 }
@@ -257,17 +180,14 @@ session_refused(struct mqtt_session *session, int code)
 	int64_t delay_ms = back_off_ms(session);
 
 	mqtt->counts.refusals++;
-	if (refusal == REFUSED_VERSION)
-		version_refused(&mqtt->version, session->version);
-	if (refusal == REFUSED_VERSION && session->version == MQTT_PROTOCOL_V5 &&
-	    session->version != mqtt->version.number) {
+	if (refusal == REFUSED_VERSION && version_refused(&mqtt->version, session->version)) {
 		/* No failure of this session: others have learned by now what the server speaks, or this one
 		 * just did. */
 		end_connection(session, session->news.now.condition, session->news.now.why, 0);
 		return;
 	}
 	if (refusal == REFUSED_TOKEN)
-		delay_ms = mqtt->server->reconnect_max_ms + jitter(mqtt->server->reconnect_max_ms) / 2;
+		delay_ms = mqtt->server->reconnect_max_ms + random_jitter(mqtt->server->reconnect_max_ms) / 2;
 	end_connection(session, refusal == REFUSED_TOKEN ? CONDITION_REFUSED_TOKEN : CONDITION_REFUSED,
 	    reason_text(code), delay_ms);
 }
@@ -292,37 +212,6 @@ session_up(struct mqtt_session *session)
 	mqtt->events.up(session->owner);
 }
 
-static const char *
-error_text(int error)
-{
-	/* EPIPE is what the system answers who writes to a peer that has closed. */
-	if (error == 0 || error == EPIPE)
-		return "the server closed the connection";
-	return strerrordesc_np(error);
-}
-
-/* Why the library gave up. `code` is from on_disconnect: one of its own below 128, or the reason of a
- * DISCONNECT (MQTT 5). */
-static const char *
-loss_text(int code, int error)
-{
-	if (code >= 128)
-		return reason_text(code);
-	switch (code) {
-	case MOSQ_ERR_KEEPALIVE:
-		return "no answer to a keep alive ping";
-	case MOSQ_ERR_ERRNO:
-		return error_text(error);
-	case MOSQ_ERR_PROTOCOL:
-	case MOSQ_ERR_MALFORMED_PACKET:
-		return "the server sent what is not MQTT";
-	case MOSQ_ERR_NOMEM:
-		return "out of memory";
-	default:
-		return "the server closed the connection";
-	}
-}
-
 static void
 session_closed(struct mqtt_session *session)
 {
@@ -331,298 +220,97 @@ session_closed(struct mqtt_session *session)
 	session->state = STATE_CLOSED;
 }
 
-static void
-pass_on(struct mqtt_session *session, const struct notice *notice)
-{
-	const struct mqtt_events *events = &session->mqtt->events;
-
-	switch (notice->kind) {
-	case NOTICE_PUBACK:
-		if (notice->code >= 128) {
-			events->refused(session->owner, notice->id, notice->code);
-			break;
-		}
-		session->acked = true;
-		events->acked(session->owner, notice->id);
-		break;
-	case NOTICE_SUBACK:
-		events->subscribed(session->owner, notice->id, notice->granted);
-		break;
-	case NOTICE_MESSAGE:
-		events->message(session->owner, notice->topic, notice->payload, notice->length);
-		break;
-	}
-}
+/* ---- what the connection says ---- */
 
 static void
-pass_on_notices(struct mqtt_session *session)
+on_accepted(void *owner)
 {
-	struct mqtt *mqtt = session->mqtt;
+	struct mqtt_session *session = owner;
 
-	for (size_t i = 0; i < mqtt->notice_count; i++) {
-		if (session->state == STATE_UP)
-			pass_on(session, &mqtt->notices[i]);
-		free(mqtt->notices[i].topic);
-		free(mqtt->notices[i].payload);
-	}
-	mqtt->notice_count = 0;
-}
-
-/* Act on what the callbacks found out during a call, and on how the call ended. The library may close the
- * socket without any callback. Called from the loop only. */
-static void
-settle(struct mqtt_session *session, int rc)
-{
-	int error = errno;
-	int connack = session->connack;
-	bool closed = rc != MOSQ_ERR_SUCCESS || mosquitto_socket(session->mosq) < 0;
-
-	session->connack = -1;
-	watch(session);
-	if (connack >= 0)
-		server_answered(session->mqtt);
-	if (connack == 0 && !closed && session->state == STATE_CONNECTING)
+	server_answered(session->mqtt);
+	if (session->state == STATE_CONNECTING)
 		session_up(session);
-	pass_on_notices(session);
-	if (session->state == STATE_CLOSING) {
-		if (closed)
-			session_closed(session);
-	} else if (connack > 0) {
-		session_refused(session, connack);
-	} else if (closed || session->restart) {
-		const char *why = session->restart
-				      ? session->restart
-				      : loss_text(session->disconnect >= 128 ? session->disconnect
-						  : rc			     ? rc
-									     : session->disconnect,
-					    error);
-
-		if (session->state == STATE_UP)
-			session_lost(session, why);
-		else
-			session_failed(session, why);
-	}
 }
 
 static void
-on_connack(struct mosquitto *mosq, void *userdata, int code, int flags, const mosquitto_property *properties)
+on_acked(void *owner, int id, int code)
 {
-	struct mqtt_session *session = userdata;
+	struct mqtt_session *session = owner;
 
-	(void)mosq, (void)flags, (void)properties;
-	session->connack = code;
-}
-
-static void
-on_disconnect(struct mosquitto *mosq, void *userdata, int code, const mosquitto_property *properties)
-{
-	struct mqtt_session *session = userdata;
-
-	(void)mosq, (void)properties;
-	session->disconnect = code;
-}
-
-/* Room for one more notice. Without memory a PUBACK counts as not arrived, and a message is lost. */
-static void
-add_notice(struct mqtt *mqtt, struct notice notice)
-{
-	if (mqtt->notice_count == mqtt->notice_room) {
-		size_t room = mqtt->notice_room ? 2 * mqtt->notice_room : 16;
-		struct notice *notices = realloc(mqtt->notices, room * sizeof(notices[0]));
-
-		if (!notices) {
-			free(notice.topic);
-			free(notice.payload);
-			return;
-		}
-		mqtt->notices = notices;
-		mqtt->notice_room = room;
-	}
-	mqtt->notices[mqtt->notice_count++] = notice;
-}
-
-static void
-on_puback(struct mosquitto *mosq, void *userdata, int id, int code, const mosquitto_property *properties)
-{
-	struct mqtt_session *session = userdata;
-
-	(void)mosq, (void)properties;
-	add_notice(session->mqtt, (struct notice){ .kind = NOTICE_PUBACK, .id = id, .code = code });
-}
-
-static void
-on_suback(struct mosquitto *mosq, void *userdata, int id, int count, const int *granted,
-    const mosquitto_property *properties)
-{
-	struct mqtt_session *session = userdata;
-	bool all = true;
-
-	(void)mosq, (void)properties;
-	for (int i = 0; i < count; i++)
-		all = all && granted[i] < 128;
-	add_notice(session->mqtt, (struct notice){ .kind = NOTICE_SUBACK, .id = id, .granted = all });
-}
-
-static void
-on_message(struct mosquitto *mosq, void *userdata, const struct mosquitto_message *message,
-    const mosquitto_property *properties)
-{
-	struct mqtt_session *session = userdata;
-	struct notice notice = { .kind = NOTICE_MESSAGE,
-		.length = message->payloadlen > 0 ? (size_t)message->payloadlen : 0 };
-
-	(void)mosq, (void)properties;
-	notice.topic = strdup(message->topic);
-	notice.payload = malloc(notice.length + 1);
-	if (!notice.topic || !notice.payload) {
-		free(notice.topic);
-		free(notice.payload);
+	if (session->state != STATE_UP)
+		return;
+	if (code >= 128) {
+		session->mqtt->events.refused(session->owner, id, code);
 		return;
 	}
-	memcpy(notice.payload, message->payload ? message->payload : "", notice.length);
-	notice.payload[notice.length] = '\0';
-	add_notice(session->mqtt, notice);
-}
-
-/* Before CONNACK the library can miss the end of a connection: only a whole packet that is waiting is worth a
- * call. */
-static void
-hung_up(struct mqtt_session *session, int fd)
-{
-	int error = 0;
-	socklen_t length = sizeof(error);
-	char byte;
-
-	if (recv(fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT) > 0) {
-		session->established = true;
-		settle(session, mosquitto_loop_read(session->mosq, 1));
-		if (session->state != STATE_CONNECTING)
-			return;
-	} else {
-		error = errno;
-	}
-	if (error == 0 || error == EAGAIN)
-		getsockopt(fd, SOL_SOCKET, SO_ERROR, &error, &length);
-	session_failed(session, error_text(error));
-}
-
-static int
-on_io(sd_event_source *source, int fd, uint32_t events, void *userdata)
-{
-	struct mqtt_session *session = userdata;
-	int rc = MOSQ_ERR_SUCCESS;
-
-	(void)source;
-	if (session->state == STATE_CONNECTING && (events & (EPOLLERR | EPOLLHUP)) != 0) {
-		hung_up(session, fd);
-		return 0;
-	}
-	session->established = true;
-	errno = 0;
-	if ((events & (EPOLLIN | EPOLLERR | EPOLLHUP)) != 0)
-		rc = mosquitto_loop_read(session->mosq, 1);
-	if (rc == MOSQ_ERR_SUCCESS && mosquitto_socket(session->mosq) >= 0 &&
-	    mosquitto_want_write(session->mosq))
-		rc = mosquitto_loop_write(session->mosq, 1);
-	settle(session, rc);
-	return 0;
-}
-
-/* For each packet that libmosquitto sends it writes a byte into a socket pair of its own, meant for its own
- * threads. With an external loop nobody reads them, and a full pair holds 220 kB of the kernel's memory for
- * every session (measured, 2.0.11). The pair gets the two lowest free descriptors; if another thread was
- * faster, the least buffer on some other local stream just made does no harm. */
-static void
-lowest_free_fds(sd_event *loop, int ret_fds[2])
-{
-	ret_fds[0] = fcntl(sd_event_get_fd(loop), F_DUPFD_CLOEXEC, 3);
-	ret_fds[1] = fcntl(sd_event_get_fd(loop), F_DUPFD_CLOEXEC, 3);
-	for (int i = 0; i < 2; i++)
-		if (ret_fds[i] >= 0)
-			close(ret_fds[i]);
+	session->acked = true;
+	session->mqtt->events.acked(session->owner, id);
 }
 
 static void
-shrink_pair(const int fds[2])
+on_subscribed(void *owner, int id, bool granted)
 {
-	for (int i = 0; i < 2; i++) {
-		int domain = 0, least = 1;
-		socklen_t length = sizeof(domain);
+	struct mqtt_session *session = owner;
 
-		if (fds[i] >= 0 && getsockopt(fds[i], SOL_SOCKET, SO_DOMAIN, &domain, &length) == 0 &&
-		    domain == AF_UNIX)
-			setsockopt(fds[i], SOL_SOCKET, SO_SNDBUF, &least, sizeof(least));
-	}
+	if (session->state == STATE_UP)
+		session->mqtt->events.subscribed(session->owner, id, granted);
 }
 
-static int
-set_up_client(struct mqtt_session *session)
+static void
+on_message(void *owner, const char *topic, const void *payload, size_t length)
 {
-	struct mosquitto *mosq;
-	char id[32];
+	struct mqtt_session *session = owner;
 
-	/* ThingsBoard knows a device by its token alone; other brokers end the older of two sessions with one
-	 * id. */
-	snprintf(id, sizeof(id), "fieldgate-%08x%04x", random_number(), random_number() & 0xffff);
-	mosq = session->mosq = mosquitto_new(id, true, session);
-	if (!mosq)
-		return MOSQ_ERR_NOMEM;
-	mosquitto_int_option(mosq, MOSQ_OPT_PROTOCOL_VERSION, session->version);
-	mosquitto_int_option(mosq, MOSQ_OPT_TCP_NODELAY, 1);
-	mosquitto_int_option(mosq, MOSQ_OPT_SEND_MAXIMUM, IN_FLIGHT_MAX);
-	mosquitto_connect_v5_callback_set(mosq, on_connack);
-	mosquitto_disconnect_v5_callback_set(mosq, on_disconnect);
-	mosquitto_publish_v5_callback_set(mosq, on_puback);
-	mosquitto_subscribe_v5_callback_set(mosq, on_suback);
-	mosquitto_message_v5_callback_set(mosq, on_message);
-	return mosquitto_username_pw_set(mosq, session->token, NULL);
+	if (session->state == STATE_UP)
+		session->mqtt->events.message(session->owner, topic, payload, length);
 }
 
-static int
-start_connecting(struct mqtt_session *session)
+static void
+on_ended(void *owner, const struct connection_end *end)
 {
-	struct mqtt *mqtt = session->mqtt;
-	char address[NI_MAXHOST];
-	int pair[2];
-	int rc;
+	struct mqtt_session *session = owner;
 
-	if (addresses_text(mqtt->addresses, session->address, address, sizeof(address)) != 0)
-		return MOSQ_ERR_INVAL;
-
-	lowest_free_fds(mqtt->loop, pair);
-	rc = set_up_client(session);
-	if (rc != MOSQ_ERR_SUCCESS)
-		return rc;
-	errno = 0;
-	rc = mosquitto_connect_async(session->mosq, address, mqtt->server->port, keepalive_s(mqtt));
-	if (rc != MOSQ_ERR_SUCCESS)
-		return rc;
-	shrink_pair(pair);
-	if (sd_event_add_io(
-		mqtt->loop, &session->io, mosquitto_socket(session->mosq), EPOLLIN, on_io, session) < 0)
-		return MOSQ_ERR_NOMEM;
-	watch(session);
-	return MOSQ_ERR_SUCCESS;
+	if (end->refused)
+		server_answered(session->mqtt);
+	if (end->mute && session->state == STATE_CONNECTING)
+		version_closed(&session->mqtt->version, session->version);
+	if (session->state == STATE_CLOSING)
+		session_closed(session);
+	else if (end->refused)
+		session_refused(session, end->refused);
+	else if (session->state == STATE_UP)
+		session_lost(session, end->disconnected, session->restart ? session->restart : end->why);
+	else
+		session_failed(session, end->why);
 }
+
+static const struct connection_events connection_events = {
+	.accepted = on_accepted,
+	.acked = on_acked,
+	.subscribed = on_subscribed,
+	.message = on_message,
+	.ended = on_ended,
+};
 
 static void
 session_connect(struct mqtt_session *session)
 {
 	struct mqtt *mqtt = session->mqtt;
-	int rc;
+	struct connection_plan plan = { .version = mqtt->version.number, .token = session->token };
+	char address[NI_MAXHOST];
+	const char *why = "the address of the server is none";
 
 	session->state = STATE_CONNECTING;
-	session->version = mqtt->version.number;
+	session->version = plan.version;
 	session->address = addresses_current(mqtt->addresses);
-	session->established = false;
-	session->connack = session->disconnect = -1;
 	session->restart = NULL;
 	mqtt->attempts++;
 	timer_set(session->timer, mqtt->server->connect_timeout_ms);
-	rc = start_connecting(session);
-	if (rc != MOSQ_ERR_SUCCESS)
-		session_failed(
-		    session, rc == MOSQ_ERR_ERRNO && errno ? strerrordesc_np(errno) : "out of memory");
+	plan.address = address;
+	if (addresses_text(mqtt->addresses, session->address, address, sizeof(address)) == 0)
+		session->connection = connection_open(mqtt->transport, &plan, session, &why);
+	if (!session->connection)
+		session_failed(session, why);
 }
 
 /* ---- whose turn it is ---- */
@@ -666,7 +354,6 @@ admit(struct mqtt *mqtt)
 		struct mqtt_session *session = dequeue(mqtt);
 
 		mqtt->allowance--;
-		session->established = false;
 		if (error)
 			session_failed(session, error);
 		else
@@ -692,16 +379,6 @@ on_pace(sd_event_source *source, uint64_t usec, void *userdata)
 	return 0;
 }
 
-static void
-connect_timed_out(struct mqtt_session *session)
-{
-	const char *why = session->established ? "no CONNACK in time" : "connection timed out";
-
-	/* Silence says nothing about versions, unlike a connection that is closed. */
-	session->established = false;
-	session_failed(session, why);
-}
-
 static int
 on_session_timer(sd_event_source *source, uint64_t usec, void *userdata)
 {
@@ -714,10 +391,10 @@ on_session_timer(sd_event_source *source, uint64_t usec, void *userdata)
 		admit(session->mqtt);
 		break;
 	case STATE_CONNECTING:
-		connect_timed_out(session);
+		session_failed(session, connection_overdue(session->connection));
 		break;
-	case STATE_UP: /* mqtt_session_restart(), or a call of the owner that found the connection broken */
-		settle(session, MOSQ_ERR_SUCCESS);
+	case STATE_UP: /* mqtt_session_restart() */
+		session_lost(session, 0, session->restart);
 		break;
 	default:
 		break;
@@ -734,13 +411,11 @@ on_keepalive(sd_event_source *source, uint64_t usec, void *userdata)
 
 	(void)usec;
 	for (struct mqtt_session *session = mqtt->sessions; session; session = session->next)
-		if (session->state == STATE_UP) {
-			errno = 0;
-			settle(session, mosquitto_loop_misc(session->mosq));
-		}
+		if (session->state == STATE_UP)
+			connection_tick(session->connection);
 	if (mqtt->counts.up == 0)
 		return sd_event_source_set_enabled(source, SD_EVENT_OFF);
-	return sd_event_source_set_time_relative(source, (uint64_t)keepalive_s(mqtt) * 250000);
+	return sd_event_source_set_time_relative(source, (uint64_t)keepalive_s(mqtt->server) * 250000);
 }
 
 /* ---- the module ---- */
@@ -766,10 +441,9 @@ on_closer(sd_event_source *source, uint64_t usec, void *userdata)
 			continue;
 		}
 		timer_stop(session->timer);
-		mosquitto_disconnect(session->mosq);
 		mqtt->counts.up--;
 		session->state = STATE_CLOSING;
-		settle(session, MOSQ_ERR_SUCCESS);
+		connection_finish(session->connection);
 	}
 	mqtt->queue = NULL;
 	mqtt->queue_end = &mqtt->queue;
@@ -779,7 +453,7 @@ on_closer(sd_event_source *source, uint64_t usec, void *userdata)
 static int
 add_sources(struct mqtt *mqtt)
 {
-	uint64_t accuracy_us = (uint64_t)keepalive_s(mqtt) * 50000;
+	uint64_t accuracy_us = (uint64_t)keepalive_s(mqtt->server) * 50000;
 	int error = add_timer(mqtt->loop, &mqtt->pace, on_pace, mqtt, 5000);
 
 	if (error >= 0)
@@ -807,7 +481,6 @@ mqtt_new(const struct server_settings *server, sd_event *loop, struct resolver *
 
 	if (!mqtt)
 		return NULL;
-	mosquitto_lib_init();
 	mqtt->server = server;
 	mqtt->loop = sd_event_ref(loop);
 	mqtt->events = *events;
@@ -816,7 +489,8 @@ mqtt_new(const struct server_settings *server, sd_event *loop, struct resolver *
 	version_init(&mqtt->version, server);
 	mqtt->addresses = addresses_new(server, loop, resolver, on_addresses, mqtt);
 	mqtt->news = news_new(server, loop, look_for_news, mqtt);
-	error = mqtt->addresses && mqtt->news ? add_sources(mqtt) : -errno;
+	mqtt->transport = transport_new(server, loop, &connection_events);
+	error = mqtt->addresses && mqtt->news && mqtt->transport ? add_sources(mqtt) : -errno;
 	if (error < 0) {
 		mqtt_free(mqtt);
 		errno = -error;
@@ -851,11 +525,10 @@ mqtt_free(struct mqtt *mqtt)
 	sd_event_source_disable_unref(mqtt->pace);
 	sd_event_source_disable_unref(mqtt->closer);
 	sd_event_source_disable_unref(mqtt->keepalive);
-	free(mqtt->notices);
+	transport_free(mqtt->transport);
 	addresses_free(mqtt->addresses);
 	news_free(mqtt->news);
 	sd_event_unref(mqtt->loop);
-	mosquitto_lib_cleanup();
 	free(mqtt);
 }
 
@@ -899,63 +572,29 @@ mqtt_session_restart(struct mqtt_session *session, const char *why)
 	timer_set(session->timer, 0);
 }
 
-/* How a call of the owner ended. A connection that turned out to be broken is dealt with from the loop. */
+/* A connection that a call of the owner found broken is dealt with from the loop. */
 static int
-owner_result(struct mqtt_session *session, int rc, int id)
+owner_result(struct mqtt_session *session, int result)
 {
-	watch(session);
-	if (mosquitto_socket(session->mosq) < 0)
-		timer_set(session->timer, 0);
-	switch (rc) {
-	case MOSQ_ERR_SUCCESS:
-		return id;
-	case MOSQ_ERR_PAYLOAD_SIZE:
-	case MOSQ_ERR_OVERSIZE_PACKET:
-		return -EMSGSIZE;
-	case MOSQ_ERR_NOMEM:
-		return -ENOMEM;
-	case MOSQ_ERR_INVAL:
-	case MOSQ_ERR_MALFORMED_UTF8:
-		return -EINVAL;
-	default:
+	if (result == -ENOTCONN)
 		mqtt_session_restart(session, "connection lost");
-		return -ENOTCONN;
-	}
+	return result;
 }
 
 int
 mqtt_publish(struct mqtt_session *session, const char *topic, const void *payload, size_t length)
 {
-	int id = 0;
-	int rc;
-
 	if (!mqtt_session_is_up(session))
 		return -ENOTCONN;
-	if (length > MQTT_MAX_PAYLOAD)
-		return -EMSGSIZE;
-	rc = mosquitto_publish(session->mosq, &id, topic, (int)length, payload, 1, false);
-	return owner_result(session, rc, id);
+	return owner_result(session, connection_publish(session->connection, topic, payload, length));
 }
 
 int
 mqtt_subscribe(struct mqtt_session *session, const char *const *filters, size_t count)
 {
-	char *copies[8] = { NULL };
-	int id = 0, rc = MOSQ_ERR_SUCCESS;
-
 	if (!mqtt_session_is_up(session))
 		return -ENOTCONN;
-	assert(count <= sizeof(copies) / sizeof(copies[0]));
-	for (size_t i = 0; i < count; i++) {
-		copies[i] = strdup(filters[i]); /* the library asks for pointers that are not const */
-		if (!copies[i])
-			rc = MOSQ_ERR_NOMEM;
-	}
-	if (rc == MOSQ_ERR_SUCCESS)
-		rc = mosquitto_subscribe_multiple(session->mosq, &id, (int)count, copies, 1, 0, NULL);
-	for (size_t i = 0; i < count; i++)
-		free(copies[i]);
-	return owner_result(session, rc, id);
+	return owner_result(session, connection_subscribe(session->connection, filters, count));
 }
 
 void

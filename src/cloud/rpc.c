@@ -201,8 +201,12 @@ take_value(const struct point *point, const struct tb_json *json, struct rpc_cal
 }
 
 static int
-take_read(const struct point *point, struct rpc_call *ret)
+take_read(const struct point *point, struct rpc_call *ret, char *error)
 {
+	char cut[QUOTE_MAX];
+
+	if (point->period_ms == 0)
+		return wrong(error, "%s: is never read, only written", quote(point->key, cut, sizeof(cut)));
 	ret->kind = COMMAND_READ;
 	ret->items[ret->count++] = (struct rpc_item){ .point = point };
 	return 0;
@@ -236,7 +240,7 @@ parse_get(const struct device *device, const struct tb_json *params, struct rpc_
 {
 	const struct point *point = take_key(device, params, error);
 
-	return point ? take_read(point, ret) : -EINVAL;
+	return point ? take_read(point, ret, error) : -EINVAL;
 }
 
 /* The values of a request, and what is wrong with some of them. */
@@ -308,7 +312,7 @@ parse_named(const struct rpc_method *method, const struct tb_json *params, struc
 	const struct tb_json *inner = tb_json_get(params, "value");
 
 	if (method->action == RPC_GET)
-		return take_read(method->point, ret);
+		return take_read(method->point, ret, error);
 	return take_value(method->point, inner ? inner : params, ret, error);
 }
 

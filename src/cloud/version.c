@@ -49,11 +49,12 @@ version_answered(struct version *version)
 	version->mute_closes = 0;
 }
 
-void
+bool
 version_refused(struct version *version, int tried)
 {
 	if (tried == version->number)
 		version_change(version);
+	return tried == MQTT_PROTOCOL_V5 && tried != version->number;
 }
 
 /* Some servers close the connection instead of saying that they do not know the version; so does a proxy

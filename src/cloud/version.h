@@ -19,10 +19,10 @@ struct version {
 void version_init(struct version *version, const struct server_settings *server);
 
 /* What became of an attempt with version `tried`: the session is up; the server answered, perhaps no; it refused the
- * version; it closed the connection without an answer. */
+ * version, and true if the older one is worth an attempt at once; it closed the connection without an answer. */
 void version_works(struct version *version, int tried);
 void version_answered(struct version *version);
-void version_refused(struct version *version, int tried);
+bool version_refused(struct version *version, int tried);
 void version_closed(struct version *version, int tried);
 
 #endif

@@ -66,6 +66,7 @@ struct point_input {
 	struct items labels;		   /* struct label_input */
 	struct items invalid;		   /* int64_t */
 	enum point_byte byte;
+	bool readable;
 	bool right; /* nothing is wrong with it */
 };
 

@@ -721,6 +721,29 @@ verify_writing(struct verify *verify, const struct point_input *input, bool coun
 		    "a shared attribute cannot have a comma in its key, another key is required");
 }
 
+/* What is never read has nothing to report, and leaves the rest of its register to chance. */
+static void
+verify_unreadable(struct verify *verify, struct point_input *input, const struct device *device, bool counted)
+{
+	static const char *const of_reads[] = { "kind", "report", "deadband", "deadband_percent", "min_interval_ms",
+		"max_interval_ms", "aggregate", "window_ms", "quality", "period_ms", "invalid", "valid_min", "valid_max",
+		"decimals", "verify" };
+	const struct node *node = &input->node;
+	struct point *point = &input->point;
+
+	if (!point->writable && !is_wrong(GROUP_POINT, node, "writable"))
+		fault(verify, node, "readable", "the point is not writable either, writable = true is required");
+	for (size_t i = 0; i < sizeof(of_reads) / sizeof(of_reads[0]); i++)
+		if (has(GROUP_POINT, node, of_reads[i]))
+			fault(verify, node, of_reads[i], "the point is never read, readable = true is required");
+	if (counted && codec_needs_current(point) && !(device->mask_write && point->count == 1))
+		fault(verify, node, "readable",
+		    "the other bits of its register cannot be kept without reading them, %s is required",
+		    point->count == 1 ? "mask_write = true of the device" : "readable = true");
+	point->period_ms = 0;
+	point->quality = false;
+}
+
 /* What is aggregated goes up once a window, and only that. */
 static void
 verify_aggregate(struct verify *verify, const struct point_input *input, bool typed)
@@ -819,6 +842,8 @@ verify_point(
 		point->period_ms = device->device.period_ms;
 	if (!has(GROUP_POINT, node, "quality"))
 		point->quality = device->device.quality;
+	if (!input->readable)
+		verify_unreadable(verify, input, &device->device, counted);
 	verify_report(verify, input, typed);
 	if (typed && !has(GROUP_POINT, node, "decimals"))
 		point->decimals = codec_default_decimals(point->type, point->scale, point->offset);
@@ -850,6 +875,9 @@ verify_rpc(
 	else if (rpc->action == RPC_SET && !points[entry->at].point.writable &&
 		 !is_wrong(GROUP_POINT, &points[entry->at].node, "writable"))
 		fault(verify, &rpc->node, "action", "the point %s is not writable, only get is allowed",
+		    mistakes_quote(rpc->point, quoted));
+	else if (rpc->action == RPC_GET && !points[entry->at].readable)
+		fault(verify, &rpc->node, "action", "the point %s is never read, only set is allowed",
 		    mistakes_quote(rpc->point, quoted));
 }
 

@@ -164,7 +164,7 @@ log_unit(const struct bus_worker *worker, const struct poll_unit *unit, enum uni
 		snprintf(text, sizeof(text), "the line is never quiet");
 	else
 		snprintf(text, sizeof(text), "%.60s", strerror(-error));
-	if (unit->shortest)
+	if (unit->shortest || writer_greets(worker->writer, unit->state.id))
 		log_warning("bus %s unit %d: no answer (%s), asked again every %d..%d s", bus, unit->state.id,
 		    text, UNIT_PAUSE_MIN_MS / 1000, unit->state.pause_max_ms / 1000);
 	else
@@ -246,14 +246,43 @@ note_stale_points(struct bus_worker *worker)
 
 /* --- the line --- */
 
+/* When a unit that is only written may be tried with its on_connect values, which is how it is met; CLOCK_NEVER if it has
+ * none left. */
+static int64_t
+knock_us(const struct bus_worker *worker, const struct poll_unit *unit)
+{
+	const struct unit *state = &unit->state;
+	int64_t at_us = state->held_until_us > state->paused_until_us ? state->held_until_us : state->paused_until_us;
+
+	if (!unit->write_only || !writer_greets(worker->writer, state->id))
+		return CLOCK_NEVER;
+	return at_us > state->quiet_until_us ? at_us : state->quiet_until_us;
+}
+
+static int64_t
+next_knock_us(const struct bus_worker *worker)
+{
+	int64_t next_us = CLOCK_NEVER;
+
+	for (size_t i = 0; i < worker->schedule.unit_count; i++) {
+		int64_t at_us = knock_us(worker, &worker->schedule.unit[i]);
+
+		next_us = at_us < next_us ? at_us : next_us;
+	}
+	return next_us;
+}
+
 /* When the line is needed next: not before the first poll is due. */
 static int64_t
 next_needed_us(struct bus_worker *worker)
 {
 	int64_t now_us = clock_mono_us();
+	int64_t knock_us = next_knock_us(worker);
 	int64_t due_us;
 
-	return schedule_next(&worker->schedule, now_us, &due_us) ? now_us : due_us;
+	if (schedule_next(&worker->schedule, now_us, &due_us))
+		return now_us;
+	return knock_us < due_us ? knock_us : due_us;
 }
 
 /* Is somebody watching for the closed line to come back? */
@@ -889,6 +918,17 @@ run_command(struct bus_worker *worker)
 	return true;
 }
 
+/* Let the writer try the units that are only written. */
+static void
+knock(struct bus_worker *worker)
+{
+	int64_t now_us = clock_mono_us();
+
+	for (size_t i = 0; i < worker->schedule.unit_count; i++)
+		if (knock_us(worker, &worker->schedule.unit[i]) <= now_us)
+			writer_answered(worker->writer, worker->schedule.unit[i].state.id);
+}
+
 static bool
 run_poll_in_turn(struct bus_worker *worker)
 {
@@ -1012,6 +1052,8 @@ worker_run(void *arg)
 		take_commands(worker);
 		writer_expire(worker->writer);
 		note_stale_points(worker);
+		if (worker->open)
+			knock(worker);
 		if (!worker->open)
 			open_line(worker);
 		else if (!line_ready(worker) || !run_next(worker))

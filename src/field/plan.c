@@ -62,6 +62,10 @@ plan_cost_us(const struct bus *bus, enum point_table table, int count, int64_t t
 	case BUS_TCP:
 		cost += (int64_t)table_bytes(table, count) * NETWORK_BYTE_US;
 		break;
+	case BUS_SERIAL:
+	case BUS_SERIAL_TCP:
+	case BUS_FILE:
+		break; /* no registers are read there */
 	}
 	return cost;
 }
@@ -463,7 +467,7 @@ collect_points(const struct settings *settings, const struct bus *bus, const str
 		for (size_t j = 0; j < settings->devices[i].point_count; j++) {
 			const struct point *point = &settings->devices[i].points[j];
 
-			if (point->bus != bus || point->period_ms <= 0 ||
+			if (point->bus != bus || point->line || point->period_ms <= 0 ||
 			    (lore->left_out && lore->left_out(lore->ctx, point)) != left_out)
 				continue;
 			if (points)

@@ -1002,9 +1002,13 @@ schedule_init(
 	if (units)
 		schedule->unit = units;
 	qsort(schedule->unit, schedule->unit_count, sizeof(*schedule->unit), compare_units);
-	for (size_t i = 0; i < schedule->unit_count; i++)
-		if (heap_init(&schedule->unit[i].polls, room[schedule->unit[i].state.id & 0xff]) != 0)
+	for (size_t i = 0; i < schedule->unit_count; i++) {
+		struct poll_unit *unit = &schedule->unit[i];
+
+		unit->write_only = room[unit->state.id & 0xff] == 0;
+		if (heap_init(&unit->polls, room[unit->state.id & 0xff]) != 0)
 			goto failed;
+	}
 	if (heap_init(&schedule->waiting, schedule->item_count) != 0 ||
 	    heap_init(&schedule->ready, schedule->unit_count) != 0 ||
 	    heap_init(&schedule->held, schedule->unit_count) != 0 ||

@@ -65,6 +65,7 @@ struct poll_unit {
 	bool timed_out;		       /* its last failure was a timeout */
 	bool late_told;		       /* the log says that it answers late */
 	double load;		       /* of its requests, as shares of the bus's time */
+	bool write_only;	       /* none of its points is ever read */
 	bool holes_proven;	       /* it answered a request with holes */
 	bool holes_silenced;	       /* they were taken out because it was silent, and it still is */
 	bool silence_forgiven;	       /* once */

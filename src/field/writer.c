@@ -164,7 +164,11 @@ writer_take(struct writer *writer, const struct command *command, bool more)
 	if (!writer->group_open)
 		writer->group++;
 	writer->group_open = more;
-	writer->jobs[writer->job_count++] = (struct job){ .command = *command, .group = writer->group };
+	writer->jobs[writer->job_count] = (struct job){ .command = *command, .group = writer->group };
+	/* What cannot be read cannot be compared. */
+	if (command->kind == COMMAND_WRITE_CHANGED && command->point->period_ms == 0)
+		writer->jobs[writer->job_count].command.kind = COMMAND_WRITE;
+	writer->job_count++;
 	writer->taken++;
 }
 

@@ -94,6 +94,12 @@ settings_strdup(struct settings *settings, const char *text)
 	return copy ? memcpy(copy, text, size) : NULL;
 }
 
+bool
+bus_is_line(const struct bus *bus)
+{
+	return bus->type == BUS_SERIAL || bus->type == BUS_SERIAL_TCP || bus->type == BUS_FILE;
+}
+
 const char *
 point_aggregate_name(enum point_aggregate aggregate)
 {

@@ -55,7 +55,15 @@ enum point_report {
 /* What a window of samples is made into; a point's set of them is the sum of 1u << each. */
 enum point_aggregate { AGGREGATE_MIN, AGGREGATE_MAX, AGGREGATE_MEAN, AGGREGATE_LAST, AGGREGATE_COUNT, AGGREGATES };
 
-enum bus_type { BUS_RTU, BUS_TCP, BUS_RTU_OVER_TCP };
+enum bus_type {
+	BUS_RTU,
+	BUS_TCP,
+	BUS_RTU_OVER_TCP,
+	/* Serial instruments, which speak in lines or frames of their own: */
+	BUS_SERIAL,	/* on a serial port */
+	BUS_SERIAL_TCP, /* behind a device server */
+	BUS_FILE,	/* what a file or standard input holds, once, for trying things out */
+};
 enum bus_parity { PARITY_NONE, PARITY_EVEN, PARITY_ODD };
 
 /* Who switches the direction of an RS-485 transceiver. */
@@ -72,6 +80,12 @@ enum bus_echo {
 	ECHO_OFF,   /* never */
 	ECHO_STRIP, /* always */
 };
+
+/* Who may send, and when. */
+enum bus_flow { FLOW_NONE, FLOW_RTS_CTS, FLOW_XON_XOFF };
+
+/* What a modem line is set to when the port is opened. */
+enum bus_signal { SIGNAL_ON, SIGNAL_OFF, SIGNAL_KEEP };
 
 /* Which function writes a point. */
 enum point_write_function {
@@ -98,6 +112,147 @@ struct enum_label {
 	int64_t number; /* the raw value, before scale and offset */
 };
 
+/* Bytes as gateway.conf gives them: a text with libconfig's escapes ("\r\n", "\x02"), or "hex:02 00 FF" for bytes of any
+ * value. They may hold NUL. */
+struct bytes {
+	const uint8_t *data;
+	size_t length; /* 0 = none */
+};
+
+/* How a stream of bytes is cut into frames, line/framer.h. */
+enum framing_type {
+	FRAMING_DELIMITER,    /* what stands between delimiters; they are no part of it */
+	FRAMING_FIXED,	      /* so many bytes, beginning with `start` */
+	FRAMING_START_END,    /* from `start` to `end`, and `tail` bytes more */
+	FRAMING_LENGTH_FIELD, /* from `start`, as long as a field in it says */
+	FRAMING_SILENCE,      /* what comes without a pause of gap_ms */
+	FRAMING_TELEGRAM,     /* lines from one that matches start_pattern to one that matches end_pattern */
+};
+
+struct framing {
+	enum framing_type type;
+	struct bytes *ends; /* delimiter, telegram: each of them ends a line; start-end: each ends the frame */
+	size_t end_count;
+	struct bytes start; /* fixed, start-end, length-field */
+	int length;	    /* fixed: bytes of a frame, with start */
+	int tail;	    /* start-end: bytes after the end, such as a check character */
+	int length_at;	    /* length-field: where it is, counted from the frame's first byte */
+	int length_size;    /* 1, 2 or 4 bytes */
+	bool length_little; /* the least significant byte comes first */
+	int length_plus;    /* bytes of the frame that the field does not count; may be negative */
+	const char *start_pattern; /* telegram: PCRE2, of the first line */
+	const char *end_pattern;   /* of the last line */
+	int gap_ms;    /* after so long without a byte a frame that is not complete is dropped (silence: is complete); 0 = never */
+	int max_bytes; /* a longer frame is none */
+};
+
+/* How a frame is proven, line/checksum.h. The algorithms are rows there. */
+enum checksum_type {
+	CHECKSUM_NONE,
+	CHECKSUM_XOR,
+	CHECKSUM_SUM8,
+	CHECKSUM_TWOS_COMPLEMENT,
+	CHECKSUM_SUM16,
+	CHECKSUM_CRC8,
+	CHECKSUM_CRC8_MAXIM,
+	CHECKSUM_CRC16_MODBUS,
+	CHECKSUM_CRC16_CCITT,
+	CHECKSUM_CRC16_XMODEM,
+	CHECKSUM_CRC16_KERMIT,
+	CHECKSUM_CRC16_X25,
+	CHECKSUM_CRC16_ARC,
+	CHECKSUM_CRC32,
+	CHECKSUM_NMEA, /* xor of what is between the first '$' or '!' and the last '*', two hexadecimal digits behind that */
+	CHECKSUMS
+};
+
+enum checksum_form {
+	CHECKSUM_BINARY,
+	CHECKSUM_HEX,	/* digits, the most significant first; letters of either case */
+	CHECKSUM_SDI12, /* three characters of six bits each with 0x40 */
+	CHECKSUM_FORMS
+};
+
+struct checksum {
+	enum checksum_type type;
+	enum checksum_form form;
+	bool little; /* binary: the least significant byte comes first */
+	int from;    /* the first byte that it covers, counted from the frame's first; it covers all up to itself, or `to` */
+	int to;	     /* the first byte that it does not cover, the same way; 0 = up to itself; negative: counted from the end */
+	int at;	     /* where it is; 0 = the last bytes of the frame; negative: counted from the end */
+};
+
+/* Where in a frame a text or number is, line/extract.h. Positions and columns count from 0. */
+enum line_source {
+	SOURCE_COLUMN,	/* what is between separators: the column-th */
+	SOURCE_FIELD,	/* key=value: the value of the key `text` */
+	SOURCE_PATTERN, /* PCRE2 `text`: the group called `group`, or the first, or all that matches */
+	SOURCE_GROUP,	/* the group called `group` of the device's pattern */
+	SOURCE_JSON,	/* JSON pointer `text`, RFC 6901 */
+	SOURCE_OBIS,	/* code `text`: what is in its column-th brackets */
+	SOURCE_TEXT_AT, /* `length` characters from the byte `at` of the frame on */
+	SOURCE_BYTES_AT, /* a number in bytes, from the byte `at` on: type, order, bit and bits of the point say how */
+	SOURCES
+};
+
+/* How a text is read. */
+enum line_format {
+	FORMAT_NUMBER,	/* decimal, with sign and unit; the decimals are those of the text unless the point says more */
+	FORMAT_STRING,	/* the text, without blanks around it */
+	FORMAT_HEX,	/* a whole number in hexadecimal digits */
+	FORMAT_BOOL,	/* 1, 0, true, false, on, off, yes, no, in any case */
+	FORMAT_DEGREES, /* NMEA 0183: dddmm.mmmm, with N, S, E or W in the next column, as degrees */
+	FORMATS
+};
+
+struct line_field {
+	enum line_source source;
+	enum line_format format;
+	const char *sentence; /* only in NMEA sentences with this id: "GGA" of any talker, or "GPGGA"; NULL = any line */
+	const char *text;
+	const char *group;
+	int column;
+	int at;
+	int length;
+	const char *const *no_values; /* texts that say that there is no value */
+	size_t no_value_count;
+};
+
+/* One step of a script, in this order: set the speed, send, wait for an answer, wait. */
+struct line_step {
+	struct source source;
+	int baud;	   /* from here to the end of the script; 0 = as it is */
+	struct bytes send; /* template, line/template.h: ${address}, ${checksum} */
+	const char *expect; /* PCRE2 that what comes after the sending must match; NULL = not */
+	bool frame;	   /* wait for a good frame of the device */
+	int timeout_ms;	   /* longest wait for either; 0 = the bus's */
+	int delay_ms;	   /* at last */
+};
+
+struct line_script {
+	struct line_step *steps;
+	size_t count;
+};
+
+/* What a text may hold that a command puts into its template. */
+enum line_escape {
+	ESCAPE_NONE,   /* letters, digits, blanks and . _ + - : / % ( ) = only */
+	ESCAPE_QUOTES, /* printable ASCII, " is doubled */
+	ESCAPE_JSON,   /* anything, as inside of a JSON string */
+	ESCAPES
+};
+
+/* How a value is given to an instrument. */
+struct line_command {
+	struct bytes send; /* template, line/template.h: ${value}, ${address}, ${checksum} */
+	const char *expect; /* PCRE2, template: the answer that says "done" */
+	const char *refuse; /* PCRE2: the answer that says "no"; NULL = there is none */
+	int timeout_ms;	   /* longest wait for either; 0 = the bus's */
+	enum line_escape escape;
+	int width;    /* a number is filled up with zeros to so many characters; 0 = not */
+	int decimals; /* of a number; -1 = as many as it has */
+};
+
 struct bus {
 	const char *name;
 	size_t index; /* in settings->buses */
@@ -122,6 +277,17 @@ struct bus {
 	int connect_timeout_ms;
 	int connect_pause_ms; /* from the connection to the first request */
 
+	/* serial, serial-tcp, file */
+	const char *path; /* file: what it reads; "-" is standard input */
+	enum bus_flow flow;
+	enum bus_signal dtr;
+	enum bus_signal rts;
+	struct framing framing;
+	struct checksum checksum;
+	const struct line_field *address; /* where in a frame the device's address is; NULL = nowhere */
+	struct line_script on_open;  /* when the port was opened */
+	struct line_script on_close; /* before it is closed */
+
 	int timeout_ms;      /* from the end of the request to the end of the reply */
 	int silence_us;      /* rtu: least quiet time before a request; 0 = 3.5 characters, 1750 above 19200 baud */
 	int request_pause_ms; /* least time between the end of one exchange and the next request */
@@ -134,6 +300,11 @@ struct point {
 	const struct bus *bus;
 	size_t index; /* in settings, over all devices: 0..settings->point_count-1 */
 	struct source source;
+
+	/* On a bus of serial instruments: where in a frame it is. NULL on a Modbus bus. What is read from text has a type, count and
+	 * table that its values would fit if it were in registers, so that codec_encode() can judge what is to be written. */
+	const struct line_field *line;
+	const struct line_command *command; /* how it is written; NULL unless it is writable */
 
 	const char *key;
 	int unit; /* Modbus unit identifier 0..255 (rtu 1..247) */
@@ -173,7 +344,7 @@ struct point {
 	unsigned aggregate;  /* bits of enum point_aggregate that go up instead of samples; 0 = samples do */
 	int window_ms;       /* of samples that are made into one; > 0 with aggregate */
 	bool quality;        /* changes of its quality go up, as KEY_quality */
-	int period_ms;
+	int period_ms;	     /* 0: it is never read, only written */
 
 	bool writable;
 	bool shared; /* a shared attribute of the same key is written to it */
@@ -217,6 +388,16 @@ struct device {
 	int write_pause_ms;	/* least time from the end of a write to the next request to the unit */
 	bool mask_write;	/* the unit knows function 22 */
 	int offline_retry_max_ms; /* a unit that does not answer is asked again after so long at most */
+
+	/* On a bus of serial instruments. Its period_ms is that of `poll`; a point's period_ms is the least time between two of its
+	 * samples, 0 = every one. */
+	const char *pattern;   /* PCRE2: only frames that match are its; NULL = any */
+	const char *address;   /* only frames with this address are its; NULL = any */
+	const char *separator; /* of columns, one character or more; " " is any number of blanks */
+	char assign;	       /* between key and value */
+	bool decimal_comma;    /* 12,5 is a number with a decimal */
+	int silence_s;	       /* nothing good from it for so long: it is offline; 0 = never */
+	struct line_script poll; /* asks it, every period_ms */
 
 	bool quality;   /* default of its points */
 	struct point *points;
@@ -290,6 +471,9 @@ char *settings_strdup(struct settings *settings, const char *text);
 const char *point_table_name(enum point_table table);
 bool point_table_has_bits(enum point_table table);  /* coils and discrete inputs */
 bool point_table_writable(enum point_table table); /* coils and holding registers */
+
+/* Do serial instruments speak on it, and not Modbus? */
+bool bus_is_line(const struct bus *bus);
 
 /* "min"...; a point's aggregates are called KEY_min... */
 const char *point_aggregate_name(enum point_aggregate aggregate);

@@ -112,6 +112,8 @@ class Simulator:
         return self.lines.wait(matches, since, count, timeout)
 
     def events(self, event, since=0, **members):
+        """All that it told until now: what happened before this call is in it."""
+        self.ask("stats")
         return self.lines.all(
             lambda line: line.get("event") == event
             and all(line.get(name) == value for name, value in members.items()),

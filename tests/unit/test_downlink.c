@@ -13,6 +13,7 @@
 #include "base/log.h"
 #include "cloud/downlink.h"
 #include "cloud/tb_json.h"
+#include "cloud/tb_topic.h"
 
 /* ---- fakes: a clock, a session that records, a field that keeps commands ---- */
 
@@ -43,9 +44,11 @@ static size_t command_room;
 static size_t push_count;
 
 static int
-fake_publish(void *ctx, size_t device, const char *topic, const void *payload, size_t length)
+fake_publish(void *ctx, size_t device, enum tb_topic kind, int64_t id, const void *payload, size_t length)
 {
 	size_t used = strlen(sent);
+	char text[TB_TOPIC_MAX];
+	const char *topic = tb_topic_print(kind, id, text);
 
 	(void)ctx, (void)device;
 	if (down)
@@ -57,10 +60,11 @@ fake_publish(void *ctx, size_t device, const char *topic, const void *payload, s
 }
 
 static int
-fake_subscribe(void *ctx, size_t device, const char *const *filters, size_t count)
+fake_subscribe(void *ctx, size_t device, bool attributes)
 {
-	(void)ctx, (void)device, (void)filters;
-	snprintf(sent + strlen(sent), sizeof(sent) - strlen(sent), "subscribe %zu\n", count);
+	(void)ctx, (void)device;
+	snprintf(sent + strlen(sent), sizeof(sent) - strlen(sent), "subscribe%s\n",
+	    attributes ? " attributes" : "");
 	return ++last_id;
 }
 
@@ -121,6 +125,7 @@ set_up(void **state)
 		points[i].type = TYPE_INT16;
 		points[i].bit = POINT_NO_BIT;
 		points[i].scale = 1;
+		points[i].period_ms = 1000;
 	}
 	rpc[0] = (struct rpc_method){ .method = "setMode", .point = &points[2], .action = RPC_SET };
 	rpc[1] = (struct rpc_method){ .method = "getMode", .point = &points[2], .action = RPC_GET };
@@ -162,7 +167,7 @@ request(int id, const char *payload)
 {
 	char topic[64];
 
-	snprintf(topic, sizeof(topic), TB_TOPIC_RPC_REQUEST "%d", id);
+	snprintf(topic, sizeof(topic), "v1/devices/me/rpc/request/%d", id);
 	message(topic, payload);
 }
 
@@ -178,7 +183,7 @@ expect_reply(int id, const char *payload)
 {
 	char expected[1024];
 
-	snprintf(expected, sizeof(expected), TB_TOPIC_RPC_RESPONSE "%d %s\n", id, payload);
+	snprintf(expected, sizeof(expected), "v1/devices/me/rpc/response/%d %s\n", id, payload);
 	expect_sent(expected);
 }
 
@@ -385,7 +390,7 @@ keys_are_asked_for_after_the_suback_and_again(void **state)
 	downlink_down(downlink, 0);
 	assert_int_equal(downlink_due_mono_ms(downlink), CLOCK_NEVER);
 	downlink_up(downlink, 0);
-	expect_sent("subscribe 3\n");
+	expect_sent("subscribe attributes\n");
 	downlink_subscribed(downlink, 0, last_id, true);
 	expect_sent("v1/devices/me/attributes/request/2 {\"sharedKeys\":\"setpoint\"}\n");
 	now_ms = downlink_due_mono_ms(downlink);
@@ -698,7 +703,7 @@ come_up(void)
 {
 	downlink_up(downlink, 0);
 	downlink_subscribed(downlink, 0, last_id, true);
-	message(TB_TOPIC_ATTRIBUTE_RESPONSE "1", "{}");
+	message("v1/devices/me/attributes/response/1", "{}");
 }
 
 static void

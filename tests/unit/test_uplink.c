@@ -49,6 +49,7 @@ make_point(struct bench *bench, struct device *device, size_t at)
 		.type = TYPE_INT16,
 		.bit = POINT_NO_BIT,
 		.scale = 1,
+		.period_ms = 1000,
 		.kind = at == POINT_SERIAL ? KIND_ATTRIBUTE : KIND_TELEMETRY,
 		.report = at == POINT_SERIAL ? REPORT_CHANGE : REPORT_ALWAYS,
 		.writable = at == POINT_SETPOINT,
