@@ -1248,8 +1248,8 @@ static void
 adopt_commands(struct bus_worker *worker, struct bus_worker *from, const struct difference *difference)
 {
 	do {
-		take_commands(from);
 		writer_adopt(worker->writer, from->writer, difference);
+		take_commands(from);
 	} while (writer_waits(from->writer));
 }
 

@@ -884,6 +884,7 @@ writer_adopt(struct writer *writer, struct writer *from, const struct difference
 			adopt_job(writer, from, &from->jobs[i], difference);
 	from->job_count = 0;
 	from->taken = 0;
+	from->greet = false;
 }
 
 /* --- units that come on line --- */
