@@ -6,6 +6,7 @@ noinst_LIBRARIES += libbase.a libmodel.a libconf.a libfield.a libflow.a libcloud
 
 libbase_a_SOURCES = \
 	src/base/clock.c src/base/clock.h \
+	src/base/duration.c src/base/duration.h \
 	src/base/fifo.c src/base/fifo.h \
 	src/base/hash.c src/base/hash.h \
 	src/base/heap.c src/base/heap.h \
@@ -47,8 +48,11 @@ libfield_a_SOURCES = \
 	src/field/pdu.c src/field/pdu.h \
 	src/field/plan.c src/field/plan.h \
 	src/field/port.c src/field/port.h \
+	src/field/reopen.c src/field/reopen.h \
 	src/field/schedule.c src/field/schedule.h \
 	src/field/serial.c src/field/serial.h \
+	src/field/speed.c src/field/speed.h \
+	src/field/thread.c src/field/thread.h \
 	src/field/unit.c src/field/unit.h \
 	src/field/writer.c src/field/writer.h
 

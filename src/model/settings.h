@@ -64,7 +64,7 @@ enum bus_type {
 	BUS_SERIAL_TCP, /* behind a device server */
 	BUS_FILE,	/* what a file or standard input holds, once, for trying things out */
 };
-enum bus_parity { PARITY_NONE, PARITY_EVEN, PARITY_ODD };
+enum bus_parity { PARITY_NONE, PARITY_EVEN, PARITY_ODD, PARITY_MARK, PARITY_SPACE };
 
 /* Who switches the direction of an RS-485 transceiver. */
 enum bus_rs485 {
