@@ -141,8 +141,8 @@ gateway_failed(const struct gateway *gateway)
 void
 gateway_free(struct gateway *gateway)
 {
-	resolver_stop(gateway->resolver);
 	field_free(gateway->field);
+	resolver_stop(gateway->resolver);
 	uplink_free(gateway->uplink);
 	settings_free(gateway->settings);
 }
