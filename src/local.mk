@@ -19,6 +19,7 @@ libbase_a_SOURCES = \
 libmodel_a_SOURCES = \
 	src/model/codec.c src/model/codec.h \
 	src/model/command.c src/model/command.h \
+	src/model/difference.c src/model/difference.h \
 	src/model/exception.c src/model/exception.h \
 	src/model/half.c src/model/half.h \
 	src/model/sample.c src/model/sample.h \
@@ -76,6 +77,7 @@ libcloud_a_SOURCES = \
 	src/cloud/version.c src/cloud/version.h \
 	src/cloud/reason.c src/cloud/reason.h \
 	src/cloud/rpc.c src/cloud/rpc.h \
+	src/cloud/rpc_client.c src/cloud/rpc_client.h \
 	src/cloud/rpc_server.c src/cloud/rpc_server.h \
 	src/cloud/shared.c src/cloud/shared.h \
 	src/cloud/batch.c src/cloud/batch.h \

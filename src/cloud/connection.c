@@ -222,6 +222,14 @@ loss_text(int code, int error)
 	}
 }
 
+/* Did the other side end it? */
+static bool
+is_closing(int code, int error)
+{
+	return code == MOSQ_ERR_CONN_LOST ||
+	       (code == MOSQ_ERR_ERRNO && (error == 0 || error == EPIPE || error == ECONNRESET));
+}
+
 /* ---- the descriptor ---- */
 
 /* Watch what the library has open now, for what it wants now. To be called after each call into the library. */
@@ -244,9 +252,11 @@ watch(struct connection *connection)
 }
 
 static void
-end(struct connection *connection, const char *why)
+end(struct connection *connection, bool closed, const char *why)
 {
-	struct connection_end ended = { .why = why, .mute = connection->established && !connection->accepted };
+	struct connection_end ended = {
+		.why = why, .closed = closed, .mute = connection->established && !connection->accepted
+	};
 
 	if (connection->disconnect >= 128) {
 		ended.disconnected = connection->disconnect;
@@ -277,7 +287,7 @@ settle(struct connection *connection, int rc)
 		return false;
 	}
 	if (closed)
-		end(connection, loss_text(rc ? rc : connection->disconnect, error));
+		end(connection, is_closing(rc, error), loss_text(rc ? rc : connection->disconnect, error));
 	return !closed;
 }
 
@@ -299,7 +309,7 @@ hung_up(struct connection *connection, int fd)
 	}
 	if (error == 0 || error == EAGAIN)
 		getsockopt(fd, SOL_SOCKET, SO_ERROR, &error, &length);
-	end(connection, error_text(error));
+	end(connection, is_closing(MOSQ_ERR_ERRNO, error), error_text(error));
 }
 
 static int

@@ -205,6 +205,15 @@ build_devices(struct build *build, const struct root_input *root)
 }
 
 static int
+build_example(struct build *build, const struct root_input *root)
+{
+	if (!root->example)
+		return 0;
+	return build_source(
+	    build, config_setting_get_member(root->node.setting, "example"), &build->settings->example);
+}
+
+static int
 build_settings(const struct document *document, const struct root_input *root, struct settings **ret)
 {
 	struct build build = { .document = document, .settings = settings_new() };
@@ -221,6 +230,8 @@ build_settings(const struct document *document, const struct root_input *root, s
 	}
 	if (!error && build.settings->store.dir)
 		error = copy_text(&build, &build.settings->store.dir);
+	if (!error)
+		error = build_example(&build, root);
 	if (!error)
 		error = build_buses(&build, root);
 	if (!error)

@@ -1050,6 +1050,11 @@ static const struct setting_group device_group = { .name = "device",
 	.size = sizeof(struct device_input) };
 
 static const struct setting_row root_rows[] = {
+	{ .name = "example",
+	    .about = "this file is an example, which can be checked but is not run",
+	    .kind = SETTING_BOOL,
+	    .preset = "false",
+	    INTO(struct root_input, example) },
 	{ .name = "server",
 	    .about = "the ThingsBoard server",
 	    .kind = SETTING_GROUP,

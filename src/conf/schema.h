@@ -104,6 +104,7 @@ struct device_input {
 
 struct root_input {
 	struct node node;
+	bool example;
 	struct server_input server;
 	struct store_input store;
 	struct clock_input clock;

@@ -446,6 +446,7 @@ struct clock_settings {
 };
 
 struct settings {
+	struct source example; /* where it is said that this is only an example; no file: it is none */
 	struct server_settings server;
 	struct clock_settings clock;
 	struct store_settings store;

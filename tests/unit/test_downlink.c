@@ -835,6 +835,87 @@ a_full_queue_delays_a_safe_value(void **state)
 
 #define test(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 
+/* ---- requests to the server ---- */
+
+static char told[256];
+
+static void
+tell(void *ctx, size_t asking, const struct tb_json *answer, const char *error)
+{
+	const char *text = tb_json_text(tb_json_get(answer, "text"));
+
+	(void)asking;
+	snprintf(told + strlen(told), sizeof(told) - strlen(told), "%s: %s\n", (const char *)ctx,
+	    error  ? error
+	    : text ? text
+		   : "no text");
+}
+
+static int
+try_ask(const char *name, const char *params)
+{
+	return downlink_ask(downlink, 0, name, params, 10000, tell, (void *)(uintptr_t)name);
+}
+
+static void
+ask(const char *name, const char *params)
+{
+	assert_int_equal(try_ask(name, params), 0);
+}
+
+static void
+the_server_is_asked_and_the_answer_finds_who_asked(void **state)
+{
+	(void)state;
+	told[0] = '\0';
+	message("v1/devices/me/attributes/response/1", "{}");
+	ask("getTime", NULL);
+	ask("get\"Limits", "[1]");
+	expect_sent("v1/devices/me/rpc/request/1 {\"method\":\"getTime\",\"params\":{}}\n"
+		    "v1/devices/me/rpc/request/2 {\"method\":\"get\\\"Limits\",\"params\":[1]}\n");
+	message("v1/devices/me/rpc/response/2", "{\"text\":\"two\"}");
+	message("v1/devices/me/rpc/response/2", "{\"text\":\"again\"}");
+	message("v1/devices/me/rpc/response/7", "{\"text\":\"seven\"}");
+	message("v1/devices/me/rpc/response/1", "[]");
+	assert_string_equal(told, "get\"Limits: two\ngetTime: no text\n");
+	assert_int_equal(downlink_due_mono_ms(downlink), CLOCK_NEVER);
+}
+
+static void
+who_asked_the_server_is_told_when_no_answer_comes(void **state)
+{
+	(void)state;
+	told[0] = '\0';
+	message("v1/devices/me/attributes/response/1", "{}");
+	ask("a", NULL);
+	message("v1/devices/me/rpc/response/1", "{\"text\":");
+	ask("b", NULL);
+	assert_int_equal(downlink_due_mono_ms(downlink), now_ms + 10000);
+	now_ms += 10000;
+	downlink_tick(downlink);
+	ask("c", NULL);
+	downlink_down(downlink, 0);
+	assert_int_equal(try_ask("d", NULL), -ENOTCONN);
+	assert_string_equal(told, "a: the server's answer is not valid JSON\n"
+				  "b: the server did not answer in time\n"
+				  "c: the session ended before the server answered\n");
+}
+
+static void
+requests_to_the_server_are_bounded(void **state)
+{
+	int count = 0;
+
+	(void)state;
+	told[0] = '\0';
+	while (try_ask("a", NULL) == 0)
+		count++;
+	assert_int_equal(count, 65);
+	message("v1/devices/me/rpc/response/65", "{}");
+	ask("b", NULL);
+	assert_int_equal(try_ask("a", NULL), -EBUSY);
+}
+
 int
 main(void)
 {
@@ -871,6 +952,9 @@ main(void)
 		test(what_was_not_written_is_tried_until_the_cloud_is_back),
 		test(an_older_wish_does_not_undo_a_safe_value),
 		test(a_full_queue_delays_a_safe_value),
+		test(the_server_is_asked_and_the_answer_finds_who_asked),
+		test(who_asked_the_server_is_told_when_no_answer_comes),
+		test(requests_to_the_server_are_bounded),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
