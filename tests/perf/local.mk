@@ -17,3 +17,7 @@ EXTRA_DIST += tests/perf/bench.py
 .PHONY: bench
 bench: all $(FLOORS) tests/perf/line_bench tests/bench/tbbench tests/sim/modsim
 	BUILD='$(abs_builddir)' $(top_srcdir)/tests/perf/bench.py $(ROWS)
+
+# Instructions do not depend on the load of the machine: these are judged.
+TESTS += tests/perf/guard
+EXTRA_DIST += tests/perf/guard tests/perf/hot_path.c tests/perf/hot_path.figures
