@@ -75,6 +75,17 @@ struct rpc_input {
 	const char *method;
 	const char *point; /* key */
 	enum rpc_action action;
+	struct value value;
+	struct items steps; /* struct step_input */
+	size_t point_at;    /* in the device's points */
+};
+
+/* One value of a method that has several. */
+struct step_input {
+	struct node node;
+	const char *point; /* key */
+	struct value value;
+	const char *param;
 	size_t point_at; /* in the device's points */
 };
 

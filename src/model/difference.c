@@ -25,9 +25,9 @@ struct difference {
 
 /* --- alike? --- */
 
-/* A test holds these lists against the rows of gateway.conf, so that none is forgotten. What a pointer leads to is compared
- * by its content, other things of the settings by their names. */
-#define ALIKE(member) (a->member == b->member)
+/* A test holds these lists against the rows of gateway.conf, so that none is forgotten. What a pointer leads
+ * to is compared by its content, other things of the settings by their names. */
+#define ALIKE(member)	   (a->member == b->member)
 #define ALIKE_TEXT(member) same_text(a->member, b->member)
 
 static bool
@@ -114,13 +114,24 @@ same_point(const struct point *a, const struct point *b)
 }
 
 static bool
+same_method(const struct rpc_method *a, const struct rpc_method *b)
+{
+	if (!ALIKE_TEXT(method) || !ALIKE(action) || !ALIKE(listed) || !ALIKE(step_count))
+		return false;
+	for (size_t i = 0; i < a->step_count; i++)
+		if (!ALIKE_TEXT(steps[i].point->key) || !ALIKE_TEXT(steps[i].param) ||
+		    !value_equal(&a->steps[i].value, &b->steps[i].value))
+			return false;
+	return true;
+}
+
+static bool
 same_rpc(const struct device *a, const struct device *b)
 {
 	if (a->rpc_count != b->rpc_count)
 		return false;
 	for (size_t i = 0; i < a->rpc_count; i++)
-		if (a->rpc[i].action != b->rpc[i].action || !same_text(a->rpc[i].method, b->rpc[i].method) ||
-		    !same_text(a->rpc[i].point->key, b->rpc[i].point->key))
+		if (!same_method(&a->rpc[i], &b->rpc[i]))
 			return false;
 	return true;
 }
@@ -427,8 +438,8 @@ difference_is_none(const struct difference *difference)
 static int
 print_count(char *text, size_t size, const char *what, const struct difference_count *count)
 {
-	return snprintf(text, size, "%s: %zu added, %zu changed, %zu unchanged, %zu removed", what, count->added,
-	    count->changed, count->unchanged, count->removed);
+	return snprintf(text, size, "%s: %zu added, %zu changed, %zu unchanged, %zu removed", what,
+	    count->added, count->changed, count->unchanged, count->removed);
 }
 
 const char *

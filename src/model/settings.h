@@ -368,10 +368,21 @@ struct point_write {
 
 enum rpc_action { RPC_SET, RPC_GET };
 
+/* One value of a method. */
+struct rpc_step {
+	const struct point *point;
+	struct value value; /* what is written, whatever the request says; its letters belong to the settings */
+	const char *param;  /* if that is VALUE_NONE: the member of the params that is; NULL: the params are */
+};
+
+#define RPC_STEPS_MAX 32
+
 struct rpc_method {
 	const char *method;
-	const struct point *point;
 	enum rpc_action action;
+	bool listed; /* in order, each after the one before; else there is one step */
+	struct rpc_step *steps;
+	size_t step_count; /* 1..RPC_STEPS_MAX */
 };
 
 /* An identity in ThingsBoard. */

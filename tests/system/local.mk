@@ -15,6 +15,7 @@ SYSTEM_TESTS = \
 	tests/system/230-time \
 	tests/system/240-isolation \
 	tests/system/300-rpc \
+	tests/system/305-methods \
 	tests/system/310-shared \
 	tests/system/320-write-latency \
 	tests/system/330-writing \
