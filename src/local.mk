@@ -1,12 +1,14 @@
 # A room of the house is a convenience library; fieldgate, the tests and the fuzz targets link what they need.
 # One library, one room: only conf sees libconfig, only field libmodbus and libserialport,
-# only flow SQLite, only cloud mosquitto and json-c.
+# only line PCRE2, only flow SQLite, only cloud mosquitto, only cloud and line json-c.
 
-noinst_LIBRARIES += libbase.a libmodel.a libconf.a libfield.a libflow.a libcloud.a libcli.a
+noinst_LIBRARIES += libbase.a libmodel.a libline.a libconf.a libfield.a libflow.a libcloud.a libcli.a
 
 libbase_a_SOURCES = \
 	src/base/clock.c src/base/clock.h \
+	src/base/duration.c src/base/duration.h \
 	src/base/fifo.c src/base/fifo.h \
+	src/base/hash.c src/base/hash.h \
 	src/base/heap.c src/base/heap.h \
 	src/base/log.c src/base/log.h \
 	src/base/random.c src/base/random.h \
@@ -17,11 +19,25 @@ libbase_a_SOURCES = \
 libmodel_a_SOURCES = \
 	src/model/codec.c src/model/codec.h \
 	src/model/command.c src/model/command.h \
+	src/model/difference.c src/model/difference.h \
 	src/model/exception.c src/model/exception.h \
 	src/model/half.c src/model/half.h \
 	src/model/sample.c src/model/sample.h \
 	src/model/settings.c src/model/settings.h \
 	src/model/value.c src/model/value.h
+
+libline_a_CFLAGS = $(AM_CFLAGS) $(PCRE2_CFLAGS) $(JSON_CFLAGS)
+libline_a_SOURCES = \
+	src/line/checksum.c src/line/checksum.h \
+	src/line/extract.c src/line/extract.h \
+	src/line/frame.h \
+	src/line/framer.c src/line/framer.h \
+	src/line/listener.c src/line/listener.h \
+	src/line/number.c src/line/number.h \
+	src/line/pattern.c src/line/pattern.h \
+	src/line/template.c src/line/template.h
+
+LINE_LIBS = libline.a libmodel.a libbase.a $(PCRE2_LIBS) $(JSON_LIBS)
 
 libconf_a_CFLAGS = $(AM_CFLAGS) $(CONFIG_CFLAGS)
 libconf_a_SOURCES = \
@@ -46,8 +62,11 @@ libfield_a_SOURCES = \
 	src/field/pdu.c src/field/pdu.h \
 	src/field/plan.c src/field/plan.h \
 	src/field/port.c src/field/port.h \
+	src/field/reopen.c src/field/reopen.h \
 	src/field/schedule.c src/field/schedule.h \
 	src/field/serial.c src/field/serial.h \
+	src/field/speed.c src/field/speed.h \
+	src/field/thread.c src/field/thread.h \
 	src/field/unit.c src/field/unit.h \
 	src/field/writer.c src/field/writer.h
 
@@ -62,7 +81,9 @@ libflow_a_SOURCES = \
 
 libcloud_a_CFLAGS = $(AM_CFLAGS) $(MOSQUITTO_CFLAGS) $(OPENSSL_CFLAGS) $(JSON_CFLAGS) $(SYSTEMD_CFLAGS)
 libcloud_a_SOURCES = \
-	src/cloud/downlink.c src/cloud/downlink.h \
+	src/cloud/cloud_loss.c src/cloud/cloud_loss.h \
+	src/cloud/commands.c src/cloud/commands.h \
+	src/cloud/downlink.c src/cloud/downlink.h src/cloud/downlink_port.h \
 	src/cloud/addresses.c src/cloud/addresses.h \
 	src/cloud/connection.c src/cloud/connection.h \
 	src/cloud/mqtt.c src/cloud/mqtt.h \
@@ -70,6 +91,9 @@ libcloud_a_SOURCES = \
 	src/cloud/version.c src/cloud/version.h \
 	src/cloud/reason.c src/cloud/reason.h \
 	src/cloud/rpc.c src/cloud/rpc.h \
+	src/cloud/rpc_client.c src/cloud/rpc_client.h \
+	src/cloud/rpc_server.c src/cloud/rpc_server.h \
+	src/cloud/shared.c src/cloud/shared.h \
 	src/cloud/batch.c src/cloud/batch.h \
 	src/cloud/attributes.c src/cloud/attributes.h \
 	src/cloud/intake.c src/cloud/intake.h \
@@ -77,6 +101,7 @@ libcloud_a_SOURCES = \
 	src/cloud/sender.c src/cloud/sender.h \
 	src/cloud/tls.c src/cloud/tls.h \
 	src/cloud/tb_json.c src/cloud/tb_json.h \
+	src/cloud/tb_topic.c src/cloud/tb_topic.h \
 	src/cloud/uplink.c src/cloud/uplink.h
 
 libcli_a_CFLAGS = $(AM_CFLAGS) $(SYSTEMD_CFLAGS)
@@ -89,8 +114,8 @@ libcli_a_SOURCES = \
 	src/cli/run.c
 
 FIELDGATE_LIBS = \
-	libcli.a libcloud.a libfield.a libconf.a libflow.a libmodel.a libbase.a \
-	$(CONFIG_LIBS) $(MODBUS_LIBS) $(SERIALPORT_LIBS) $(MOSQUITTO_LIBS) $(OPENSSL_LIBS) $(JSON_LIBS) $(SQLITE_LIBS) $(SYSTEMD_LIBS) -lm
+	libcli.a libcloud.a libfield.a libconf.a libline.a libflow.a libmodel.a libbase.a \
+	$(CONFIG_LIBS) $(PCRE2_LIBS) $(MODBUS_LIBS) $(SERIALPORT_LIBS) $(MOSQUITTO_LIBS) $(OPENSSL_LIBS) $(JSON_LIBS) $(SQLITE_LIBS) $(SYSTEMD_LIBS) -lm
 
 bin_PROGRAMS += fieldgate
 fieldgate_SOURCES = src/main.c

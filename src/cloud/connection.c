@@ -231,6 +231,14 @@ loss_text(int code, int error)
 	}
 }
 
+/* Did the other side end it? */
+static bool
+is_closing(int code, int error)
+{
+	return code == MOSQ_ERR_CONN_LOST ||
+	       (code == MOSQ_ERR_ERRNO && (error == 0 || error == EPIPE || error == ECONNRESET));
+}
+
 /* ---- the descriptor ---- */
 
 /* Watch what the library has open now, for what it wants now. To be called after each call into the library. */
@@ -267,10 +275,10 @@ note_handshake(struct connection *connection)
 }
 
 static struct connection_end
-how_it_ends(const struct connection *connection, const char *why)
+how_it_ends(const struct connection *connection, bool closed, const char *why)
 {
 	const struct tls_trouble *trouble = connection->transport->tls ? tls_trouble(connection->transport->tls) : NULL;
-	struct connection_end ended = { .why = why };
+	struct connection_end ended = { .why = why, .closed = closed };
 
 	if (connection->disconnect >= 128) {
 		ended.disconnected = connection->disconnect;
@@ -287,9 +295,9 @@ how_it_ends(const struct connection *connection, const char *why)
 }
 
 static void
-end(struct connection *connection, const char *why)
+end(struct connection *connection, bool closed, const char *why)
 {
-	const struct connection_end ended = how_it_ends(connection, why);
+	const struct connection_end ended = how_it_ends(connection, closed, why);
 
 	connection->transport->events.ended(connection->owner, &ended);
 }
@@ -317,7 +325,7 @@ settle(struct connection *connection, int rc)
 		return false;
 	}
 	if (closed)
-		end(connection, loss_text(rc ? rc : connection->disconnect, error));
+		end(connection, is_closing(rc, error), loss_text(rc ? rc : connection->disconnect, error));
 	return !closed;
 }
 
@@ -343,7 +351,7 @@ hung_up(struct connection *connection, int fd)
 		connection->established = true;
 	if (error == 0 || error == EAGAIN)
 		getsockopt(fd, SOL_SOCKET, SO_ERROR, &error, &length);
-	end(connection, error_text(error));
+	end(connection, is_closing(MOSQ_ERR_ERRNO, error), error_text(error));
 }
 
 static int
@@ -485,7 +493,7 @@ connection_open(
 	note_handshake(connection);
 	if (!why)
 		return connection;
-	*ret_end = how_it_ends(connection, why);
+	*ret_end = how_it_ends(connection, false, why);
 	connection_close(connection);
 	return NULL;
 }

@@ -21,6 +21,7 @@ struct transport; /* what the connections with one server share */
 struct connection_end {
 	int refused;	  /* the code of a CONNACK that refused, or 0 */
 	int disconnected; /* MQTT 5: the reason code of the server's DISCONNECT, or 0 */
+	bool closed;	  /* the server did it, not the line; a reset is how one closes that has not read all that we sent */
 	bool mute;	  /* the server closed without a word what stood and waited for CONNACK */
 	const char *why;  /* in words; lives as long as the transport, and the same words are the same pointer */
 	int64_t valid_from_unix_ms; /* TLS: it can work from then on, since a certificate is not valid before; else 0 */

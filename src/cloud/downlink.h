@@ -1,10 +1,7 @@
-/* What comes down: RPC requests and shared attributes become commands, their outcomes become replies.
- *
- * An RPC is answered whatever happens, once, and on the connection that asked; ThingsBoard asks again on a
- * new connection, and gets the same answer without a second write. A shared attribute is kept wanted until
- * the unit has taken or refused it. A device whose session is down for too long gets its on_cloud_loss
- * values, once, until the server has answered again. Owned by the cloud's thread; knows the sessions through
- * `struct downlink_port` only, the field through a command sink.
+/* What comes down: RPC requests (rpc_server.h) and shared attributes (shared.h) become commands, whose
+ * outcomes come back here. It brings each new session to where commands can arrive: subscribed, then asked
+ * for the shared attributes. Owned by the cloud's thread; knows the sessions through `struct downlink_port`
+ * only, the field through a command sink.
  */
 #ifndef CLOUD_DOWNLINK_H
 #define CLOUD_DOWNLINK_H
@@ -13,22 +10,16 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "cloud/commands.h"
+#include "cloud/downlink_port.h"
+#include "cloud/rpc_client.h"
 #include "model/command.h"
 #include "model/sample.h"
 #include "model/settings.h"
 
-/* Commands without an outcome, all devices together: a queue of outcomes with this capacity never overflows.
- */
-#define DOWNLINK_PENDING_MAX 1024
+#define DOWNLINK_PENDING_MAX COMMANDS_MAX /* a queue of outcomes with this capacity never overflows */
 
 struct downlink;
-
-/* How it reaches the session of a device. Both return an id > 0 or negative errno. */
-struct downlink_port {
-	int (*publish)(void *ctx, size_t device, const char *topic, const void *payload, size_t length);
-	int (*subscribe)(void *ctx, size_t device, const char *const *filters, size_t count);
-	void *ctx;
-};
 
 /* The settings and both contexts must outlive it. Returns NULL when there is no memory. */
 struct downlink *downlink_new(
@@ -47,6 +38,10 @@ void downlink_outcome(struct downlink *downlink, struct outcome *outcome);
 
 /* A fresh sample: its unit answers, so what could not be written to it is tried again. */
 void downlink_sample(struct downlink *downlink, const struct sample *sample);
+
+/* Ask the server on the device's session, as rpc_client_ask() says; -ENOTCONN if there is none. */
+int downlink_ask(struct downlink *downlink, size_t device, const char *method, const char *params,
+    int timeout_ms, rpc_answer *answered, void *ctx);
 
 /* When downlink_tick() is to be called, CLOCK_NEVER if it need not. */
 int64_t downlink_due_mono_ms(const struct downlink *downlink);

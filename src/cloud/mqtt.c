@@ -29,7 +29,7 @@ enum state {
 	STATE_CONNECTING, /* TCP or CONNACK awaited; `timer` ends it */
 	STATE_UP,
 	STATE_CLOSING, /* DISCONNECT is being written */
-	STATE_CLOSED,
+	STATE_CLOSED,  /* for good, or while it is held */
 };
 
 struct mqtt_session {
@@ -47,6 +47,8 @@ struct mqtt_session {
 	bool acked;	  /* a PUBACK came since the session is up */
 	int64_t up_mono_ms;
 	unsigned failures; /* in a row */
+	int end;	   /* enum mqtt_end or a reason, of the connection that was up last */
+	bool held;
 
 	const char *restart; /* why, or NULL */
 	bool too_early;	     /* it failed because a certificate is not valid yet */
@@ -211,6 +213,8 @@ session_up(struct mqtt_session *session)
 	mqtt->counts.connects++;
 	version_works(&mqtt->version, session->version);
 	news_change(mqtt->news, &session->news, CONDITION_UP, NULL);
+	if (session->held)
+		timer_set(session->timer, 0);
 	if (sd_event_source_set_enabled(mqtt->keepalive, SD_EVENT_ON) < 0)
 		log_error("server %s:%d: cannot time the keep alive", mqtt->server->host, mqtt->server->port);
 	admit(mqtt);
@@ -307,6 +311,8 @@ on_ended(void *owner, const struct connection_end *end)
 		server_answered(session->mqtt);
 	if (end->mute && session->state == STATE_CONNECTING)
 		version_closed(&session->mqtt->version, session->version);
+	session->end = end->disconnected > 0 ? end->disconnected
+		       : end->closed && !session->restart ? MQTT_END_CLOSED : MQTT_END_OURS;
 	if (session->state == STATE_CLOSING)
 		session_closed(session);
 	else if (end->refused)
@@ -389,6 +395,10 @@ admit(struct mqtt *mqtt)
 	       addresses_ready(mqtt->addresses, &error)) {
 		struct mqtt_session *session = dequeue(mqtt);
 
+		if (session->held) {
+			session->state = STATE_CLOSED;
+			continue;
+		}
 		mqtt->allowance--;
 		if (error)
 			session_failed(session, error);
@@ -415,6 +425,20 @@ on_pace(sd_event_source *source, uint64_t usec, void *userdata)
 	return 0;
 }
 
+/* It is held. DISCONNECT is written at once, unless the line is stuck: then nobody would read it. */
+static void
+close_held(struct mqtt_session *session)
+{
+	session->mqtt->counts.up--;
+	session->state = STATE_CLOSING;
+	connection_finish(session->connection);
+	if (session->state == STATE_CLOSING)
+		session_closed(session);
+	session->failures = 0;
+	session->end = MQTT_END_OURS;
+	session->mqtt->events.down(session->owner);
+}
+
 static int
 on_session_timer(sd_event_source *source, uint64_t usec, void *userdata)
 {
@@ -429,8 +453,19 @@ on_session_timer(sd_event_source *source, uint64_t usec, void *userdata)
 	case STATE_CONNECTING:
 		session_failed(session, connection_overdue(session->connection));
 		break;
-	case STATE_UP: /* mqtt_session_restart() */
-		session_lost(session, 0, session->restart);
+	case STATE_UP: /* mqtt_session_restart() or _hold() */
+		if (session->restart) {
+			session->end = MQTT_END_OURS;
+			session_lost(session, 0, session->restart);
+		} else if (session->held) {
+			close_held(session);
+		}
+		break;
+	case STATE_CLOSED: /* it was held */
+		if (session->held || session->mqtt->closing)
+			break;
+		enqueue(session);
+		admit(session->mqtt);
 		break;
 	default:
 		break;
@@ -612,6 +647,22 @@ mqtt_session_restart(struct mqtt_session *session, const char *why)
 		return;
 	session->restart = why;
 	timer_set(session->timer, 0);
+}
+
+int
+mqtt_session_end(const struct mqtt_session *session)
+{
+	return session->end;
+}
+
+void
+mqtt_session_hold(struct mqtt_session *session, bool hold)
+{
+	if (session->held == hold)
+		return;
+	session->held = hold;
+	if (hold ? session->state == STATE_UP : session->state == STATE_CLOSED)
+		timer_set(session->timer, 0);
 }
 
 /* A connection that a call of the owner found broken is dealt with from the loop. */

@@ -41,6 +41,17 @@ struct mqtt_session *mqtt_session_new(
 
 bool mqtt_session_is_up(const struct mqtt_session *session);
 
+/* Who ended the connection that was up last, for down(). */
+enum mqtt_end {
+	MQTT_END_OURS = -1,  /* the line broke, we closed it, or the owner had it ended */
+	MQTT_END_CLOSED = 0, /* the server closed it and did not say why; above 127 the reason of its DISCONNECT (MQTT 5) */
+};
+int mqtt_session_end(const struct mqtt_session *session);
+
+/* Close the session until it is wanted again, as a device does that is switched off; or open it again. One that connects just
+ * now finishes that first. down() follows from the loop. */
+void mqtt_session_hold(struct mqtt_session *session, bool hold);
+
 /* QoS 1. Returns the id (> 0) that will be acknowledged, or negative errno: -ENOTCONN, -EMSGSIZE, -ENOMEM. */
 int mqtt_publish(struct mqtt_session *session, const char *topic, const void *payload, size_t length);
 

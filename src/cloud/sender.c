@@ -11,6 +11,7 @@
 #include "cloud/batch.h"
 #include "cloud/reason.h"
 #include "cloud/tb_json.h"
+#include "cloud/tb_topic.h"
 
 #define ACK_TIMEOUT_MS 30000 /* a PUBACK that takes longer will not come */
 #define QUOTA_PAUSE_MS 5000  /* after "quota exceeded" */

@@ -362,46 +362,6 @@ tb_json_member(const char *key, const struct value *value, bool first, char *tex
 	return length < 0 ? length : (int)used + length;
 }
 
-/* Decimal digits and nothing else. Returns false for anything that is no number 0..INT64_MAX. */
-static bool
-parse_id(const char *text, int64_t *ret_id)
-{
-	int64_t id = 0;
-
-	if (*text == '\0')
-		return false;
-	for (; *text != '\0'; text++) {
-		if (*text < '0' || *text > '9')
-			return false;
-		if (__builtin_mul_overflow(id, 10, &id) || __builtin_add_overflow(id, *text - '0', &id))
-			return false;
-	}
-	*ret_id = id;
-	return true;
-}
-
-enum tb_topic
-tb_topic_parse(const char *topic, int64_t *ret_id)
-{
-	static const struct {
-		const char *prefix;
-		enum tb_topic topic;
-	} numbered[] = {
-		{ .prefix = TB_TOPIC_ATTRIBUTE_RESPONSE, .topic = TB_ATTRIBUTE_RESPONSE },
-		{ .prefix = TB_TOPIC_RPC_REQUEST, .topic = TB_RPC_REQUEST },
-	};
-
-	if (strcmp(topic, TB_TOPIC_ATTRIBUTES) == 0)
-		return TB_ATTRIBUTE_UPDATE;
-	for (size_t i = 0; i < sizeof(numbered) / sizeof(numbered[0]); i++) {
-		size_t length = strlen(numbered[i].prefix);
-
-		if (strncmp(topic, numbered[i].prefix, length) == 0 && parse_id(topic + length, ret_id))
-			return numbered[i].topic;
-	}
-	return TB_UNKNOWN;
-}
-
 /* A parsed document is json-c's, under a name of ours. Its readers take no const pointer but change nothing.
  */
 static struct json_object *

@@ -1,4 +1,4 @@
-/* ThingsBoard's topics and payloads, both directions. Pure: any thread, no I/O. What the server makes of a payload is told
+/* ThingsBoard's payloads, both directions. Pure: any thread, no I/O. What the server makes of a payload is told
  * from its source, v4.3.1.3 (JsonConverter, MqttTopicMatcher): a number with more than 16 decimals or an integer beyond
  * int64 becomes a string there, an exponent is safe only by luck, so none is ever written.
  */
@@ -11,13 +11,6 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
-
-#define TB_TOPIC_TELEMETRY          "v1/devices/me/telemetry"
-#define TB_TOPIC_ATTRIBUTES         "v1/devices/me/attributes"
-#define TB_TOPIC_ATTRIBUTE_REQUEST  "v1/devices/me/attributes/request/"  /* + id */
-#define TB_TOPIC_ATTRIBUTE_RESPONSE "v1/devices/me/attributes/response/" /* + id; subscribed with "+" */
-#define TB_TOPIC_RPC_REQUEST        "v1/devices/me/rpc/request/"
-#define TB_TOPIC_RPC_RESPONSE       "v1/devices/me/rpc/response/"
 
 /* Remaining length of a packet that the server still takes is 65536, topic included: NETTY_MAX_PAYLOAD_SIZE. */
 #define TB_MAX_PAYLOAD 65000
@@ -34,13 +27,6 @@ int tb_json_member(const char *key, const struct value *value, bool first, char 
 
 /* Write `text` as a JSON string with its quotes. Returns like tb_json_value(). */
 int tb_json_string(const char *string, char *text, size_t size);
-
-/* Where a downlink message belongs. */
-enum tb_topic { TB_UNKNOWN, TB_ATTRIBUTE_UPDATE, TB_ATTRIBUTE_RESPONSE, TB_RPC_REQUEST };
-
-/* What is the topic? `ret_id` is the request id of a response or RPC request; ids that are no number 0..INT64_MAX make the
- * topic unknown. */
-enum tb_topic tb_topic_parse(const char *topic, int64_t *ret_id);
 
 /* A JSON scalar that came from the server, before it is checked against a point. */
 struct tb_json;

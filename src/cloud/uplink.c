@@ -20,6 +20,7 @@
 #include "cloud/mqtt.h"
 #include "cloud/overflow.h"
 #include "cloud/sender.h"
+#include "cloud/tb_topic.h"
 #include "flow/store.h"
 
 #define SAMPLES_WAITING	  16384
@@ -169,11 +170,22 @@ port_publish(void *ctx, size_t device, const char *topic, const void *payload, s
 }
 
 static int
-port_subscribe(void *ctx, size_t device, const char *const *filters, size_t count)
+downlink_port_publish(
+    void *ctx, size_t device, enum tb_topic topic, int64_t id, const void *payload, size_t length)
+{
+	char text[TB_TOPIC_MAX];
+
+	return port_publish(ctx, device, tb_topic_print(topic, id, text), payload, length);
+}
+
+static int
+downlink_port_subscribe(void *ctx, size_t device, bool attributes)
 {
 	struct uplink *uplink = ctx;
+	const char *const filters[] = { tb_topic_filter(TB_RPC_REQUEST), tb_topic_filter(TB_ATTRIBUTES),
+		tb_topic_filter(TB_ATTRIBUTE_RESPONSE) };
 
-	return mqtt_subscribe(uplink->routes[device].session, filters, count);
+	return mqtt_subscribe(uplink->routes[device].session, filters, attributes ? 3 : 1);
 }
 
 static void
@@ -577,7 +589,9 @@ uplink_outcomes(struct uplink *uplink)
 int
 uplink_start(struct uplink *uplink, struct command_sink commands)
 {
-	struct downlink_port port = { .publish = port_publish, .subscribe = port_subscribe, .ctx = uplink };
+	struct downlink_port port = {
+		.publish = downlink_port_publish, .subscribe = downlink_port_subscribe, .ctx = uplink
+	};
 	sigset_t all, before;
 	int error;
 

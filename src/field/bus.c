@@ -1,31 +1,27 @@
-#include "field/bus.h"
+#include <config.h>
 
 #include <assert.h>
 #include <errno.h>
-#include <pthread.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/epoll.h>
+#include <unistd.h>
 
 #include "base/clock.h"
 #include "base/fifo.h"
+#include "base/duration.h"
 #include "base/log.h"
+#include "field/bus.h"
 #include "field/memory.h"
 #include "field/port.h"
+#include "field/reopen.h"
 #include "field/schedule.h"
+#include "field/thread.h"
 #include "field/writer.h"
 #include "model/codec.h"
 #include "model/exception.h"
 
-#define STACK_BYTES	  (256 * 1024) /* of which some 16 KiB are ever touched */
-#define REOPEN_SERIAL_MS  1000
-/* A port that is not there is tried when something appears where it should be, once it had the time to get its links and
- * rights; and now and then all the same. */
-#define REOPEN_WATCHED_MS 30000
-#define REOPEN_NEWS_US	  50000
-#define REOPEN_TCP_MIN_MS 250
-#define REOPEN_TCP_MAX_MS 5000
 /* A connection that was just lost may be back at once: a command waits so long for it before it is told
  * "offline". */
 #define OPEN_GRACE_US	    300000
@@ -52,22 +48,19 @@ struct bus_worker {
 	struct memory *memory;
 	int64_t saved_us;     /* when it was told to keep something */
 	bool forgetting_told; /* the log says that it cannot */
-	pthread_t thread;
-	bool running; /* the thread is to be joined */
-	bool stopping;
+	struct thread thread;
 
-	struct fifo *stop;     /* one byte: end */
+	bool begun; /* it has run */
+
 	struct fifo *commands; /* struct queued */
+	int news_fd;	       /* readable when one of pause and commands is */
 	struct writer *writer; /* executes them */
 	int in_a_row;	       /* commands since the last poll */
 	int64_t commands_us;   /* and how long they took */
 
 	bool open;
-	bool fruitful;	   /* a valid frame came since it was opened */
-	bool trouble_told; /* the log says that the bus cannot be opened */
-	int error;	   /* errno of the last failure to open, 0 after success */
-	int back_off_ms;
-	int64_t open_at_us; /* not opened before; while closed */
+	bool fruitful; /* a valid frame came since it was opened */
+	struct reopen reopen;
 	int64_t closed_us;
 
 	struct load load;
@@ -91,23 +84,6 @@ static const char *const table_words[][2] = {
 	[TABLE_INPUT] = { "input register", "input registers" },
 	[TABLE_HOLDING] = { "holding register", "holding registers" },
 };
-
-/* "500 ms", "12 s", "2 min 3 s", "5 h 7 min" */
-static const char *
-duration_text(int64_t us, char *text, size_t size)
-{
-	long long s = us / 1000000;
-
-	if (s < 1)
-		snprintf(text, size, "%lld ms", (long long)us / 1000);
-	else if (s < 60)
-		snprintf(text, size, "%lld s", s);
-	else if (s < 3600)
-		snprintf(text, size, "%lld min %lld s", s / 60, s % 60);
-	else
-		snprintf(text, size, "%lld h %lld min", s / 3600, s / 60 % 60);
-	return text;
-}
 
 /* "input registers 0..9 (temperature, pressure, ...)" */
 static const char *
@@ -288,40 +264,11 @@ is_watched(const struct bus_worker *worker)
 }
 
 static void
-back_off(struct bus_worker *worker)
+note_trouble(struct bus_worker *worker, int error, const char *what)
 {
-	if (worker->bus->type == BUS_RTU) {
-		worker->back_off_ms = is_watched(worker) ? REOPEN_WATCHED_MS : REOPEN_SERIAL_MS;
-		worker->open_at_us = clock_mono_us() + (int64_t)worker->back_off_ms * 1000;
-		return;
-	}
-		worker->back_off_ms = worker->back_off_ms ? worker->back_off_ms * 2 : REOPEN_TCP_MIN_MS;
-	if (worker->back_off_ms > REOPEN_TCP_MAX_MS)
-		worker->back_off_ms = REOPEN_TCP_MAX_MS;
-	worker->open_at_us = clock_mono_us() + (int64_t)worker->back_off_ms * 1000;
-}
-
-static void
-tell_trouble(struct bus_worker *worker, const char *what)
-{
-	int worst_ms = worker->bus->type == BUS_RTU ? REOPEN_SERIAL_MS : REOPEN_TCP_MAX_MS;
-
-	if (!worker->trouble_told && is_watched(worker))
-		log_warning("bus %s: %s, trying again when it appears", worker->bus->name, what);
-	else if (!worker->trouble_told)
-		log_warning("bus %s: %s, trying again every %s%d s", worker->bus->name, what,
-		    worker->bus->type == BUS_RTU ? "" : "0.25..", worst_ms / 1000);
-	worker->trouble_told = true;
+	reopen_failed(&worker->reopen, error, is_watched(worker), what, clock_mono_us());
 	for (size_t i = 0; i < worker->schedule.item_count; i++)
 		note_quality(worker, &worker->schedule.items[i], QUALITY_OFFLINE);
-}
-
-static void
-tell_well(struct bus_worker *worker)
-{
-	if (worker->trouble_told)
-		log_notice("bus %s: open again", worker->bus->name);
-	worker->trouble_told = false;
 }
 
 /* Close the line. Without an error it is opened again when it is needed; with one at once, unless nothing
@@ -335,12 +282,10 @@ close_line(struct bus_worker *worker, int error)
 	worker->link->ops->close(worker->link);
 	worker->open = false;
 	worker->closed_us = clock_mono_us();
-	worker->open_at_us = error == 0 ? next_needed_us(worker) : worker->closed_us;
+	worker->reopen.at_us = error == 0 ? next_needed_us(worker) : worker->closed_us;
 	if (error == 0 || worker->fruitful)
 		return;
-	worker->error = -error;
-	back_off(worker);
-	tell_trouble(worker, strerror(-error));
+	note_trouble(worker, error, strerror(-error));
 }
 
 /* The first valid frame since the line was opened. */
@@ -348,8 +293,7 @@ static void
 note_fruit(struct bus_worker *worker)
 {
 	worker->fruitful = true;
-	worker->back_off_ms = 0;
-	tell_well(worker);
+	reopen_well(&worker->reopen);
 }
 
 static void
@@ -357,12 +301,12 @@ note_open(struct bus_worker *worker)
 {
 	worker->open = true;
 	worker->fruitful = false;
-	worker->error = 0;
+	worker->reopen.error = 0;
 	schedule_opened(&worker->schedule, clock_mono_us());
 	/* A serial port that opens is there. A server that takes a connection may drop it at once: wait for a
 	 * frame. */
 	if (worker->bus->type == BUS_RTU)
-		tell_well(worker);
+		reopen_well(&worker->reopen);
 }
 
 /* --- commands --- */
@@ -500,6 +444,23 @@ note_time(struct bus_worker *worker, struct poll_request *poll, int error, int64
 		    &worker->schedule, poll, report->done_mono_us - report->asked_mono_us, now_us);
 }
 
+/* The request was given up for us to end, and its answer may still come. Should the line stay open over that, the answer must
+ * not be taken for another's. */
+static void
+note_given_up(struct bus_worker *worker, struct poll_unit *unit, int timeout_ms, const struct link_report *report)
+{
+	if (!report->sent)
+		return;
+	if (worker->bus->type == BUS_TCP) {
+		worker->fruitful = true;
+		close_line(worker, 0);
+		worker->reopen.at_us = worker->closed_us;
+	} else if (unit) {
+		schedule_unit_pause(&worker->schedule, unit,
+		    report->asked_mono_us + (int64_t)2 * timeout_ms * 1000, clock_mono_us());
+	}
+}
+
 /* Make one request and let everybody know what came of it but the one who asked.
  * unit  NULL if nothing of it is polled
  * poll  what is polled, or NULL for a command
@@ -513,8 +474,10 @@ ask(struct bus_worker *worker, struct poll_unit *unit, struct poll_request *poll
 	int wait_ms = poll ? schedule_wait_ms(poll) : timeout_ms;
 	int error = worker->link->ops->exchange(worker->link, request, wait_ms, cells, report);
 
-	if (error == -ECANCELED)
+	if (error == -ECANCELED) {
+		note_given_up(worker, unit, timeout_ms, report);
 		return error;
+	}
 	if (error != -ENOTCONN && unit) {
 		unit_count(&unit->state.counters, error);
 		if (poll)
@@ -923,11 +886,17 @@ run_next(struct bus_worker *worker)
 
 /* --- the loop --- */
 
+/* What ends a wait while nothing is asked. */
+static int
+wake_fd(const struct bus_worker *worker)
+{
+	return writer_room(worker->writer) > 0 ? worker->news_fd : thread_pause_fd(&worker->thread);
+}
+
 static void
 sleep_until(struct bus_worker *worker, int fd, short events, int64_t until_us)
 {
-	int wake_fd = writer_room(worker->writer) > 0 ? fifo_fd(worker->commands) : -1;
-	int ready = port_wait(fd, events, wake_fd, fifo_fd(worker->stop), until_us);
+	int ready = port_wait(fd, events, wake_fd(worker), thread_stop_fd(&worker->thread), until_us);
 	int error;
 
 	if (ready <= 0)
@@ -940,14 +909,13 @@ sleep_until(struct bus_worker *worker, int fd, short events, int64_t until_us)
 static void
 sleep_closed(struct bus_worker *worker)
 {
-	int wake_fd = writer_room(worker->writer) > 0 ? fifo_fd(worker->commands) : -1;
 	short events = 0;
 	int fd = worker->link->ops->idle_fd(worker->link, &events);
 
-	if (port_wait(fd, events, wake_fd, fifo_fd(worker->stop), worker->open_at_us) <= 0)
+	if (port_wait(fd, events, wake_fd(worker), thread_stop_fd(&worker->thread), worker->reopen.at_us) <= 0)
 		return;
 	(void)worker->link->ops->idle(worker->link);
-	worker->open_at_us = clock_mono_us() + REOPEN_NEWS_US;
+	reopen_soon(&worker->reopen, clock_mono_us());
 }
 
 /* While the line is closed commands are answered at once, unless it was lost a moment ago. */
@@ -959,27 +927,25 @@ open_line(struct bus_worker *worker)
 	bool wanted = writer_waits(worker->writer);
 	int error;
 
-	if (wanted && worker->error == 0 && worker->open_at_us > now_us) {
+	if (wanted && worker->reopen.error == 0 && worker->reopen.at_us > now_us) {
 		/* Closed because nothing was to be asked: open it for the command, whose grace starts now. */
-		worker->open_at_us = now_us;
+		worker->reopen.at_us = now_us;
 		worker->closed_us = now_us;
 		grace_us = now_us + OPEN_GRACE_US;
 	}
-	if (worker->error != 0 || now_us >= grace_us)
-		writer_refuse(worker->writer, OUTCOME_OFFLINE, worker->error);
+	if (worker->reopen.error != 0 || now_us >= grace_us)
+		writer_refuse(worker->writer, OUTCOME_OFFLINE, worker->reopen.error);
 	wanted = writer_waits(worker->writer);
-	if (now_us < worker->open_at_us) {
+	if (now_us < worker->reopen.at_us) {
 		sleep_closed(worker);
 		return;
 	}
 	error = worker->link->ops->open(
-	    worker->link, wanted ? -1 : fifo_fd(worker->commands), wanted ? grace_us : CLOCK_NEVER);
+	    worker->link, wanted ? thread_pause_fd(&worker->thread) : worker->news_fd, wanted ? grace_us : CLOCK_NEVER);
 	if (error == 0) {
 		note_open(worker);
 	} else if (error != -EAGAIN && error != -ECANCELED) {
-		worker->error = -error;
-		back_off(worker);
-		tell_trouble(worker, worker->link->ops->fault(worker->link));
+		note_trouble(worker, error, worker->link->ops->fault(worker->link));
 	}
 }
 
@@ -1008,13 +974,8 @@ static void *
 worker_run(void *arg)
 {
 	struct bus_worker *worker = arg;
-	char byte;
 
-	worker->closed_us = worker->open_at_us = clock_mono_us();
-	worker->load = (struct load){ .since_us = worker->closed_us };
-	for (;;) {
-		if (fifo_pop(worker->stop, &byte, 1) > 0)
-			break;
+	while (!thread_should_end(&worker->thread)) {
 		take_commands(worker);
 		writer_expire(worker->writer);
 		note_stale_points(worker);
@@ -1025,9 +986,6 @@ worker_run(void *arg)
 		else if (!line_ready(worker) || !run_next(worker))
 			wait_for_work(worker);
 	}
-	worker->link->ops->close(worker->link);
-	worker->open = false;
-	keep_rest(worker);
 	return NULL;
 }
 
@@ -1039,6 +997,21 @@ answer_rest(struct bus_worker *worker)
 		writer_refuse(worker->writer, OUTCOME_STOPPED, 0);
 		take_commands(worker);
 	} while (writer_waits(worker->writer));
+}
+
+/* Returns a descriptor that is readable when one of the two is, or -1 with errno set. */
+static int
+watch_both(int a, int b)
+{
+	struct epoll_event event = { .events = EPOLLIN };
+	int fd = epoll_create1(EPOLL_CLOEXEC);
+
+	if (fd >= 0 && epoll_ctl(fd, EPOLL_CTL_ADD, a, &event) == 0 &&
+	    epoll_ctl(fd, EPOLL_CTL_ADD, b, &event) == 0)
+		return fd;
+	if (fd >= 0)
+		close(fd);
+	return -1;
 }
 
 /* Points that one reply may bring: any plan's largest request. */
@@ -1059,21 +1032,21 @@ bus_worker_new(const struct settings *settings, const struct bus *bus, struct li
 		return NULL;
 	worker->bus = bus;
 	worker->samples = samples;
-	worker->stop = fifo_new(1, 1);
-	worker->commands = fifo_new(sizeof(struct queued), BUS_COMMANDS_MAX);
-	error = worker->stop && worker->commands
-		    ? schedule_init(&worker->schedule, settings, bus, clock_mono_us())
-		    : -errno;
+	worker->news_fd = -1;
+	error = thread_init(&worker->thread);
+	worker->commands = error == 0 ? fifo_new(sizeof(struct queued), BUS_COMMANDS_MAX) : NULL;
+	if (worker->commands)
+		worker->news_fd = watch_both(thread_pause_fd(&worker->thread), fifo_fd(worker->commands));
+	if (error == 0)
+		error = worker->news_fd >= 0 ? schedule_init(&worker->schedule, settings, bus, clock_mono_us()) : -errno;
 	if (error == 0)
 		worker->batch = calloc(most_samples(&worker->schedule), sizeof(*worker->batch));
 	if (error == 0)
 		worker->memory = memory_new(bus);
-	if (worker->memory)
-		recall(worker);
 	if (error == 0 && worker->batch)
 		worker->writer = writer_new(settings, bus, writer_port(worker), outcomes);
 	if (worker->writer && worker->memory)
-		worker->link = maker.make(maker.ctx, bus, fifo_fd(worker->stop));
+		worker->link = maker.make(maker.ctx, bus, thread_stop_fd(&worker->thread));
 	if (!worker->link) {
 		error = error != 0 ? -error : errno;
 		bus_worker_free(worker);
@@ -1088,55 +1061,139 @@ bus_worker_free(struct bus_worker *worker)
 {
 	if (!worker)
 		return;
-	if (worker->commands && worker->writer)
-		answer_rest(worker);
+	if (worker->link && worker->writer)
+		bus_worker_close(worker);
 	writer_free(worker->writer);
 	if (worker->link)
 		worker->link->ops->free(worker->link);
 	memory_free(worker->memory);
 	schedule_done(&worker->schedule);
-	fifo_free(worker->stop);
+	if (worker->news_fd >= 0)
+		close(worker->news_fd);
+	thread_done(&worker->thread);
 	fifo_free(worker->commands);
 	free(worker->batch);
 	free(worker);
 }
 
+/* Points that are new to a unit or a line that is not there are so from the begin. */
+static void
+note_absent(struct bus_worker *worker)
+{
+	for (size_t i = 0; i < worker->schedule.item_count; i++) {
+		struct schedule_item *item = &worker->schedule.items[i];
+		const struct poll_unit *unit = schedule_unit(&worker->schedule, item->point->unit);
+
+		if (worker->reopen.told || unit->state.state == UNIT_OFFLINE)
+			note_quality(worker, item, QUALITY_OFFLINE);
+	}
+}
+
+static void
+begin(struct bus_worker *worker)
+{
+	if (worker->begun) {
+		note_absent(worker);
+		return;
+	}
+	worker->begun = true;
+	worker->closed_us = clock_mono_us();
+	reopen_init(&worker->reopen, worker->bus, worker->closed_us);
+	worker->load = (struct load){ .since_us = worker->closed_us };
+	recall(worker);
+}
+
 int
 bus_worker_start(struct bus_worker *worker)
 {
-	pthread_attr_t attributes;
-	sigset_t all;
-	sigset_t before;
-	int error = pthread_attr_init(&attributes);
+	begin(worker);
+	return thread_start(&worker->thread, worker_run, worker);
+}
 
-	if (error != 0)
-		return -error;
-	pthread_attr_setstacksize(&attributes, STACK_BYTES);
-	/* Signals are main's business; SIGPIPE from a socket under the library is found as EPIPE. */
-	sigfillset(&all);
-	pthread_sigmask(SIG_SETMASK, &all, &before);
-	error = pthread_create(&worker->thread, &attributes, worker_run, worker);
-	pthread_sigmask(SIG_SETMASK, &before, NULL);
-	pthread_attr_destroy(&attributes);
-	worker->running = error == 0;
-	return -error;
+void
+bus_worker_tell_pause(struct bus_worker *worker)
+{
+	thread_tell_pause(&worker->thread);
 }
 
 void
 bus_worker_tell_stop(struct bus_worker *worker)
 {
-	if (worker->running)
-		fifo_push(worker->stop, "", 1);
+	thread_tell_stop(&worker->thread);
+}
+
+bool
+bus_worker_await(struct bus_worker *worker, int64_t until_us)
+{
+	return thread_await(&worker->thread, until_us);
 }
 
 void
-bus_worker_join(struct bus_worker *worker)
+bus_worker_close(struct bus_worker *worker)
 {
-	if (!worker->running)
-		return;
-	pthread_join(worker->thread, NULL);
-	worker->running = false;
+	worker->link->ops->close(worker->link);
+	worker->open = false;
+	keep_rest(worker);
 	answer_rest(worker);
+}
+
+/* --- other settings --- */
+
+/* Commands that have not been taken yet, behind those that have. */
+static void
+adopt_commands(struct bus_worker *worker, struct bus_worker *from, const struct difference *difference)
+{
+	do {
+		writer_adopt(worker->writer, from->writer, difference);
+		take_commands(from);
+	} while (writer_waits(from->writer));
+}
+
+/* The line as it is: whether it is open, how it did, and what of it was told. */
+static void
+adopt_line(struct bus_worker *worker, struct bus_worker *from)
+{
+	struct link *link = worker->link;
+
+	/* A link knows what ends its waits. */
+	worker->link = from->link;
+	from->link = link;
+	thread_exchange(&worker->thread, &from->thread);
+	worker->link->ops->rebind(worker->link, worker->bus);
+	worker->open = from->open;
+	worker->fruitful = from->fruitful;
+	worker->reopen = from->reopen;
+	worker->reopen.bus = worker->bus;
+	worker->closed_us = from->closed_us;
+	from->open = false;
+}
+
+static void
+adopt_memory(struct bus_worker *worker, struct bus_worker *from)
+{
+	struct memory *memory = worker->memory;
+
+	worker->memory = from->memory;
+	from->memory = memory;
+	memory_rebind(worker->memory, worker->bus);
+	memory_rebind(memory, from->bus);
+	worker->saved_us = from->saved_us;
+	worker->forgetting_told = from->forgetting_told;
+	from->schedule.learned = false;
+}
+
+void
+bus_worker_adopt(struct bus_worker *worker, struct bus_worker *from, const struct difference *difference)
+{
+	assert(!worker->thread.running && !from->thread.running);
+	schedule_adopt(&worker->schedule, &from->schedule, difference, clock_mono_us());
+	adopt_commands(worker, from, difference);
+	adopt_line(worker, from);
+	adopt_memory(worker, from);
+	worker->load = from->load;
+	worker->samples_refused = from->samples_refused;
+	worker->samples_told = from->samples_told;
+	worker->begun = from->begun;
 }
 
 int

@@ -3,6 +3,12 @@
 #define T35_FIXED_ABOVE_BAUD 19200
 #define T35_FIXED_US	     1750
 
+bool
+line_is_serial(const struct bus *bus)
+{
+	return bus->type == BUS_RTU || bus->type == BUS_SERIAL;
+}
+
 int
 line_char_bits(const struct bus *bus)
 {
@@ -13,11 +19,17 @@ line_char_bits(const struct bus *bus)
 }
 
 int64_t
+line_chars_at_us(const struct bus *bus, int baud, size_t chars)
+{
+	if (!line_is_serial(bus) || baud <= 0)
+		return 0;
+	return ((int64_t)chars * line_char_bits(bus) * 1000000 + baud - 1) / baud;
+}
+
+int64_t
 line_chars_us(const struct bus *bus, size_t chars)
 {
-	if (bus->type != BUS_RTU || bus->baud <= 0)
-		return 0;
-	return ((int64_t)chars * line_char_bits(bus) * 1000000 + bus->baud - 1) / bus->baud;
+	return line_chars_at_us(bus, bus->baud, chars);
 }
 
 int64_t

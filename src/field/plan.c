@@ -59,7 +59,7 @@ plan_cost_us(const struct bus *bus, enum point_table table, int count, int64_t t
 	case BUS_RTU_OVER_TCP:
 		cost += (int64_t)table_bytes(table, count) * SERVER_BYTE_US;
 		break;
-	case BUS_TCP:
+	default:
 		cost += (int64_t)table_bytes(table, count) * NETWORK_BYTE_US;
 		break;
 	case BUS_SERIAL:

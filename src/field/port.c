@@ -15,6 +15,7 @@
 
 #include "base/clock.h"
 #include "field/hotplug.h"
+#include "field/line.h"
 #include "field/port.h"
 #include "field/serial.h"
 
@@ -114,8 +115,16 @@ port_free(struct port *port)
 	if (!port)
 		return;
 	port_close(port);
+	if (port->asked)
+		resolver_forget(port->resolver, port->answers);
 	fifo_free(port->answers);
 	free(port);
+}
+
+void
+port_rebind(struct port *port, const struct bus *bus)
+{
+	port->bus = bus;
 }
 
 static void
@@ -144,7 +153,7 @@ port_close(struct port *port)
 	close_fd(&port->connecting_fd);
 	close_fd(&port->watch_fd);
 	/* Closing a serial port waits up to 30 s for its output to go out: leave none. */
-	if (port->fd >= 0 && port->bus->type == BUS_RTU)
+	if (port->fd >= 0 && line_is_serial(port->bus))
 		tcflush(port->fd, TCIOFLUSH);
 	close_fd(&port->fd);
 	port->state = PORT_CLOSED;
@@ -395,5 +404,5 @@ port_open(struct port *port, int wake_fd, int64_t until_us)
 {
 	if (port->state == PORT_OPEN)
 		return 0;
-	return port->bus->type == BUS_RTU ? open_serial(port) : open_network(port, wake_fd, until_us);
+	return line_is_serial(port->bus) ? open_serial(port) : open_network(port, wake_fd, until_us);
 }

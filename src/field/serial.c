@@ -18,6 +18,7 @@
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "field/speed.h"
 
 #define PTY_MAJOR_FIRST 136 /* Linux, Documentation/admin-guide/devices.txt: Unix98 PTY slaves */
 #define PTY_MAJOR_LAST	143
@@ -31,9 +32,15 @@ static const struct {
 	int baud;
 	speed_t speed;
 } speeds[] = {
+	{ .baud = 50, .speed = B50 },
+	{ .baud = 75, .speed = B75 },
+	{ .baud = 110, .speed = B110 },
+	{ .baud = 150, .speed = B150 },
+	{ .baud = 200, .speed = B200 },
 	{ .baud = 300, .speed = B300 },
 	{ .baud = 600, .speed = B600 },
 	{ .baud = 1200, .speed = B1200 },
+	{ .baud = 1800, .speed = B1800 },
 	{ .baud = 2400, .speed = B2400 },
 	{ .baud = 4800, .speed = B4800 },
 	{ .baud = 9600, .speed = B9600 },
@@ -47,6 +54,13 @@ static const struct {
 	{ .baud = 576000, .speed = B576000 },
 	{ .baud = 921600, .speed = B921600 },
 	{ .baud = 1000000, .speed = B1000000 },
+	{ .baud = 1152000, .speed = B1152000 },
+	{ .baud = 1500000, .speed = B1500000 },
+	{ .baud = 2000000, .speed = B2000000 },
+	{ .baud = 2500000, .speed = B2500000 },
+	{ .baud = 3000000, .speed = B3000000 },
+	{ .baud = 3500000, .speed = B3500000 },
+	{ .baud = 4000000, .speed = B4000000 },
 };
 
 /* --- finding --- */
@@ -136,18 +150,44 @@ find_speed(int baud, speed_t *ret)
 static tcflag_t
 character_flags(const struct bus *bus)
 {
-	tcflag_t flags = bus->data_bits == 7 ? CS7 : CS8;
+	static const tcflag_t sizes[] = { [5] = CS5, [6] = CS6, [7] = CS7, [8] = CS8 };
+	static const tcflag_t parities[] = {
+		[PARITY_NONE] = 0,
+		[PARITY_EVEN] = PARENB,
+		[PARITY_ODD] = PARENB | PARODD,
+		[PARITY_MARK] = PARENB | CMSPAR | PARODD,
+		[PARITY_SPACE] = PARENB | CMSPAR,
+	};
+	tcflag_t flags = bus->data_bits >= 5 && bus->data_bits <= 8 ? sizes[bus->data_bits] : CS8;
 
 	if (bus->stop_bits == 2)
 		flags |= CSTOPB;
-	if (bus->parity != PARITY_NONE)
-		flags |= PARENB;
-	if (bus->parity == PARITY_ODD)
-		flags |= PARODD;
-	return flags;
+	if (bus->flow == FLOW_RTS_CTS)
+		flags |= CRTSCTS;
+	return flags | parities[bus->parity];
 }
 
-#define CHARACTER_FLAGS ((tcflag_t)(CSIZE | CSTOPB | PARENB | PARODD))
+#define CHARACTER_FLAGS ((tcflag_t)(CSIZE | CSTOPB | PARENB | PARODD | CMSPAR | CRTSCTS))
+
+int
+serial_set_baud(int fd, int baud)
+{
+	struct termios line;
+	speed_t speed;
+
+	if (find_speed(baud, &speed) != 0)
+		return speed_set(fd, baud);
+	if (tcgetattr(fd, &line) != 0)
+		return -errno;
+	if (cfsetispeed(&line, speed) != 0 || cfsetospeed(&line, speed) != 0)
+		return -errno;
+	/* The C library takes it for a failure that a pseudo-terminal has no parity. */
+	if (tcsetattr(fd, TCSANOW, &line) != 0 && !(errno == EINVAL && is_pty(fd)))
+		return -errno;
+	if (tcgetattr(fd, &line) != 0)
+		return -errno;
+	return cfgetospeed(&line) == speed ? 0 : -ENOTSUP;
+}
 
 /* Bytes as they come, and the line as the bus wants it. A driver may take what it can and say nothing: read
  * it back. */
@@ -156,14 +196,11 @@ set_line(const struct bus *bus, int fd)
 {
 	struct termios line;
 	struct termios taken;
-	speed_t speed;
 
-	if (find_speed(bus->baud, &speed) != 0)
-		return -EINVAL;
 	if (tcgetattr(fd, &line) != 0)
 		return -errno;
 	cfmakeraw(&line);
-	line.c_cflag &= ~(CHARACTER_FLAGS | CRTSCTS);
+	line.c_cflag &= ~CHARACTER_FLAGS;
 	/* The last close clears RTS, which here means to go on sending. */
 	if (bus->rs485 == RS485_RTS_INVERTED)
 		line.c_cflag &= ~(tcflag_t)HUPCL;
@@ -172,21 +209,18 @@ set_line(const struct bus *bus, int fd)
 	line.c_iflag &= ~(tcflag_t)(IXON | IXOFF | IXANY | INPCK | IGNPAR | PARMRK);
 	if (bus->parity != PARITY_NONE)
 		line.c_iflag |= INPCK | IGNPAR;
+	if (bus->flow == FLOW_XON_XOFF)
+		line.c_iflag |= IXON | IXOFF;
 	line.c_cc[VMIN] = 1;
 	line.c_cc[VTIME] = 0;
-	if (cfsetispeed(&line, speed) != 0 || cfsetospeed(&line, speed) != 0)
-		return -errno;
-	/* The C library takes it for a failure that a pseudo-terminal has no parity. */
 	if (tcsetattr(fd, TCSANOW, &line) != 0 && !(errno == EINVAL && is_pty(fd)))
 		return -errno;
 	if (tcgetattr(fd, &taken) != 0)
 		return -errno;
-	if (cfgetospeed(&taken) != speed)
-		return -ENOTSUP;
 	/* A pseudo-terminal has neither parity nor stop bits. */
 	if (!is_pty(fd) && (taken.c_cflag & CHARACTER_FLAGS) != (line.c_cflag & CHARACTER_FLAGS))
 		return -ENOTSUP;
-	return 0;
+	return serial_set_baud(fd, bus->baud);
 }
 
 /* Nobody else may talk on our line. TIOCEXCL keeps out those who open it later, flock() those who open it as
@@ -218,11 +252,31 @@ is_by_rts(const struct bus *bus)
 }
 
 static int
+set_modem_line(int fd, int line, bool on)
+{
+	return ioctl(fd, on ? TIOCMBIS : TIOCMBIC, &line) != 0 ? -errno : 0;
+}
+
+static int
 set_rts(int fd, bool on)
 {
-	int line = TIOCM_RTS;
+	return set_modem_line(fd, TIOCM_RTS, on);
+}
 
-	return ioctl(fd, on ? TIOCMBIS : TIOCMBIC, &line) != 0 ? -errno : 0;
+/* The kernel raises both when a port is opened. What some instruments are fed from, resets others. A pseudo-terminal has
+ * none. */
+static int
+set_modem_lines(const struct bus *bus, int fd)
+{
+	int error = 0;
+
+	if (bus->type != BUS_SERIAL)
+		return 0;
+	if (bus->dtr != SIGNAL_KEEP)
+		error = set_modem_line(fd, TIOCM_DTR, bus->dtr == SIGNAL_ON);
+	if (error == 0 && bus->rts != SIGNAL_KEEP && !is_by_rts(bus) && bus->flow != FLOW_RTS_CTS)
+		error = set_rts(fd, bus->rts == SIGNAL_ON);
+	return is_pty(fd) ? 0 : error;
 }
 
 /* The kernel counts these delays in ms: none is rounded away. */
@@ -282,6 +336,11 @@ serial_open(const struct bus *bus, const char *path, const char **ret_what)
 		if (error != 0)
 			*ret_what = bus->rs485 == RS485_KERNEL ? "rs485 by its driver" : "rs485 by RTS";
 	}
+	if (error == 0) {
+		error = set_modem_lines(bus, fd);
+		if (error != 0)
+			*ret_what = "dtr and rts";
+	}
 	if (error != 0) {
 		close(fd);
 		return error;
@@ -313,11 +372,10 @@ serial_begin_send(const struct bus *bus, int fd)
 	return error;
 }
 
-/* Has the last bit left? TIOCSERGETLSR knows of the shift register, TIOCOUTQ only of the buffer; where a
- * driver knows neither the time that the request takes must do. tcdrain() would do the same, and would hang
- * with a stuck adapter. */
-static bool
-has_left(int fd)
+/* TIOCSERGETLSR knows of the shift register, TIOCOUTQ only of the buffer; where a driver knows neither the time
+ * that the request takes must do. tcdrain() would do the same, and would hang with a stuck adapter. */
+bool
+serial_has_left(int fd)
 {
 	unsigned status = 0;
 	int waiting = 0;
@@ -336,7 +394,7 @@ serial_end_send(const struct bus *bus, int fd, int64_t wire_us)
 		return 0;
 	pause_us(wire_us);
 	give_up_us = clock_mono_us() + SEND_GRACE_US;
-	while (!has_left(fd)) {
+	while (!serial_has_left(fd)) {
 		/* A transceiver that goes on sending blocks everybody: switch it back all the same. */
 		if (clock_mono_us() >= give_up_us) {
 			(void)set_rts(fd, bus->rs485 != RS485_RTS);

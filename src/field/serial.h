@@ -6,6 +6,7 @@
 #ifndef FIELD_SERIAL_H
 #define FIELD_SERIAL_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -30,6 +31,13 @@ const char *serial_watched(const char *port);
  * Returns a descriptor, or negative errno: -EBUSY if somebody has it, -ENOTSUP if the driver refuses the
  * settings. */
 int serial_open(const struct bus *bus, const char *path, const char **ret_what);
+
+/* Change the speed of an open port, in both directions. What has not left yet is sent with the new one: see
+ * serial_has_left(). Returns 0; -ENOTSUP if the driver refuses it; negative errno. */
+int serial_set_baud(int fd, int baud);
+
+/* Has the last bit of what was written left, as far as the driver knows? */
+bool serial_has_left(int fd);
 
 /* Around a request, where RTS switches the transceiver; else they do nothing. The second waits until all has
  * left. wire_us  how long the request takes on the wire Return 0 or negative errno. */

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "cloud/tb_json.h"
+#include "cloud/tb_topic.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
@@ -97,11 +98,13 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		memcpy(topic, data, length);
 	topic[length] = '\0';
 	switch (tb_topic_parse(topic, &id)) {
+	case TB_ATTRIBUTE_REQUEST:
 	case TB_ATTRIBUTE_RESPONSE:
 	case TB_RPC_REQUEST:
+	case TB_RPC_RESPONSE:
 		require(id >= 0);
 		break;
-	case TB_ATTRIBUTE_UPDATE:
+	case TB_ATTRIBUTES:
 	case TB_UNKNOWN:
 		require(id == -1);
 		break;

@@ -35,4 +35,4 @@ tests_sim_test_server_SOURCES = \
 
 # It looks for ./tests/sim/modsim, or for the binary that MODSIM names.
 TESTS += tests/sim/sim_test.py
-EXTRA_DIST += tests/sim/sim_test.py
+EXTRA_DIST += tests/sim/sim_test.py tests/sim/instrument.py

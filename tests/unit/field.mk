@@ -65,7 +65,7 @@ tests_unit_test_serial_CPPFLAGS = $(AM_CPPFLAGS) -I$(top_srcdir)/tests
 tests_unit_test_serial_CFLAGS = $(AM_CFLAGS) $(CMOCKA_CFLAGS)
 tests_unit_test_serial_LDADD = $(FIELD_TEST_LIBS)
 # Drivers and adapters that a test machine does not have.
-tests_unit_test_serial_LDFLAGS = $(AM_LDFLAGS) -Wl,--wrap=ioctl,--wrap=sp_list_ports,--wrap=sp_free_port_list \
+tests_unit_test_serial_LDFLAGS = $(AM_LDFLAGS) -Wl,--wrap=ioctl,--wrap=tcsetattr,--wrap=sp_list_ports,--wrap=sp_free_port_list \
 	-Wl,--wrap=sp_get_port_usb_vid_pid,--wrap=sp_get_port_usb_serial,--wrap=sp_get_port_name
 
 tests_unit_test_unit_SOURCES = tests/unit/test_unit.c

@@ -21,6 +21,7 @@ struct owner {
 	struct mqtt_session *session;
 	int ups, downs, acks, refusals, granted, denied, messages;
 	int last_id;
+	int end; /* of the last connection that was up */
 	char topic[64], payload[64];
 };
 
@@ -42,7 +43,10 @@ on_up(void *ctx)
 static void
 on_down(void *ctx)
 {
-	((struct owner *)ctx)->downs++;
+	struct owner *owner = ctx;
+
+	owner->downs++;
+	owner->end = mqtt_session_end(owner->session);
 }
 
 static void
@@ -351,6 +355,62 @@ closing_says_goodbye(void **state)
 	close_bench(bench);
 }
 
+/* Who ended a connection: the server, with or without a word, or we. */
+static void
+the_end_of_a_session_has_an_author(void **state)
+{
+	struct bench *bench = open_bench("127.0.0.1");
+
+	(void)state;
+	connect_session(bench);
+	run_until(bench, bench->owner.ups == 1);
+	thingsboard_do(&bench->tb, "{\"cmd\":\"kick\"}");
+	run_until(bench, bench->owner.ups == 2);
+	assert_int_equal(bench->owner.end, MQTT_END_CLOSED);
+	thingsboard_do(&bench->tb, "{\"cmd\":\"kick\",\"reset\":true}");
+	run_until(bench, bench->owner.ups == 3);
+	assert_int_equal(bench->owner.end, MQTT_END_CLOSED);
+	mqtt_session_restart(bench->owner.session, "of a test");
+	run_until(bench, bench->owner.ups == 4);
+	assert_int_equal(bench->owner.end, MQTT_END_OURS);
+	mqtt_publish(bench->owner.session, "v1/devices/me/telemetry", "{\"ts\":\"x\",\"values\":{}}", 22);
+	run_until(bench, bench->owner.ups == 5);
+	assert_int_equal(bench->owner.end, 0x8B);
+	close_bench(bench);
+}
+
+static void
+a_session_that_is_held_is_closed_until_it_is_wanted(void **state)
+{
+	struct bench *bench = open_bench("127.0.0.1");
+	struct json_object *event;
+
+	(void)state;
+	connect_session(bench);
+	mqtt_session_hold(bench->owner.session, true);
+	mqtt_session_hold(bench->owner.session, false);
+	run_until(bench, bench->owner.ups == 1);
+	mqtt_session_hold(bench->owner.session, true);
+	run_until(bench, bench->owner.downs == 1);
+	assert_int_equal(bench->owner.end, MQTT_END_OURS);
+	event = thingsboard_await(&bench->tb, "disconnect", NULL);
+	assert_string_equal(event_text(event, "reason"), "client");
+	json_object_put(event);
+	assert_int_equal(mqtt_counts(bench->mqtt).losses, 0);
+	assert_int_equal(mqtt_active(bench->mqtt), 0);
+	mqtt_session_hold(bench->owner.session, false);
+	run_until(bench, bench->owner.ups == 2);
+	/* Nor does one come up that was on its way. */
+	thingsboard_do(&bench->tb, "{\"cmd\":\"stop\"}");
+	run_until(bench, mqtt_counts(bench->mqtt).failures >= 2);
+	mqtt_session_hold(bench->owner.session, true);
+	run_until(bench, mqtt_active(bench->mqtt) == 0);
+	thingsboard_do(&bench->tb, "{\"cmd\":\"start\"}");
+	mqtt_session_hold(bench->owner.session, false);
+	run_until(bench, bench->owner.ups == 3);
+	close_bench(bench);
+}
+
 int
 main(void)
 {
@@ -366,6 +426,8 @@ main(void)
 		cmocka_unit_test(a_name_that_is_none_is_asked_for_again),
 		cmocka_unit_test(every_address_of_a_name_is_tried),
 		cmocka_unit_test(closing_says_goodbye),
+		cmocka_unit_test(the_end_of_a_session_has_an_author),
+		cmocka_unit_test(a_session_that_is_held_is_closed_until_it_is_wanted),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

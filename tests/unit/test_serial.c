@@ -10,6 +10,7 @@
 #include <poll.h>
 #include <setjmp.h>
 #include <stdarg.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -27,6 +28,7 @@
 #include "field/hotplug.h"
 #include "field/link_modbus.h"
 #include "field/serial.h"
+#include "field/speed.h"
 
 int __real_ioctl(int fd, unsigned long request, ...);
 int __wrap_ioctl(int fd, unsigned long request, ...);
@@ -80,9 +82,9 @@ __wrap_ioctl(int fd, unsigned long request, ...)
 			((struct serial_rs485 *)argument)->flags = 0;
 		return driver.refuses ? note("") : 0;
 	case TIOCMBIS:
-		return note(*(int *)argument == TIOCM_RTS ? "rts+" : "?");
+		return note(*(int *)argument == TIOCM_RTS ? "rts+" : *(int *)argument == TIOCM_DTR ? "dtr+" : "?");
 	case TIOCMBIC:
-		return note(*(int *)argument == TIOCM_RTS ? "rts-" : "?");
+		return note(*(int *)argument == TIOCM_RTS ? "rts-" : *(int *)argument == TIOCM_DTR ? "dtr-" : "?");
 	case TIOCOUTQ:
 		*(int *)argument = 0;
 		return 0;
@@ -104,6 +106,22 @@ __wrap_ioctl(int fd, unsigned long request, ...)
 	}
 }
 
+int __real_tcsetattr(int fd, int actions, const struct termios *line);
+int __wrap_tcsetattr(int fd, int actions, const struct termios *line);
+
+/* What was asked for at first: a pseudo-terminal forgets half of it. */
+static struct termios asked;
+static bool asks;
+
+int
+__wrap_tcsetattr(int fd, int actions, const struct termios *line)
+{
+	if (!asks)
+		asked = *line;
+	asks = true;
+	return __real_tcsetattr(fd, actions, line);
+}
+
 static struct bench bench;
 static char path[64];
 static int master;
@@ -112,6 +130,7 @@ static struct bus *
 set_up(enum bus_rs485 rs485)
 {
 	memset(&driver, 0, sizeof(driver));
+	asks = false;
 	bench_init(&bench, BUS_RTU);
 	bench.bus.rs485 = rs485;
 	master = posix_openpt(O_RDWR | O_NOCTTY);
@@ -283,13 +302,19 @@ test_characters_of_every_kind(void **state)
 		enum bus_parity parity;
 		int data_bits;
 		int stop_bits;
-		tcflag_t expected;
+		enum bus_flow flow;
+		tcflag_t cflag;
+		tcflag_t iflag;
 	} rows[] = {
-		{ PARITY_NONE, 8, 1, 0 },
-		{ PARITY_NONE, 8, 2, CSTOPB },
-		{ PARITY_EVEN, 8, 1, PARENB },
-		{ PARITY_ODD, 8, 1, PARENB | PARODD },
-		{ PARITY_ODD, 7, 2, PARENB | PARODD | CSTOPB },
+		{ PARITY_NONE, 8, 1, FLOW_NONE, CS8, 0 },
+		{ PARITY_NONE, 8, 2, FLOW_NONE, CS8 | CSTOPB, 0 },
+		{ PARITY_EVEN, 8, 1, FLOW_NONE, CS8 | PARENB, INPCK | IGNPAR },
+		{ PARITY_ODD, 8, 1, FLOW_NONE, CS8 | PARENB | PARODD, INPCK | IGNPAR },
+		{ PARITY_ODD, 7, 2, FLOW_NONE, CS7 | PARENB | PARODD | CSTOPB, INPCK | IGNPAR },
+		{ PARITY_MARK, 7, 1, FLOW_NONE, CS7 | PARENB | PARODD | CMSPAR, INPCK | IGNPAR },
+		{ PARITY_SPACE, 6, 1, FLOW_NONE, CS6 | PARENB | CMSPAR, INPCK | IGNPAR },
+		{ PARITY_NONE, 5, 2, FLOW_RTS_CTS, CS5 | CSTOPB | CRTSCTS, 0 },
+		{ PARITY_NONE, 8, 1, FLOW_XON_XOFF, CS8, IXON | IXOFF },
 	};
 
 	(void)state;
@@ -302,13 +327,73 @@ test_characters_of_every_kind(void **state)
 		bus->parity = rows[i].parity;
 		bus->data_bits = rows[i].data_bits;
 		bus->stop_bits = rows[i].stop_bits;
+		bus->flow = rows[i].flow;
 		fd = open_port(bus, &what);
 		assert_true(fd >= 0);
+		assert_int_equal(asked.c_cflag & (CSIZE | CSTOPB | PARENB | PARODD | CMSPAR | CRTSCTS), rows[i].cflag);
+		assert_int_equal(asked.c_iflag & (IXON | IXOFF | IXANY | INPCK | IGNPAR), rows[i].iflag);
 		assert_int_equal(tcgetattr(fd, &line), 0);
-		/* the terminal keeps the flags that it does not use, except size and parity of characters */
-		assert_int_equal(line.c_cflag & CSTOPB, rows[i].expected & CSTOPB);
 		assert_int_equal(cfgetospeed(&line), B19200);
-		assert_int_equal((line.c_iflag & INPCK) != 0, rows[i].parity != PARITY_NONE);
+		close(fd);
+		close(master);
+	}
+}
+
+static void
+test_speeds_with_and_without_a_name(void **state)
+{
+	static const int bauds[] = { 300, 1800, 9600, 74880, 250000, 31250, 4000000, 19200 };
+	struct bus *bus = set_up(RS485_OFF);
+	const char *what;
+	struct termios line;
+	int fd;
+
+	(void)state;
+	bus->baud = 12345;
+	fd = open_port(bus, &what);
+	assert_true(fd >= 0);
+	assert_int_equal(speed_get(fd), 12345);
+	for (size_t i = 0; i < sizeof(bauds) / sizeof(bauds[0]); i++) {
+		assert_int_equal(serial_set_baud(fd, bauds[i]), 0);
+		assert_int_equal(speed_get(fd), bauds[i]);
+	}
+	assert_int_equal(tcgetattr(fd, &line), 0);
+	assert_int_equal(cfgetospeed(&line), B19200);
+	assert_int_equal(line.c_lflag & (ICANON | ECHO | ISIG), 0); /* the rest is as it was */
+	assert_true(serial_set_baud(fd, 0) < 0);
+	close(fd);
+	close(master);
+}
+
+static void
+test_dtr_and_rts_of_an_instrument(void **state)
+{
+	static const struct {
+		enum bus_signal dtr;
+		enum bus_signal rts;
+		enum bus_flow flow;
+		const char *calls;
+	} rows[] = {
+		{ SIGNAL_ON, SIGNAL_ON, FLOW_NONE, "dtr+ rts+ " },
+		{ SIGNAL_OFF, SIGNAL_ON, FLOW_NONE, "dtr- rts+ " },
+		{ SIGNAL_ON, SIGNAL_OFF, FLOW_NONE, "dtr+ rts- " },
+		{ SIGNAL_KEEP, SIGNAL_KEEP, FLOW_NONE, "" },
+		{ SIGNAL_KEEP, SIGNAL_OFF, FLOW_RTS_CTS, "" }, /* the driver has it */
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		struct bus *bus = set_up(RS485_OFF);
+		const char *what;
+		int fd;
+
+		bus->type = BUS_SERIAL;
+		bus->dtr = rows[i].dtr;
+		bus->rts = rows[i].rts;
+		bus->flow = rows[i].flow;
+		fd = open_port(bus, &what);
+		assert_true(fd >= 0);
+		assert_string_equal(driver.calls, rows[i].calls);
 		close(fd);
 		close(master);
 	}
@@ -486,6 +571,8 @@ main(void)
 		cmocka_unit_test(test_latency_and_errors),
 		cmocka_unit_test(test_an_exchange_switches_and_counts),
 		cmocka_unit_test(test_characters_of_every_kind),
+		cmocka_unit_test(test_speeds_with_and_without_a_name),
+		cmocka_unit_test(test_dtr_and_rts_of_an_instrument),
 		cmocka_unit_test(test_an_adapter_is_found_by_its_identity),
 		cmocka_unit_test(test_a_port_that_is_not_there_is_watched_for),
 	};

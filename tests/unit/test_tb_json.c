@@ -13,6 +13,7 @@
 #include <cmocka.h>
 
 #include "cloud/tb_json.h"
+#include "cloud/tb_topic.h"
 
 #define LENGTH(array) (sizeof(array) / sizeof((array)[0]))
 
@@ -345,7 +346,7 @@ test_topics(void **state)
 		enum tb_topic kind;
 		int64_t id;
 	} rows[] = {
-		{ "v1/devices/me/attributes", TB_ATTRIBUTE_UPDATE, -7 },
+		{ "v1/devices/me/attributes", TB_ATTRIBUTES, -7 },
 		{ "v1/devices/me/attributes/response/1", TB_ATTRIBUTE_RESPONSE, 1 },
 		{ "v1/devices/me/rpc/request/0", TB_RPC_REQUEST, 0 },
 		{ "v1/devices/me/rpc/request/9223372036854775807", TB_RPC_REQUEST, INT64_MAX },
@@ -357,7 +358,7 @@ test_topics(void **state)
 		{ "v1/devices/me/rpc/request/ 1", TB_UNKNOWN, -7 },
 		{ "v1/devices/me/rpc/request/1/", TB_UNKNOWN, -7 },
 		{ "v1/devices/me/rpc/request/1x", TB_UNKNOWN, -7 },
-		{ "v1/devices/me/rpc/response/1", TB_UNKNOWN, -7 },
+		{ "v1/devices/me/rpc/response/1", TB_RPC_RESPONSE, 1 },
 		{ "v1/devices/me/attributes/", TB_UNKNOWN, -7 },
 		{ "v1/devices/me/attributes/response/", TB_UNKNOWN, -7 },
 		{ "v1/devices/me/telemetry", TB_UNKNOWN, -7 },

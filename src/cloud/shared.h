@@ -1,0 +1,48 @@
+/* Shared attributes: what the server wants points to be. A value stays wanted until the unit has it or has
+ * refused it. The cloud's thread; knows no sessions.
+ */
+#ifndef CLOUD_SHARED_H
+#define CLOUD_SHARED_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "cloud/commands.h"
+#include "cloud/tb_json.h"
+#include "model/sample.h"
+#include "model/settings.h"
+
+struct shared;
+
+/* The settings and the commands must outlive it. Returns NULL when there is no memory. */
+struct shared *shared_new(const struct settings *settings, struct commands *commands);
+void shared_free(struct shared *shared);
+
+/* Has the device shared points? */
+bool shared_has(const struct shared *shared, size_t device);
+
+/* Write the request for the shared attributes of a device into TB_MAX_PAYLOAD bytes; what comes by an update
+ * from now on is newer than the answer. Returns the length. */
+size_t shared_request(struct shared *shared, size_t device, char *payload);
+
+/* The answer to it, and an update: flat, or {"deleted":[..]}. */
+void shared_response(struct shared *shared, size_t device, const struct tb_json *json);
+void shared_update(struct shared *shared, size_t device, const struct tb_json *json);
+
+/* A fresh sample: its unit answers, so what could not be written to it is tried again. */
+void shared_sample(struct shared *shared, const struct sample *sample);
+
+/* Somebody else's outcome has come, so that there is room for a command. */
+void shared_room(struct shared *shared);
+
+/* The point was set by other means, at the wish of someone who asked then: what was wanted before is not. */
+void shared_overrule(struct shared *shared, const struct point *point, int64_t asked_mono_ms);
+
+/* Nothing is wanted of the point until the server says so again. */
+void shared_drop(struct shared *shared, const struct point *point);
+
+/* How many were written. */
+uint64_t shared_written(const struct shared *shared);
+
+#endif

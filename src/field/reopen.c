@@ -1,0 +1,69 @@
+#include "field/reopen.h"
+
+#include "base/log.h"
+#include "field/line.h"
+
+#define SERIAL_MS 1000
+/* A port that is not there is tried when something appears where it should be, once it had the time to get its links and
+ * rights; and now and then all the same. */
+#define WATCHED_MS 30000
+#define NEWS_US	   50000
+#define TCP_MIN_MS 250
+#define TCP_MAX_MS 5000
+
+void
+reopen_init(struct reopen *reopen, const struct bus *bus, int64_t now_us)
+{
+	*reopen = (struct reopen){ .bus = bus, .at_us = now_us };
+}
+
+static int
+next_pause_ms(const struct reopen *reopen, bool watched)
+{
+	int doubled_ms = reopen->pause_ms ? reopen->pause_ms * 2 : TCP_MIN_MS;
+
+	if (line_is_serial(reopen->bus))
+		return watched ? WATCHED_MS : SERIAL_MS;
+	return doubled_ms < TCP_MAX_MS ? doubled_ms : TCP_MAX_MS;
+}
+
+static void
+tell(struct reopen *reopen, bool watched, const char *what)
+{
+	const char *bus = reopen->bus->name;
+
+	if (reopen->told)
+		return;
+	reopen->told = true;
+	if (watched)
+		log_warning("bus %s: %s, trying again when it appears", bus, what);
+	else if (line_is_serial(reopen->bus))
+		log_warning("bus %s: %s, trying again every %d s", bus, what, SERIAL_MS / 1000);
+	else
+		log_warning("bus %s: %s, trying again every 0.25..%d s", bus, what, TCP_MAX_MS / 1000);
+}
+
+void
+reopen_failed(struct reopen *reopen, int error, bool watched, const char *what, int64_t now_us)
+{
+	reopen->error = -error;
+	reopen->pause_ms = next_pause_ms(reopen, watched);
+	reopen->at_us = now_us + (int64_t)reopen->pause_ms * 1000;
+	tell(reopen, watched, what);
+}
+
+void
+reopen_soon(struct reopen *reopen, int64_t now_us)
+{
+	reopen->at_us = now_us + NEWS_US;
+}
+
+void
+reopen_well(struct reopen *reopen)
+{
+	if (reopen->told)
+		log_notice("bus %s: open again", reopen->bus->name);
+	reopen->told = false;
+	reopen->error = 0;
+	reopen->pause_ms = 0;
+}
