@@ -11,6 +11,7 @@ libbase_a_SOURCES = \
 	src/base/hash.c src/base/hash.h \
 	src/base/heap.c src/base/heap.h \
 	src/base/log.c src/base/log.h \
+	src/base/poll.c src/base/poll.h \
 	src/base/random.c src/base/random.h \
 	src/base/resolver.c src/base/resolver.h \
 	src/base/utf8.c src/base/utf8.h \
