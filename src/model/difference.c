@@ -158,7 +158,7 @@ static bool
 same_device(const struct device *a, const struct device *b)
 {
 	return same_identity(a, b) && ALIKE(timeout_ms) && ALIKE(max_registers) && ALIKE(max_bits) &&
-	       ALIKE(max_hole_registers) && ALIKE(write_pause_ms) && ALIKE(mask_write) &&
+	       ALIKE(max_hole_registers) && ALIKE(write_pause_ms) && ALIKE(mask_write) && ALIKE(raw_rpc) &&
 	       ALIKE(offline_retry_max_ms) && ALIKE(point_count) && ALIKE(cloud_loss_s) && same_rpc(a, b) &&
 	       same_writes(a->on_connect, a->on_connect_count, b->on_connect, b->on_connect_count) &&
 	       same_writes(
