@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "conf/credentials.h"
 #include "conf/document.h"
 #include "conf/mistakes.h"
 #include "conf/reader.h"
@@ -208,6 +209,37 @@ build_writes(struct build *build, const struct items *items, const struct device
 }
 
 static int
+build_texts(struct build *build, const char **const texts[], size_t count)
+{
+	int error = 0;
+
+	for (size_t i = 0; !error && i < count; i++)
+		error = copy_text(build, texts[i]);
+	return error;
+}
+
+static int
+build_credentials(struct build *build, struct credentials *credentials)
+{
+	const char **const texts[] = { &credentials->token, &credentials->client_id, &credentials->user,
+		&credentials->password, &credentials->cert_file, &credentials->key_file, &credentials->secret_file };
+
+	return build_texts(build, texts, sizeof(texts) / sizeof(texts[0]));
+}
+
+static int
+build_server(struct build *build, const struct root_input *root)
+{
+	struct server_settings *server = &build->settings->server;
+	const char **const texts[] = { &server->host, &server->tls.ca_file, &server->tls.cert_file,
+		&server->tls.key_file };
+
+	*server = root->server.server;
+	server->tls = root->server.tls.tls;
+	return build_texts(build, texts, sizeof(texts) / sizeof(texts[0]));
+}
+
+static int
 build_devices(struct build *build, const struct root_input *root)
 {
 	const struct device_input *inputs = root->devices.items;
@@ -224,7 +256,7 @@ build_devices(struct build *build, const struct root_input *root)
 		if (!error)
 			error = copy_text(build, &device->name);
 		if (!error)
-			error = copy_text(build, &device->token);
+			error = build_credentials(build, &device->credentials);
 		if (!error)
 			error = build_points(build, root, &inputs[i], device);
 		if (!error)
@@ -259,10 +291,9 @@ build_settings(const struct document *document, const struct root_input *root, s
 	if (!build.files)
 		error = -ENOMEM;
 	if (!error) {
-		build.settings->server = root->server.server;
 		build.settings->store = root->store.store;
 		build.settings->clock = root->clock.clock;
-		error = copy_text(&build, &build.settings->server.host);
+		error = build_server(&build, root);
 	}
 	if (!error && build.settings->store.dir)
 		error = copy_text(&build, &build.settings->store.dir);
@@ -312,6 +343,8 @@ load_tree(
 
 	if (!error)
 		error = verify_all(&root, mistakes);
+	if (!error)
+		error = credentials_settle(&root, document, scratch, mistakes);
 	if (!error && !mistakes_any(mistakes))
 		error = build_settings(document, &root, ret);
 	settings_free(scratch);

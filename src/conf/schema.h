@@ -30,9 +30,15 @@ struct items {
 };
 
 /* Texts in the inputs belong to libconfig. Members that no row fills are filled by verify.c. */
+struct tls_input {
+	struct node node;
+	struct tls_settings tls;
+};
+
 struct server_input {
 	struct node node;
 	struct server_settings server;
+	struct tls_input tls;
 };
 
 struct store_input {
@@ -102,9 +108,17 @@ struct cloud_loss_input {
 	struct items writes; /* struct write_input */
 };
 
+struct credentials_input {
+	struct node node;
+	struct credentials credentials;
+	const char *password_file;
+};
+
 struct device_input {
 	struct node node;
 	struct device device;
+	const char *token_file;
+	struct credentials_input credentials;
 	const char *bus; /* name */
 	const struct bus_input *bus_input;
 	struct items points;	 /* struct point_input */

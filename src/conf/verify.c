@@ -15,6 +15,7 @@
 #define TABLE_CELLS 65536 /* Modbus Application Protocol V1.1b3, 4.3 */
 #define WORD_BITS   16
 #define BYTE_BITS   8
+#define TLS_PORT    8883 /* IANA: secure-mqtt */
 
 /* Texts that must be unique, and are looked up. */
 struct entry {
@@ -106,13 +107,12 @@ index_add(struct index *index, const char *text, const config_setting_t *setting
 }
 
 /* Sort, and report each text that was there before.
- * name   of the setting in its group; NULL: the group is itself the setting
- * shown  print the text? Not if it is a secret */
+ * name  of the setting in its group; NULL: the group is itself the setting */
 static void
-index_close(struct index *index, struct mistakes *mistakes, const char *name, const char *what, bool shown)
+index_close(struct index *index, struct mistakes *mistakes, const char *name, const char *what)
 {
 	const struct entry *first = index->entries;
-	char quoted[MISTAKES_QUOTE_SIZE] = "", also[MISTAKES_ALSO_SIZE];
+	char quoted[MISTAKES_QUOTE_SIZE], also[MISTAKES_ALSO_SIZE];
 
 	qsort(index->entries, index->count, sizeof(index->entries[0]), compare_entries);
 	for (const struct entry *entry = index->entries; entry < index->entries + index->count; entry++) {
@@ -120,10 +120,8 @@ index_close(struct index *index, struct mistakes *mistakes, const char *name, co
 			first = entry;
 		if (entry == first)
 			continue;
-		if (shown)
-			mistakes_quote(entry->text, quoted);
-		mistakes_add(mistakes, entry->setting, name, "%s%sis %s of %s too, each must be unique",
-		    quoted, shown ? " " : "", what,
+		mistakes_add(mistakes, entry->setting, name, "%s is %s of %s too, each must be unique",
+		    mistakes_quote(entry->text, quoted), what,
 		    mistakes_also(mistakes, entry->setting, first->setting, also));
 	}
 }
@@ -273,7 +271,7 @@ verify_buses(struct verify *verify)
 			index_add(&verify->buses, buses[i].bus.name, buses[i].node.setting, i);
 		verify_rs485(verify, &buses[i]);
 	}
-	index_close(&verify->buses, verify->mistakes, "name", "the name", true);
+	index_close(&verify->buses, verify->mistakes, "name", "the name");
 	return verify_lines(verify);
 }
 
@@ -652,7 +650,7 @@ verify_label_texts(struct verify *verify, const struct point_input *input)
 	for (size_t i = 0; i < input->labels.count; i++)
 		if (has(GROUP_LABEL, &labels[i].node, "label") && label_member(&labels[i], "label"))
 			index_add(&index, labels[i].label.label, labels[i].node.setting, i);
-	index_close(&index, verify->mistakes, "label", "the label", true);
+	index_close(&index, verify->mistakes, "label", "the label");
 	index_done(&index);
 	return 0;
 }
@@ -1053,7 +1051,7 @@ verify_rpcs(struct verify *verify, const struct device_input *device, const stru
 			index_add(&methods, rpc[i].method, rpc[i].node.setting, i);
 		error = verify_rpc(verify, &rpc[i], device, keys);
 	}
-	index_close(&methods, verify->mistakes, "method", "the method", true);
+	index_close(&methods, verify->mistakes, "method", "the method");
 	index_done(&methods);
 	return error;
 }
@@ -1150,7 +1148,7 @@ verify_device(struct verify *verify, struct device_input *device)
 		if (has(GROUP_POINT, &points[i].node, "key"))
 			index_add(&keys, points[i].point.key, points[i].node.setting, i);
 	}
-	index_close(&keys, verify->mistakes, "key", "the key", true);
+	index_close(&keys, verify->mistakes, "key", "the key");
 	verify_made_keys(verify, device, &keys);
 	if (!error)
 		error = verify_rpcs(verify, device, &keys);
@@ -1167,25 +1165,17 @@ verify_devices(struct verify *verify)
 {
 	struct device_input *devices = verify->root->devices.items;
 	size_t count = verify->root->devices.count;
-	struct index names = { NULL, 0 }, tokens = { NULL, 0 };
+	struct index names = { NULL, 0 };
 	int error = index_init(&names, count);
 
-	if (!error)
-		error = index_init(&tokens, count);
 	for (size_t i = 0; !error && i < count; i++) {
 		if (has(GROUP_DEVICE, &devices[i].node, "name"))
 			index_add(&names, devices[i].device.name, devices[i].node.setting, i);
-		if (has(GROUP_DEVICE, &devices[i].node, "token"))
-			index_add(&tokens, devices[i].device.token, devices[i].node.setting, i);
 		if (config_setting_is_group(devices[i].node.setting))
 			error = verify_device(verify, &devices[i]);
 	}
-	if (!error) {
-		index_close(&names, verify->mistakes, "name", "the name", true);
-		/* The server would keep closing the session of the one when the other connects. */
-		index_close(&tokens, verify->mistakes, "token", "the token", false);
-	}
-	index_done(&tokens);
+	if (!error)
+		index_close(&names, verify->mistakes, "name", "the name");
 	index_done(&names);
 	return error;
 }
@@ -1193,8 +1183,10 @@ verify_devices(struct verify *verify)
 static void
 verify_server(struct verify *verify)
 {
-	const struct server_input *server = &verify->root->server;
+	struct server_input *server = &verify->root->server;
 
+	if (server->tls.node.setting && !has(GROUP_SERVER, &server->node, "port"))
+		server->server.port = TLS_PORT;
 	if (!server->node.setting || is_wrong(GROUP_SERVER, &server->node, "reconnect_min_ms") ||
 	    is_wrong(GROUP_SERVER, &server->node, "reconnect_max_ms"))
 		return;

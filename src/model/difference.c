@@ -39,7 +39,8 @@ same_text(const char *a, const char *b)
 static bool
 same_server(const struct server_settings *a, const struct server_settings *b)
 {
-	return ALIKE_TEXT(host) && ALIKE(port) && ALIKE(keepalive_s) && ALIKE(connect_timeout_ms) &&
+	return ALIKE_TEXT(host) && ALIKE(port) && ALIKE(tls.on) && ALIKE_TEXT(tls.ca_file) &&
+	       ALIKE_TEXT(tls.cert_file) && ALIKE_TEXT(tls.key_file) && ALIKE(keepalive_s) && ALIKE(connect_timeout_ms) &&
 	       ALIKE(reconnect_min_ms) && ALIKE(reconnect_max_ms) && ALIKE(rpc_timeout_ms) &&
 	       ALIKE(ack_timeout_ms) && ALIKE(in_flight) && ALIKE(batch_bytes);
 }
@@ -150,15 +151,25 @@ same_writes(const struct point_write *a, size_t a_count, const struct point_writ
 static bool
 same_identity(const struct device *a, const struct device *b)
 {
-	return ALIKE_TEXT(name) && ALIKE_TEXT(token);
+	return ALIKE_TEXT(name) && ALIKE(credentials.kind) && ALIKE_TEXT(credentials.token) &&
+	       ALIKE_TEXT(credentials.client_id) && ALIKE_TEXT(credentials.user) &&
+	       ALIKE_TEXT(credentials.cert_file);
+}
+
+static bool
+same_secrets(const struct device *a, const struct device *b)
+{
+	return ALIKE_TEXT(credentials.password) && ALIKE_TEXT(credentials.secret_file) &&
+	       ALIKE_TEXT(credentials.key_file);
 }
 
 /* All but its points. What it says only as the default of its points shows in them. */
 static bool
 same_device(const struct device *a, const struct device *b)
 {
-	return same_identity(a, b) && ALIKE(timeout_ms) && ALIKE(max_registers) && ALIKE(max_bits) &&
-	       ALIKE(max_hole_registers) && ALIKE(write_pause_ms) && ALIKE(mask_write) && ALIKE(raw_rpc) &&
+	return same_identity(a, b) && same_secrets(a, b) && ALIKE(timeout_ms) && ALIKE(max_registers) &&
+	       ALIKE(max_bits) && ALIKE(max_hole_registers) && ALIKE(write_pause_ms) && ALIKE(mask_write) &&
+	       ALIKE(raw_rpc) &&
 	       ALIKE(offline_retry_max_ms) && ALIKE(point_count) && ALIKE(cloud_loss_s) && same_rpc(a, b) &&
 	       same_writes(a->on_connect, a->on_connect_count, b->on_connect, b->on_connect_count) &&
 	       same_writes(

@@ -69,6 +69,25 @@ judge_writes(const struct device *device, const struct point_write *writes, size
 }
 
 static void
+judge_credentials(const struct credentials *credentials)
+{
+	switch (credentials->kind) {
+	case CREDENTIALS_TOKEN:
+		assert(credentials->token && credentials->token[0]);
+		break;
+	case CREDENTIALS_BASIC:
+		assert(credentials->client_id || credentials->user);
+		assert(credentials->user || !credentials->password);
+		break;
+	case CREDENTIALS_CERTIFICATE:
+		assert(credentials->cert_file && credentials->key_file);
+		break;
+	case CREDENTIALS_NONE:
+		assert(false);
+	}
+}
+
+static void
 judge_method(const struct device *device, const struct rpc_method *method)
 {
 	uint16_t cells[MODBUS_MAX_READ_REGISTERS] = { 0 };
@@ -94,7 +113,8 @@ judge_settings(const struct settings *settings)
 	for (size_t i = 0; i < settings->device_count; i++) {
 		const struct device *device = &settings->devices[i];
 
-		assert(device->name && device->token && device->token[0] && device->point_count > 0);
+		assert(device->name && device->point_count > 0);
+		judge_credentials(&device->credentials);
 		for (size_t p = 0; p < device->point_count; p++) {
 			assert(device->points[p].index == count++);
 			judge_point(settings, &device->points[p]);
