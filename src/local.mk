@@ -95,6 +95,7 @@ libcloud_a_SOURCES = \
 	src/cloud/reason.c src/cloud/reason.h \
 	src/cloud/rpc.c src/cloud/rpc.h \
 	src/cloud/rpc_client.c src/cloud/rpc_client.h \
+	src/cloud/rpc_raw.c src/cloud/rpc_raw.h \
 	src/cloud/rpc_server.c src/cloud/rpc_server.h \
 	src/cloud/shared.c src/cloud/shared.h \
 	src/cloud/batch.c src/cloud/batch.h \

@@ -47,7 +47,9 @@ struct call {
 	enum command_kind kind;
 	bool many;
 	bool in_order;
-	bool answered; /* without waiting any longer */
+	bool by_text;
+	struct point *own; /* the point of its one item, or NULL */
+	bool answered;	   /* without waiting any longer */
 	size_t count;
 	size_t left; /* outcomes that are on their way */
 	struct call_item items[];
@@ -107,6 +109,7 @@ call_free(struct call *call)
 		value_done(&call->items[i].value);
 		value_done(&call->items[i].outcome.value);
 	}
+	free(call->own);
 	free(call);
 }
 
@@ -222,7 +225,9 @@ reply_to_one(const struct call *call, char *reply)
 	char error[RPC_TEXT_MAX];
 
 	if (outcome_is_good(&item->outcome))
-		return rpc_reply_value(&item->outcome.value, reply);
+		return call->by_text && call->kind != COMMAND_READ
+			   ? rpc_reply_success(&item->outcome.value, reply)
+			   : rpc_reply_value(&item->outcome.value, reply);
 	item_text(call, item, error);
 	return rpc_reply_error(error, reply);
 }
@@ -479,6 +484,8 @@ call_new(struct channel *channel, int64_t id, uint64_t hash, struct rpc_call *pa
 		.kind = parsed->kind,
 		.many = parsed->many,
 		.in_order = parsed->in_order,
+		.by_text = parsed->by_text,
+		.own = parsed->own,
 		.count = parsed->count,
 	};
 	for (size_t i = 0; i < call->count; i++) {
@@ -488,6 +495,7 @@ call_new(struct channel *channel, int64_t id, uint64_t hash, struct rpc_call *pa
 			.outcome = { .status = OUTCOME_STOPPED, .point = parsed->items[i].point } };
 		parsed->items[i].value = (struct value){ 0 };
 	}
+	parsed->own = NULL;
 	return call;
 }
 

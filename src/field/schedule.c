@@ -1210,17 +1210,29 @@ schedule_unit_pause(struct schedule *schedule, struct poll_unit *unit, int64_t u
 	settle(schedule, unit, now_us);
 }
 
-void
-schedule_touch(struct schedule *schedule, const struct point *point, int64_t now_us)
+/* Have they cells in common? */
+static bool
+overlap(const struct point *a, const struct point *b)
 {
-	struct schedule_item *item = item_of(schedule, point);
+	return a->unit == b->unit && a->table == b->table && a->addr < b->addr + b->count &&
+	       b->addr < a->addr + a->count;
+}
 
-	if (!item)
-		return;
+static void
+touch_item(struct schedule *schedule, struct schedule_item *item, int64_t now_us)
+{
 	item->due_us = now_us;
 	item->request->due_us = item->request->grid_us = now_us;
 	place_request(item->request, &item->request->unit->polls, now_us); /* ahead of what has until later */
 	settle(schedule, item->request->unit, now_us);
+}
+
+void
+schedule_touch(struct schedule *schedule, const struct point *point, int64_t now_us)
+{
+	for (size_t i = 0; i < schedule->item_count; i++)
+		if (overlap(schedule->items[i].point, point))
+			touch_item(schedule, &schedule->items[i], now_us);
 }
 
 struct poll_unit *

@@ -219,7 +219,7 @@ void schedule_measured(
 /* The unit wants a pause: nothing is asked of it before `until_us`. */
 void schedule_unit_pause(struct schedule *schedule, struct poll_unit *unit, int64_t until_us, int64_t now_us);
 
-/* The point was written: poll it at once. */
+/* The cells of the point were written: poll what is in them at once, whatever else it is called. */
 void schedule_touch(struct schedule *schedule, const struct point *point, int64_t now_us);
 
 /* The unit called `id`, or NULL if no point of the bus is of it. */
