@@ -87,6 +87,7 @@ libcloud_a_SOURCES = \
 	src/cloud/downlink.c src/cloud/downlink.h src/cloud/downlink_port.h \
 	src/cloud/addresses.c src/cloud/addresses.h \
 	src/cloud/connection.c src/cloud/connection.h \
+	src/cloud/journal.c src/cloud/journal.h \
 	src/cloud/mqtt.c src/cloud/mqtt.h \
 	src/cloud/news.c src/cloud/news.h \
 	src/cloud/version.c src/cloud/version.h \
