@@ -41,12 +41,15 @@ LINE_LIBS = libline.a libmodel.a libbase.a $(PCRE2_LIBS) $(JSON_LIBS)
 
 libconf_a_CFLAGS = $(AM_CFLAGS) $(CONFIG_CFLAGS)
 libconf_a_SOURCES = \
+	src/conf/build_line.c src/conf/build_line.h \
 	src/conf/conf.c src/conf/conf.h src/conf/text.h \
 	src/conf/document.c src/conf/document.h \
 	src/conf/mistakes.c src/conf/mistakes.h \
 	src/conf/reader.c src/conf/reader.h \
 	src/conf/schema.c src/conf/schema.h \
-	src/conf/verify.c src/conf/verify.h
+	src/conf/schema_line.c src/conf/schema_line.h \
+	src/conf/verify.c src/conf/verify.h \
+	src/conf/verify_line.c src/conf/verify_line.h
 
 libfield_a_CFLAGS = $(AM_CFLAGS) $(MODBUS_CFLAGS) $(SERIALPORT_CFLAGS)
 libfield_a_SOURCES = \

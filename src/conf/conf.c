@@ -5,11 +5,13 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "conf/build_line.h"
 #include "conf/document.h"
 #include "conf/mistakes.h"
 #include "conf/reader.h"
 #include "conf/text.h"
 #include "conf/verify.h"
+#include "conf/verify_line.h"
 
 /* Inputs that are right -> settings. */
 struct build {
@@ -58,6 +60,8 @@ build_buses(struct build *build, const struct root_input *root)
 			error = copy_text(build, &bus->port);
 		if (!error)
 			error = copy_text(build, &bus->host);
+		if (!error)
+			error = build_line_bus(build->settings, &inputs[i], bus);
 	}
 	return error;
 }
@@ -130,6 +134,8 @@ build_points(struct build *build, const struct root_input *root, const struct de
 			error = build_labels(build, &inputs[i].labels, point);
 		if (!error)
 			error = build_invalid(build, &inputs[i].invalid, point);
+		if (!error && verify_is_line(&inputs[i]))
+			error = build_line_point(build->settings, &inputs[i], point);
 	}
 	return error;
 }
@@ -189,6 +195,8 @@ build_devices(struct build *build, const struct root_input *root)
 			error = copy_text(build, &device->name);
 		if (!error)
 			error = copy_text(build, &device->token);
+		if (!error)
+			error = build_line_device(build->settings, &inputs[i], device);
 		if (!error)
 			error = build_points(build, root, &inputs[i], device);
 		if (!error)
