@@ -43,6 +43,7 @@ libconf_a_CFLAGS = $(AM_CFLAGS) $(CONFIG_CFLAGS)
 libconf_a_SOURCES = \
 	src/conf/build_line.c src/conf/build_line.h \
 	src/conf/conf.c src/conf/conf.h src/conf/text.h \
+	src/conf/credentials.c src/conf/credentials.h \
 	src/conf/document.c src/conf/document.h \
 	src/conf/mistakes.c src/conf/mistakes.h \
 	src/conf/reader.c src/conf/reader.h \
@@ -81,7 +82,7 @@ libflow_a_SOURCES = \
 	src/flow/store.c src/flow/store.h \
 	src/flow/window.c src/flow/window.h
 
-libcloud_a_CFLAGS = $(AM_CFLAGS) $(MOSQUITTO_CFLAGS) $(JSON_CFLAGS) $(SYSTEMD_CFLAGS)
+libcloud_a_CFLAGS = $(AM_CFLAGS) $(MOSQUITTO_CFLAGS) $(OPENSSL_CFLAGS) $(JSON_CFLAGS) $(SYSTEMD_CFLAGS)
 libcloud_a_SOURCES = \
 	src/cloud/cloud_loss.c src/cloud/cloud_loss.h \
 	src/cloud/commands.c src/cloud/commands.h \
@@ -101,6 +102,7 @@ libcloud_a_SOURCES = \
 	src/cloud/intake.c src/cloud/intake.h \
 	src/cloud/overflow.c src/cloud/overflow.h \
 	src/cloud/sender.c src/cloud/sender.h \
+	src/cloud/tls.c src/cloud/tls.h \
 	src/cloud/tb_json.c src/cloud/tb_json.h \
 	src/cloud/tb_topic.c src/cloud/tb_topic.h \
 	src/cloud/uplink.c src/cloud/uplink.h
@@ -116,7 +118,7 @@ libcli_a_SOURCES = \
 
 FIELDGATE_LIBS = \
 	libcli.a libcloud.a libfield.a libconf.a libline.a libflow.a libmodel.a libbase.a \
-	$(CONFIG_LIBS) $(PCRE2_LIBS) $(MODBUS_LIBS) $(SERIALPORT_LIBS) $(MOSQUITTO_LIBS) $(JSON_LIBS) $(SQLITE_LIBS) $(SYSTEMD_LIBS) -lm
+	$(CONFIG_LIBS) $(PCRE2_LIBS) $(MODBUS_LIBS) $(SERIALPORT_LIBS) $(MOSQUITTO_LIBS) $(OPENSSL_LIBS) $(JSON_LIBS) $(SQLITE_LIBS) $(SYSTEMD_LIBS) -lm
 
 bin_PROGRAMS += fieldgate
 fieldgate_SOURCES = src/main.c

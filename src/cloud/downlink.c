@@ -250,7 +250,7 @@ downlink_due_mono_ms(const struct downlink *downlink)
 {
 	const struct heap_node *first = heap_first(&downlink->due);
 	int64_t dues[] = { first ? first->due : CLOCK_NEVER, cloud_loss_due_mono_ms(downlink->cloud_loss),
-		rpc_client_due_mono_ms(downlink->rpc_client) };
+		rpc_server_due_mono_ms(downlink->rpc_server), rpc_client_due_mono_ms(downlink->rpc_client) };
 	int64_t due = CLOCK_NEVER;
 
 	for (size_t i = 0; i < sizeof(dues) / sizeof(dues[0]); i++)
@@ -282,6 +282,7 @@ downlink_tick(struct downlink *downlink)
 	while ((first = heap_first(&downlink->due)) && first->due <= now)
 		try_again(downlink, heap_entry(first, struct channel, due));
 	cloud_loss_tick(downlink->cloud_loss);
+	rpc_server_tick(downlink->rpc_server);
 	rpc_client_tick(downlink->rpc_client);
 }
 

@@ -35,8 +35,9 @@ struct mqtt *mqtt_new(const struct server_settings *server, sd_event *loop, stru
 /* Ends every session at once. NULL is fine. */
 void mqtt_free(struct mqtt *mqtt);
 
-/* A session for one token. It connects by itself from now on. `name` is for the log. */
-struct mqtt_session *mqtt_session_new(struct mqtt *mqtt, const char *name, const char *token, void *owner);
+/* A session with these credentials, which must outlive it. It connects by itself from now on. `name` is for the log. */
+struct mqtt_session *mqtt_session_new(
+    struct mqtt *mqtt, const char *name, const struct credentials *credentials, void *owner);
 
 bool mqtt_session_is_up(const struct mqtt_session *session);
 

@@ -434,7 +434,7 @@ add_routes(struct uplink *uplink)
 		route->uplink = uplink;
 		route->device = i;
 		route->session =
-		    mqtt_session_new(uplink->mqtt, settings->devices[i].name, settings->devices[i].token, route);
+		    mqtt_session_new(uplink->mqtt, settings->devices[i].name, &settings->devices[i].credentials, route);
 		if (!route->session)
 			return -errno;
 	}

@@ -63,7 +63,7 @@ build_framing(struct settings *settings, const struct framing_input *input, stru
 static int
 build_script(struct settings *settings, const struct items *items, struct line_script *script)
 {
-	const struct step_input *inputs = items->items;
+	const struct script_step_input *inputs = items->items;
 	struct line_step *steps = settings_alloc(settings, items->count * sizeof(*steps));
 	int error = steps ? 0 : -ENOMEM;
 

@@ -30,9 +30,15 @@ struct items {
 };
 
 /* Texts in the inputs belong to libconfig. Members that no row fills are filled by verify.c. */
+struct tls_input {
+	struct node node;
+	struct tls_settings tls;
+};
+
 struct server_input {
 	struct node node;
 	struct server_settings server;
+	struct tls_input tls;
 };
 
 struct store_input {
@@ -77,7 +83,7 @@ struct address_input {
 	struct field_input field;
 };
 
-struct step_input {
+struct script_step_input {
 	struct node node;
 	struct line_step step;
 };
@@ -93,8 +99,8 @@ struct bus_input {
 	struct framing_input framing;
 	struct checksum_input checksum;
 	struct address_input address;
-	struct items on_open;  /* struct step_input */
-	struct items on_close; /* struct step_input */
+	struct items on_open;  /* struct script_step_input */
+	struct items on_close; /* struct script_step_input */
 };
 
 struct label_input {
@@ -124,6 +130,17 @@ struct rpc_input {
 	const char *method;
 	const char *point; /* key */
 	enum rpc_action action;
+	struct value value;
+	struct items steps; /* struct step_input */
+	size_t point_at;    /* in the device's points */
+};
+
+/* One value of a method that has several. */
+struct step_input {
+	struct node node;
+	const char *point; /* key */
+	struct value value;
+	const char *param;
 	size_t point_at; /* in the device's points */
 };
 
@@ -140,15 +157,23 @@ struct cloud_loss_input {
 	struct items writes; /* struct write_input */
 };
 
+struct credentials_input {
+	struct node node;
+	struct credentials credentials;
+	const char *password_file;
+};
+
 struct device_input {
 	struct node node;
 	struct device device;
+	const char *token_file;
+	struct credentials_input credentials;
 	const char *bus; /* name */
 	const struct bus_input *bus_input;
 	const char *separator; /* default of its points, as the two below */
 	const char *assign;
 	bool decimal_comma;
-	struct items poll;	 /* struct step_input */
+	struct items poll;	 /* struct script_step_input */
 	struct items points;	 /* struct point_input */
 	struct items rpc;	 /* struct rpc_input */
 	struct items on_connect; /* struct write_input */

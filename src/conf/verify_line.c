@@ -138,7 +138,7 @@ static void
 verify_script(const struct items *steps, bool addressed, struct mistakes *mistakes)
 {
 	static const char *const acts[] = { "baud", "send", "expect", "frame", "delay_ms" };
-	const struct step_input *inputs = steps->items;
+	const struct script_step_input *inputs = steps->items;
 
 	for (size_t i = 0; i < steps->count; i++) {
 		const struct node *node = &inputs[i].node;
@@ -146,7 +146,7 @@ verify_script(const struct items *steps, bool addressed, struct mistakes *mistak
 		bool any = false;
 
 		for (size_t j = 0; j < COUNT(acts); j++)
-			any = any || is_given("step", node, acts[j]);
+			any = any || is_given("script step", node, acts[j]);
 		if (!any)
 			fault(mistakes, node, NULL, "does nothing, one of baud, send, expect, frame, delay_ms is required");
 		if (wrong)

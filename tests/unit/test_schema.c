@@ -174,7 +174,7 @@ frame(const char *group, const char *setting, const char *framing)
 #define HERE(name) strcmp(group, name) == 0 ? setting : ""
 
 	snprintf(text, sizeof(text),
-	    "%s server = { host = \"a\"; %s };\n"
+	    "%s server = { host = \"a\"; tls = { %s }; %s };\n"
 	    "store = { %s };\n"
 	    "clock = { %s };\n"
 	    "buses = ( { name = \"t\"; type = \"tcp\"; host = \"b\"; }, { name = \"r\"; type = \"rtu\"; port "
@@ -186,8 +186,9 @@ frame(const char *group, const char *setting, const char *framing)
 	    "    command = { %s }; } );\n"
 	    "  rpc = ( { method = \"m\"; point = \"k\"; %s } );\n"
 	    "  on_cloud_loss = { %s set = ( { point = \"k\"; value = 1; } ); }; } );\n",
-	    HERE("gateway.conf"), HERE("server"), HERE("store"), HERE("clock"), HERE("bus"), framing, HERE("framing"),
-	    HERE("checksum"), HERE("address"), HERE("step"), HERE("device"), HERE("point"), HERE("command"), HERE("rpc"), HERE("on_cloud_loss"));
+	    HERE("gateway.conf"), HERE("tls"), HERE("server"), HERE("store"), HERE("clock"), HERE("bus"), framing,
+	    HERE("framing"), HERE("checksum"), HERE("address"), HERE("script step"), HERE("device"), HERE("point"),
+	    HERE("command"), HERE("rpc"), HERE("on_cloud_loss"));
 	return text;
 }
 
