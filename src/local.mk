@@ -20,6 +20,7 @@ libmodel_a_SOURCES = \
 	src/model/codec.c src/model/codec.h \
 	src/model/command.c src/model/command.h \
 	src/model/difference.c src/model/difference.h \
+	src/model/difference_line.c src/model/difference_line.h \
 	src/model/exception.c src/model/exception.h \
 	src/model/half.c src/model/half.h \
 	src/model/sample.c src/model/sample.h \
