@@ -115,7 +115,8 @@ libcli_a_SOURCES = \
 	src/cli/gateway.c src/cli/gateway.h \
 	src/cli/options.c src/cli/options.h \
 	src/cli/plan.c \
-	src/cli/run.c
+	src/cli/run.c \
+	src/cli/try.c
 
 FIELDGATE_LIBS = \
 	libcli.a libcloud.a libfield.a libconf.a libline.a libflow.a libmodel.a libbase.a \
