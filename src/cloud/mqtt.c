@@ -48,6 +48,7 @@ struct mqtt_session {
 	size_t address;	  /* of the server's, of this attempt */
 	bool acked;	  /* a PUBACK came since the session is up */
 	int64_t up_mono_ms;
+	int64_t down_mono_ms;
 	unsigned failures; /* in a row */
 	unsigned bare_closes; /* in a row */
 	int end;	   /* enum mqtt_end or a reason, of the connection that was up last */
@@ -162,6 +163,8 @@ end_connection(struct mqtt_session *session, struct report report, int64_t delay
 {
 	bool was_up = session->state == STATE_UP;
 
+	if (was_up)
+		session->down_mono_ms = clock_mono_ms();
 	drop_connection(session);
 	session->state = STATE_WAITING;
 	session->failures++;
@@ -656,6 +659,7 @@ mqtt_session_new(struct mqtt *mqtt, const char *name, const struct credentials *
 	session->mqtt = mqtt;
 	session->owner = owner;
 	session->state = STATE_WAITING;
+	session->down_mono_ms = clock_mono_ms();
 	session->news.name = strdup(name);
 	session->credentials = credentials;
 	if (!session->news.name ||
@@ -684,6 +688,24 @@ mqtt_session_restart(struct mqtt_session *session, const char *why)
 		return;
 	session->restart = why;
 	timer_set(session->timer, 0);
+}
+
+void
+mqtt_session_health(const struct mqtt_session *session, struct health_device *ret)
+{
+	static const enum health_session_state states[] = {
+		[STATE_QUEUED] = HEALTH_SESSION_WAITING,
+		[STATE_WAITING] = HEALTH_SESSION_WAITING,
+		[STATE_CONNECTING] = HEALTH_SESSION_CONNECTING,
+		[STATE_UP] = HEALTH_SESSION_UP,
+		[STATE_CLOSING] = HEALTH_SESSION_CLOSED,
+		[STATE_CLOSED] = HEALTH_SESSION_CLOSED,
+	};
+	bool up = session->state == STATE_UP;
+
+	ret->state = states[session->state];
+	ret->why = up ? NULL : session->news.now.why;
+	ret->since_mono_ms = up ? session->up_mono_ms : session->down_mono_ms;
 }
 
 int

@@ -25,6 +25,7 @@ SYSTEM_TESTS = \
 	tests/system/410-line \
 	tests/system/420-transcript \
 	tests/system/500-service \
+	tests/system/520-status \
 	tests/system/510-example \
 	tests/system/600-interop \
 	tests/system/700-install \
