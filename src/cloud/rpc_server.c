@@ -69,6 +69,8 @@ struct channel {
 	size_t call_count;
 	struct answer answers[ANSWERS_KEPT];
 	size_t next_answer;
+	uint64_t requests; /* repeated ones included */
+	uint64_t errors;   /* answered */
 };
 
 struct rpc_server {
@@ -226,6 +228,13 @@ rpc_server_counts(const struct rpc_server *server)
 	return server->counts;
 }
 
+void
+rpc_server_health(const struct rpc_server *server, size_t device, struct health_device *ret)
+{
+	ret->rpc_requests = server->channels[device].requests;
+	ret->rpc_errors = server->channels[device].errors;
+}
+
 /* ---- replies ---- */
 
 static void
@@ -242,6 +251,7 @@ publish_error(struct channel *channel, int64_t id, const char *error)
 {
 	char *reply = channel->server->reply;
 
+	channel->errors++;
 	publish(channel, id, reply, rpc_reply_error(error, reply));
 }
 
@@ -337,12 +347,22 @@ compose(const struct call *call)
 	return call->many ? reply_to_many(call, reply) : reply_to_one(call, reply);
 }
 
+static bool
+is_all_good(const struct call *call)
+{
+	for (size_t i = 0; i < call->count; i++)
+		if (!outcome_is_good(&call->items[i].outcome))
+			return false;
+	return true;
+}
+
 /* Send what compose() has printed to who waits for it. */
 static void
 deliver(const struct call *call, size_t length)
 {
 	struct channel *channel = call->channel;
 
+	channel->errors += !is_all_good(call);
 	if (channel->up && call->connection == channel->connection)
 		publish(channel, call->id, channel->server->reply, length);
 	else
@@ -589,12 +609,15 @@ rpc_server_request(struct rpc_server *server, size_t device, int64_t id, const v
 	size_t reply_length;
 
 	server->counts.requests++;
+	channel->requests++;
 	if (is_repeated(channel, id, hash)) {
 		server->counts.repeated++;
 		return;
 	}
-	if (rpc_parse(channel->device, payload, length, &parsed, server->reply, &reply_length) < 0)
+	if (rpc_parse(channel->device, payload, length, &parsed, server->reply, &reply_length) < 0) {
+		channel->errors++;
 		publish(channel, id, server->reply, reply_length);
-	else
+	} else {
 		start_call(channel, id, hash, &parsed);
+	}
 }

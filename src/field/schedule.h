@@ -29,6 +29,7 @@
 #include "field/plan.h"
 #include "field/unit.h"
 #include "model/difference.h"
+#include "model/health.h"
 #include "model/sample.h"
 
 #define SCHEDULE_REFUSED_MIN_MS (10 * 60 * 1000) /* a point that the unit refuses is tried this seldom, */
@@ -51,6 +52,11 @@ struct schedule_item {
 	int64_t fresh_us;	      /* when it was delivered last, or there was news of its quality */
 	enum quality quality;	      /* as was told last */
 	bool undecodable;	      /* its last reply made no value */
+	struct {
+		struct health_value value;
+		int64_t taken_mono_us; /* 0: there was none */
+		int64_t taken_unix_ms;
+	} last;			      /* good value */
 	int exception;		      /* that asking for it brought last, or 0 */
 	int retry_ms;		      /* it is refused, and tried again after so long; 0: it is not */
 	int64_t retry_at_us;
