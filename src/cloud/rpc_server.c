@@ -246,13 +246,12 @@ publish(struct channel *channel, int64_t id, const char *reply, size_t length)
 		channel->server->counts.replies_dropped++;
 }
 
+/* Nothing of it is done, and server->reply says why. */
 static void
-publish_error(struct channel *channel, int64_t id, const char *error)
+refuse(struct channel *channel, int64_t id, size_t length)
 {
-	char *reply = channel->server->reply;
-
-	channel->errors++;
-	publish(channel, id, reply, rpc_reply_error(error, reply));
+	channel->server->counts.refused++;
+	publish(channel, id, channel->server->reply, length);
 }
 
 /* What came of an item, in words. */
@@ -597,7 +596,8 @@ start_call(struct channel *channel, int64_t id, uint64_t hash, struct rpc_call *
 		journal_drop(server->journal, call->number);
 		call_free(call);
 	}
-	publish_error(channel, id, "busy: too many requests are waiting, nothing was sent");
+	refuse(channel, id,
+	    rpc_reply_error("busy: too many requests are waiting, nothing was sent", server->reply));
 }
 
 void
@@ -616,7 +616,7 @@ rpc_server_request(struct rpc_server *server, size_t device, int64_t id, const v
 	}
 	if (rpc_parse(channel->device, payload, length, &parsed, server->reply, &reply_length) < 0) {
 		channel->errors++;
-		publish(channel, id, server->reply, reply_length);
+		refuse(channel, id, reply_length);
 	} else {
 		start_call(channel, id, hash, &parsed);
 	}

@@ -32,6 +32,7 @@ void rpc_server_tick(struct rpc_server *server);
 
 struct rpc_server_counts {
 	uint64_t requests;	  /* that came, repeated ones included */
+	uint64_t refused;	  /* not understood, not allowed, or too many: nothing was sent */
 	uint64_t repeated;	  /* answered from memory or while running */
 	uint64_t replies_dropped; /* the connection that asked was gone */
 };
