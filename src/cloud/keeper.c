@@ -1,3 +1,5 @@
+#include <config.h>
+
 #include "cloud/keeper.h"
 
 #include <ctype.h>
@@ -195,10 +197,16 @@ keeper_path(const struct keeper *keeper, const char *kind, const char *name)
 int
 keeper_probe(const struct keeper *keeper)
 {
+	struct stat status;
+
 	if (!keeper->dir)
 		return -ENOENT;
 	if (mkdir(keeper->dir, 0700) < 0 && errno != EEXIST)
 		return -errno;
+	if (stat(keeper->dir, &status) < 0)
+		return -errno;
+	if (!S_ISDIR(status.st_mode))
+		return -ENOTDIR;
 	return access(keeper->dir, W_OK | X_OK) < 0 ? -errno : 0;
 }
 

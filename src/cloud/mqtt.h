@@ -36,9 +36,15 @@ struct mqtt *mqtt_new(const struct server_settings *server, sd_event *loop, stru
 /* Ends every session at once. NULL is fine. */
 void mqtt_free(struct mqtt *mqtt);
 
-/* A session with these credentials, which must outlive it. It connects by itself from now on. `name` is for the log. */
+/* A session with these credentials, which must outlive it. It connects by itself from now on, or, without any (NULL), once it is
+ * given some. `name` is for the log. */
 struct mqtt_session *mqtt_session_new(
     struct mqtt *mqtt, const char *name, const struct credentials *credentials, void *owner);
+void mqtt_session_give(struct mqtt_session *session, const struct credentials *credentials);
+
+/* A session that is no device's, with events of its own. `thing` is what the log calls it. */
+struct mqtt_session *mqtt_guest_new(struct mqtt *mqtt, const char *thing, const struct credentials *credentials,
+    const struct mqtt_events *events, void *owner);
 
 bool mqtt_session_is_up(const struct mqtt_session *session);
 

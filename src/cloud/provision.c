@@ -1,3 +1,5 @@
+#include <config.h>
+
 #include "cloud/provision.h"
 
 #include <errno.h>
@@ -77,7 +79,7 @@ load(struct item *item)
 	struct credentials credentials;
 	int error = errno;
 
-	if (!text && (!item->path || error == ENOENT))
+	if (!text && (!item->path || error == ENOENT || error == ENOTDIR))
 		return;
 	if (text && tb_provision_answer(item->device->provision->type, text, strlen(text), &credentials) ==
 			TB_PROVISION_SUCCESS) {

@@ -1,3 +1,5 @@
+#include <config.h>
+
 #include "cloud/tb_provision.h"
 
 #include <errno.h>

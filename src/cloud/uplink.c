@@ -19,6 +19,7 @@
 #include "cloud/intake.h"
 #include "cloud/mqtt.h"
 #include "cloud/overflow.h"
+#include "cloud/provision.h"
 #include "cloud/sender.h"
 #include "cloud/tb_topic.h"
 #include "flow/store.h"
@@ -47,6 +48,8 @@ struct uplink {
 	struct sender *sender;
 	struct route *routes; /* one for each device */
 	struct mqtt *mqtt;
+	struct keeper *keeper;
+	struct provisioner *provisioner;
 	struct downlink *downlink;
 	struct fifo *samples;
 	struct fifo *outcomes;
@@ -475,6 +478,14 @@ uplink_run(void *arg)
 	return NULL;
 }
 
+static void
+on_provisioned(void *ctx, size_t device)
+{
+	struct uplink *uplink = ctx;
+
+	mqtt_session_give(uplink->routes[device].session, provisioner_credentials(uplink->provisioner, device));
+}
+
 static int
 add_routes(struct uplink *uplink)
 {
@@ -486,7 +497,8 @@ add_routes(struct uplink *uplink)
 		route->uplink = uplink;
 		route->device = i;
 		route->session =
-		    mqtt_session_new(uplink->mqtt, settings->devices[i].name, &settings->devices[i].credentials, route);
+		    mqtt_session_new(uplink->mqtt, settings->devices[i].name,
+		    provisioner_credentials(uplink->provisioner, i), route);
 		if (!route->session)
 			return -errno;
 	}
@@ -552,7 +564,11 @@ make_parts(struct uplink *uplink, struct resolver *resolver)
 	    (error = add_sources(uplink)) < 0)
 		return error;
 	uplink->mqtt = mqtt_new(&settings->server, uplink->loop, resolver, &events);
-	return uplink->mqtt ? add_routes(uplink) : -errno;
+	uplink->keeper = uplink->mqtt ? keeper_new(uplink->loop, settings->store.dir) : NULL;
+	if (uplink->keeper)
+		uplink->provisioner = provisioner_new(
+		    settings, uplink->mqtt, uplink->keeper, uplink->loop, on_provisioned, uplink);
+	return uplink->provisioner ? add_routes(uplink) : -errno;
 }
 
 struct uplink *
@@ -594,6 +610,8 @@ uplink_free(struct uplink *uplink)
 	if (uplink->running)
 		uplink_stop(uplink, 0);
 	mqtt_free(uplink->mqtt);
+	provisioner_free(uplink->provisioner);
+	keeper_free(uplink->keeper);
 	downlink_free(uplink->downlink);
 	sd_event_source_disable_unref(uplink->samples_io);
 	sd_event_source_disable_unref(uplink->outcomes_io);
