@@ -142,7 +142,7 @@ void
 gateway_free(struct gateway *gateway)
 {
 	field_free(gateway->field);
-	resolver_stop(gateway->resolver);
 	uplink_free(gateway->uplink);
+	resolver_stop(gateway->resolver);
 	settings_free(gateway->settings);
 }

@@ -80,6 +80,12 @@ transport_free(struct transport *transport)
 	free(transport);
 }
 
+void
+transport_rebind(struct transport *transport, const struct server_settings *server)
+{
+	transport->server = server;
+}
+
 int
 keepalive_s(const struct server_settings *server)
 {

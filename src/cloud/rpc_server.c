@@ -240,14 +240,79 @@ static void
 call_outcome(struct awaiter *awaiter, size_t index, struct outcome *outcome)
 {
 	struct call *call = heap_entry(awaiter, struct call, awaiter);
+	const struct point *point = call->outcomes[index].point;
 
 	/* What a person has just set is not overwritten by an older wish that could not be written then. */
 	if (call->kind == COMMAND_WRITE && outcome_is_good(outcome))
-		shared_overrule(call->channel->server->shared, outcome->point, call->sent_mono_ms);
+		shared_overrule(call->channel->server->shared, point, call->sent_mono_ms);
 	call->outcomes[index] = *outcome;
+	call->outcomes[index].point = point;
 	outcome->value = (struct value){ 0 };
 	if (--call->left == 0)
 		finish_call(call);
+}
+
+/* ---- other settings ---- */
+
+static bool
+is_same(const struct call *call, const struct difference *difference)
+{
+	for (size_t i = 0; i < call->count; i++)
+		if (!difference_point_now(difference, call->outcomes[i].point))
+			return false;
+	return difference_device_now(difference, call->channel->device) != NULL;
+}
+
+static void
+adopt_calls(struct channel *channel, struct channel *from, const struct difference *difference)
+{
+	channel->calls = from->calls;
+	channel->call_count = from->call_count;
+	from->calls = NULL;
+	from->call_count = 0;
+	for (struct call *call = channel->calls; call; call = call->next) {
+		call->channel = channel;
+		for (size_t i = 0; i < call->count; i++) {
+			struct outcome *outcome = &call->outcomes[i];
+
+			outcome->point = difference_point_now(difference, outcome->point);
+			/* Without memory it is told that nobody knows, which is true by then. */
+			if (difference_carry(outcome->point, &outcome->value) != 0)
+				*outcome = (struct outcome){ .status = OUTCOME_TIMEOUT, .point = outcome->point };
+		}
+	}
+}
+
+static void
+adopt_answers(struct channel *channel, struct channel *from)
+{
+	memcpy(channel->answers, from->answers, sizeof(channel->answers));
+	memset(from->answers, 0, sizeof(from->answers));
+	channel->next_answer = from->next_answer;
+	channel->up = from->up;
+	channel->connection = from->connection;
+}
+
+void
+rpc_server_adopt(struct rpc_server *server, struct rpc_server *from, const struct difference *difference)
+{
+	for (size_t i = 0; i < from->settings->device_count; i++) {
+		struct channel *channel = &from->channels[i];
+		const struct device *now = difference_device_now(difference, channel->device);
+		struct call *next;
+
+		for (struct call *call = channel->calls; call; call = next) {
+			next = call->next;
+			/* The field may still do what has no outcome yet. */
+			if (!is_same(call, difference))
+				commands_abandon(server->commands, &call->awaiter);
+		}
+		if (!now)
+			continue;
+		adopt_calls(&server->channels[now->index], channel, difference);
+		adopt_answers(&server->channels[now->index], channel);
+	}
+	server->counts = from->counts;
 }
 
 /* ---- requests ---- */

@@ -268,7 +268,7 @@ every_outcome_is_answered_in_words(void **state)
 		{ OUTCOME_EXPIRED, 0,
 		    "{\"error\":\"bus plc: busy for too long, the request expired and nothing was sent\"}" },
 		{ OUTCOME_STOPPED, 0,
-		    "{\"error\":\"the gateway is stopping or its queue is full, nothing was sent\"}" },
+		    "{\"error\":\"the gateway is stopping or takes over other settings, or its queue is full: nothing was sent\"}" },
 	};
 
 	(void)state;
