@@ -2,7 +2,7 @@
 # it does not expect them to fail.
 CONF_TESTS = tests/unit/test_conf tests/unit/test_conf_files tests/unit/test_difference tests/unit/test_document \
 	tests/unit/test_manual tests/unit/test_schema
-CONF_TEST_LIBS = libconf.a libmodel.a libbase.a $(CONFIG_LIBS) $(CMOCKA_LIBS) -lm
+CONF_TEST_LIBS = libconf.a $(LINE_LIBS) $(CONFIG_LIBS) $(CMOCKA_LIBS) -lm
 CONF_TEST_CPPFLAGS = $(AM_CPPFLAGS) -DSRCDIR='"$(abs_top_srcdir)"'
 EXTRA_DIST += tests/conf
 TESTS += tests/conf/check.sh
