@@ -12,6 +12,7 @@
 #include <systemd/sd-event.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "base/log.h"
 #include "cli/cli.h"
 #include "cli/gateway.h"
@@ -78,13 +79,27 @@ on_stop(sd_event_source *source, const struct signalfd_siginfo *info, void *user
 	return sd_event_exit(run->loop, 0);
 }
 
+/* systemd shows the service as reloading until it is ready again. */
+static int
+reload(struct run *run, FILE *told)
+{
+	char figures[CLI_FIGURES_MAX];
+	int error;
+
+	sd_notifyf(0, "RELOADING=1\nMONOTONIC_USEC=%lld\nSTATUS=Reloading", (long long)clock_mono_us());
+	error = gateway_reload(&run->gateway, told);
+	cli_figures(run->gateway.settings, figures);
+	sd_notifyf(0, "READY=1\nSTATUS=%s", figures);
+	return error;
+}
+
 static int
 on_reload(sd_event_source *source, const struct signalfd_siginfo *info, void *userdata)
 {
 	struct run *run = userdata;
 
 	(void)source, (void)info;
-	gateway_reload(&run->gateway);
+	reload(run, NULL);
 	return 0;
 }
 

@@ -23,6 +23,7 @@ SYSTEM_TESTS = \
 	tests/system/420-transcript \
 	tests/system/500-service \
 	tests/system/510-example \
+	tests/system/520-reload \
 	tests/system/600-interop \
 	tests/system/700-install \
 	tests/system/900-torture
