@@ -11,6 +11,7 @@ libbase_a_SOURCES = \
 	src/base/hash.c src/base/hash.h \
 	src/base/heap.c src/base/heap.h \
 	src/base/log.c src/base/log.h \
+	src/base/poll.c src/base/poll.h \
 	src/base/random.c src/base/random.h \
 	src/base/resolver.c src/base/resolver.h \
 	src/base/utf8.c src/base/utf8.h \
@@ -42,6 +43,7 @@ LINE_LIBS = libline.a libmodel.a libbase.a $(PCRE2_LIBS) $(JSON_LIBS)
 libconf_a_CFLAGS = $(AM_CFLAGS) $(CONFIG_CFLAGS)
 libconf_a_SOURCES = \
 	src/conf/conf.c src/conf/conf.h src/conf/text.h \
+	src/conf/credentials.c src/conf/credentials.h \
 	src/conf/document.c src/conf/document.h \
 	src/conf/mistakes.c src/conf/mistakes.h \
 	src/conf/reader.c src/conf/reader.h \
@@ -78,7 +80,7 @@ libflow_a_SOURCES = \
 	src/flow/store.c src/flow/store.h \
 	src/flow/window.c src/flow/window.h
 
-libcloud_a_CFLAGS = $(AM_CFLAGS) $(MOSQUITTO_CFLAGS) $(JSON_CFLAGS) $(SYSTEMD_CFLAGS)
+libcloud_a_CFLAGS = $(AM_CFLAGS) $(MOSQUITTO_CFLAGS) $(OPENSSL_CFLAGS) $(JSON_CFLAGS) $(SYSTEMD_CFLAGS)
 libcloud_a_SOURCES = \
 	src/cloud/cloud_loss.c src/cloud/cloud_loss.h \
 	src/cloud/commands.c src/cloud/commands.h \
@@ -98,6 +100,7 @@ libcloud_a_SOURCES = \
 	src/cloud/intake.c src/cloud/intake.h \
 	src/cloud/overflow.c src/cloud/overflow.h \
 	src/cloud/sender.c src/cloud/sender.h \
+	src/cloud/tls.c src/cloud/tls.h \
 	src/cloud/tb_json.c src/cloud/tb_json.h \
 	src/cloud/tb_topic.c src/cloud/tb_topic.h \
 	src/cloud/uplink.c src/cloud/uplink.h
@@ -113,7 +116,7 @@ libcli_a_SOURCES = \
 
 FIELDGATE_LIBS = \
 	libcli.a libcloud.a libfield.a libconf.a libline.a libflow.a libmodel.a libbase.a \
-	$(CONFIG_LIBS) $(PCRE2_LIBS) $(MODBUS_LIBS) $(SERIALPORT_LIBS) $(MOSQUITTO_LIBS) $(JSON_LIBS) $(SQLITE_LIBS) $(SYSTEMD_LIBS) -lm
+	$(CONFIG_LIBS) $(PCRE2_LIBS) $(MODBUS_LIBS) $(SERIALPORT_LIBS) $(MOSQUITTO_LIBS) $(OPENSSL_LIBS) $(JSON_LIBS) $(SQLITE_LIBS) $(SYSTEMD_LIBS) -lm
 
 bin_PROGRAMS += fieldgate
 fieldgate_SOURCES = src/main.c

@@ -41,6 +41,7 @@ libconfig conf
 modbus field
 libserialport field
 mosquitto cloud
+openssl cloud
 json-c cloud|line
 pcre2 line
 sqlite3 flow

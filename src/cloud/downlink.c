@@ -262,6 +262,7 @@ downlink_adopt(struct downlink *downlink, struct downlink *from, const struct di
 {
 	commands_adopt(downlink->commands, from->commands);
 	rpc_server_adopt(downlink->rpc_server, from->rpc_server, difference);
+	rpc_client_adopt(downlink->rpc_client, from->rpc_client, difference);
 	shared_adopt(downlink->shared, from->shared, difference);
 	cloud_loss_adopt(downlink->cloud_loss, from->cloud_loss, difference);
 	for (size_t i = 0; i < downlink->settings->device_count; i++) {
@@ -293,7 +294,7 @@ downlink_due_mono_ms(const struct downlink *downlink)
 {
 	const struct heap_node *first = heap_first(&downlink->due);
 	int64_t dues[] = { first ? first->due : CLOCK_NEVER, cloud_loss_due_mono_ms(downlink->cloud_loss),
-		rpc_client_due_mono_ms(downlink->rpc_client) };
+		rpc_server_due_mono_ms(downlink->rpc_server), rpc_client_due_mono_ms(downlink->rpc_client) };
 	int64_t due = CLOCK_NEVER;
 
 	for (size_t i = 0; i < sizeof(dues) / sizeof(dues[0]); i++)
@@ -325,6 +326,7 @@ downlink_tick(struct downlink *downlink)
 	while ((first = heap_first(&downlink->due)) && first->due <= now)
 		try_again(downlink, heap_entry(first, struct channel, due));
 	cloud_loss_tick(downlink->cloud_loss);
+	rpc_server_tick(downlink->rpc_server);
 	rpc_client_tick(downlink->rpc_client);
 }
 

@@ -4,6 +4,7 @@
 #include <netdb.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include "base/clock.h"
 #include "base/log.h"
@@ -35,7 +36,7 @@ struct mqtt_session {
 	struct mqtt *mqtt;
 	struct mqtt_session *next;
 	struct mqtt_session *next_queued;
-	char *token;
+	const struct credentials *credentials;
 	void *owner;
 
 	enum state state;
@@ -50,6 +51,7 @@ struct mqtt_session {
 	bool held;
 
 	const char *restart; /* why, or NULL */
+	bool too_early;	     /* it failed because a certificate is not valid yet */
 
 	struct news_item news;
 };
@@ -73,6 +75,9 @@ struct mqtt {
 	struct news *news;
 	struct transport *transport;
 	sd_event_source *keepalive;
+
+	sd_event_source *validity; /* by the wall clock: a certificate becomes valid */
+	int64_t valid_unix_ms;	   /* when; 0 = nobody waits for that */
 
 	bool closing;
 	sd_event_source *closer;
@@ -224,6 +229,34 @@ session_closed(struct mqtt_session *session)
 	session->state = STATE_CLOSED;
 }
 
+/* A clock that was never set shows a time before any certificate. As soon as it is set, or time has come, those that could
+ * not connect for that may, whatever their back-off says. The system's timer sees both. */
+static void
+await_validity(struct mqtt_session *session, int64_t unix_ms)
+{
+	struct mqtt *mqtt = session->mqtt;
+
+	session->too_early = session->state == STATE_WAITING;
+	if (mqtt->valid_unix_ms != 0 && mqtt->valid_unix_ms <= unix_ms)
+		return;
+	mqtt->valid_unix_ms = unix_ms;
+	sd_event_source_set_time(mqtt->validity, (uint64_t)unix_ms * 1000);
+	sd_event_source_set_enabled(mqtt->validity, SD_EVENT_ONESHOT);
+}
+
+static int
+on_validity(sd_event_source *source, uint64_t usec, void *userdata)
+{
+	struct mqtt *mqtt = userdata;
+
+	(void)source, (void)usec;
+	mqtt->valid_unix_ms = 0;
+	for (struct mqtt_session *session = mqtt->sessions; session; session = session->next)
+		if (session->too_early && session->state == STATE_WAITING)
+			timer_set(session->timer, 0);
+	return 0;
+}
+
 /* ---- what the connection says ---- */
 
 static void
@@ -288,6 +321,8 @@ on_ended(void *owner, const struct connection_end *end)
 		session_lost(session, end->disconnected, session->restart ? session->restart : end->why);
 	else
 		session_failed(session, end->why);
+	if (end->valid_from_unix_ms)
+		await_validity(session, end->valid_from_unix_ms);
 }
 
 static const struct connection_events connection_events = {
@@ -302,21 +337,22 @@ static void
 session_connect(struct mqtt_session *session)
 {
 	struct mqtt *mqtt = session->mqtt;
-	struct connection_plan plan = { .version = mqtt->version.number, .token = session->token };
+	struct connection_plan plan = { .version = mqtt->version.number, .credentials = session->credentials };
 	char address[NI_MAXHOST];
-	const char *why = "the address of the server is none";
+	struct connection_end end = { .why = "the address of the server is none" };
 
 	session->state = STATE_CONNECTING;
 	session->version = plan.version;
 	session->address = addresses_current(mqtt->addresses);
 	session->restart = NULL;
+	session->too_early = false;
 	mqtt->attempts++;
 	timer_set(session->timer, mqtt->server->connect_timeout_ms);
 	plan.address = address;
 	if (addresses_text(mqtt->addresses, session->address, address, sizeof(address)) == 0)
-		session->connection = connection_open(mqtt->transport, &plan, session, &why);
+		session->connection = connection_open(mqtt->transport, &plan, session, &end);
 	if (!session->connection)
-		session_failed(session, why);
+		on_ended(session, &end);
 }
 
 /* ---- whose turn it is ---- */
@@ -456,12 +492,18 @@ on_keepalive(sd_event_source *source, uint64_t usec, void *userdata)
 /* ---- the module ---- */
 
 static int
-add_timer(sd_event *loop, sd_event_source **ret, sd_event_time_handler_t handler, void *userdata,
-    uint64_t accuracy_us)
+add_clock_timer(sd_event *loop, sd_event_source **ret, clockid_t clock, sd_event_time_handler_t handler,
+    void *userdata, uint64_t accuracy_us)
 {
-	int error = sd_event_add_time(loop, ret, CLOCK_MONOTONIC, 0, accuracy_us, handler, userdata);
+	int error = sd_event_add_time(loop, ret, clock, 0, accuracy_us, handler, userdata);
 
 	return error < 0 ? error : sd_event_source_set_enabled(*ret, SD_EVENT_OFF);
+}
+
+static int
+add_timer(sd_event *loop, sd_event_source **ret, sd_event_time_handler_t handler, void *userdata, uint64_t accuracy_us)
+{
+	return add_clock_timer(loop, ret, CLOCK_MONOTONIC, handler, userdata, accuracy_us);
 }
 
 static int
@@ -495,6 +537,8 @@ add_sources(struct mqtt *mqtt)
 		error = add_timer(mqtt->loop, &mqtt->closer, on_closer, mqtt, 1);
 	if (error >= 0)
 		error = add_timer(mqtt->loop, &mqtt->keepalive, on_keepalive, mqtt, accuracy_us);
+	if (error >= 0)
+		error = add_clock_timer(mqtt->loop, &mqtt->validity, CLOCK_REALTIME, on_validity, mqtt, 250000);
 	return error;
 }
 
@@ -539,9 +583,6 @@ free_session(struct mqtt_session *session)
 {
 	drop_connection(session);
 	sd_event_source_disable_unref(session->timer);
-	if (session->token)
-		explicit_bzero(session->token, strlen(session->token));
-	free(session->token);
 	free(session->news.name);
 	free(session);
 }
@@ -560,6 +601,7 @@ mqtt_free(struct mqtt *mqtt)
 	sd_event_source_disable_unref(mqtt->pace);
 	sd_event_source_disable_unref(mqtt->closer);
 	sd_event_source_disable_unref(mqtt->keepalive);
+	sd_event_source_disable_unref(mqtt->validity);
 	transport_free(mqtt->transport);
 	addresses_free(mqtt->addresses);
 	news_free(mqtt->news);
@@ -568,7 +610,7 @@ mqtt_free(struct mqtt *mqtt)
 }
 
 struct mqtt_session *
-mqtt_session_new(struct mqtt *mqtt, const char *name, const char *token, void *owner)
+mqtt_session_new(struct mqtt *mqtt, const char *name, const struct credentials *credentials, void *owner)
 {
 	struct mqtt_session *session = calloc(1, sizeof(*session));
 
@@ -578,8 +620,8 @@ mqtt_session_new(struct mqtt *mqtt, const char *name, const char *token, void *o
 	session->owner = owner;
 	session->state = STATE_WAITING;
 	session->news.name = strdup(name);
-	session->token = strdup(token);
-	if (!session->news.name || !session->token ||
+	session->credentials = credentials;
+	if (!session->news.name ||
 	    add_timer(mqtt->loop, &session->timer, on_session_timer, session, 20000) < 0) {
 		free_session(session);
 		errno = ENOMEM;
@@ -631,8 +673,9 @@ mqtt_session_free(struct mqtt_session *session)
 }
 
 void
-mqtt_session_give(struct mqtt_session *session, void *owner)
+mqtt_session_give(struct mqtt_session *session, const struct credentials *credentials, void *owner)
 {
+	session->credentials = credentials;
 	session->owner = owner;
 }
 

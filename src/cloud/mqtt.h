@@ -35,14 +35,15 @@ struct mqtt *mqtt_new(const struct server_settings *server, sd_event *loop, stru
 /* Ends every session at once. The resolver is there until then. NULL is fine. */
 void mqtt_free(struct mqtt *mqtt);
 
-/* A session for one token. It connects by itself from now on. `name` is for the log. */
-struct mqtt_session *mqtt_session_new(struct mqtt *mqtt, const char *name, const char *token, void *owner);
+/* A session with these credentials, which must outlive it. It connects by itself from now on. `name` is for the log. */
+struct mqtt_session *mqtt_session_new(
+    struct mqtt *mqtt, const char *name, const struct credentials *credentials, void *owner);
 
 /* Ends it: DISCONNECT is written if the line takes it at once. No event follows. Not from inside an event. NULL is fine. */
 void mqtt_session_free(struct mqtt_session *session);
 
-/* What happens to it is somebody else's business from now on. */
-void mqtt_session_give(struct mqtt_session *session, void *owner);
+/* What happens to it is somebody else's business from now on, and its credentials, which are the same, are elsewhere. */
+void mqtt_session_give(struct mqtt_session *session, const struct credentials *credentials, void *owner);
 
 /* The settings are others, in which the server is the same, but for pauses and timeouts. */
 void mqtt_rebind(struct mqtt *mqtt, const struct server_settings *server);

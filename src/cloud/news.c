@@ -10,6 +10,7 @@
 #define GATHER_MAX_MS 10000 /* and up to this long while many sessions are still connecting */
 #define ACCURACY_US   200000
 #define EACH_MAX      3 /* up to so many sessions get a line each */
+#define REASONS_MAX   4 /* why the server is away: so many are told */
 
 struct news {
 	const struct server_settings *server;
@@ -19,7 +20,8 @@ struct news {
 	size_t item_count;
 	sd_event_source *timer;
 	int64_t since_mono_ms;	 /* 0 = nothing is new */
-	const char *unreachable; /* why, while the server as a whole is */
+	const char *unreachable[REASONS_MAX]; /* why, while the server as a whole is; what was said of it */
+	size_t reason_count;		      /* 0 = it is there */
 	int64_t unreachable_since_mono_ms;
 	int64_t back_after_ms; /* the server is back after so long, and the log has not said so; 0 = no */
 };
@@ -67,7 +69,7 @@ is_like(const struct news_item *item, const struct report *report)
 static bool
 is_covered(const struct news *news, enum condition condition)
 {
-	return (condition == CONDITION_FAILED && news->unreachable) ||
+	return (condition == CONDITION_FAILED && news->reason_count > 0) ||
 	       (condition == CONDITION_UP && news->back_after_ms > 0);
 }
 
@@ -138,7 +140,7 @@ on_timer(sd_event_source *source, uint64_t usec, void *userdata)
 
 	(void)source, (void)usec;
 	news->look(news->ctx, &up, &busy);
-	if (busy && !news->unreachable && clock_mono_ms() - news->since_mono_ms < GATHER_MAX_MS)
+	if (busy && news->reason_count == 0 && clock_mono_ms() - news->since_mono_ms < GATHER_MAX_MS)
 		gather(news);
 	else
 		tell_all(news, up);
@@ -215,18 +217,22 @@ news_change(struct news *news, struct news_item *item, enum condition condition,
 void
 news_server_failed(struct news *news, const char *why)
 {
-	if (news->unreachable)
+	for (size_t i = 0; i < news->reason_count; i++)
+		if (news->unreachable[i] == why)
+			return;
+	if (news->reason_count == REASONS_MAX)
 		return;
-	news->unreachable = why;
-	news->unreachable_since_mono_ms = clock_mono_ms();
+	if (news->reason_count == 0)
+		news->unreachable_since_mono_ms = clock_mono_ms();
+	news->unreachable[news->reason_count++] = why;
 	log_warning("server %s:%d: %s; trying again", news->server->host, news->server->port, why);
 }
 
 void
 news_server_answered(struct news *news)
 {
-	if (!news->unreachable)
+	if (news->reason_count == 0)
 		return;
-	news->unreachable = NULL;
+	news->reason_count = 0;
 	news->back_after_ms = clock_mono_ms() - news->unreachable_since_mono_ms + 1;
 }

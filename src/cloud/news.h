@@ -48,7 +48,7 @@ void news_rebind(struct news *news, const struct server_settings *server);
 
 void news_change(struct news *news, struct news_item *item, enum condition condition, const char *why);
 
-/* An attempt ended without any answer of an MQTT server, and no session is up; `why` is static. */
+/* An attempt ended without any answer of an MQTT server, and no session is up; `why` is static; each is said once until the server answers. */
 void news_server_failed(struct news *news, const char *why);
 
 /* The server is there, whatever it said. */

@@ -452,7 +452,7 @@ hold(struct uplink *uplink)
 static int
 open_session(struct route *route, struct mqtt *mqtt, const struct device *device)
 {
-	route->session = mqtt_session_new(mqtt, device->name, device->token, route);
+	route->session = mqtt_session_new(mqtt, device->name, &device->credentials, route);
 	return route->session ? 0 : -errno;
 }
 
@@ -500,7 +500,7 @@ change_routes(struct uplink *uplink, struct change *change)
 		}
 		route->session = from->session;
 		from->session = NULL;
-		mqtt_session_give(route->session, route);
+		mqtt_session_give(route->session, &settings->devices[i].credentials, route);
 	}
 	close_sessions(uplink->routes, uplink->settings->device_count);
 }

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "conf/credentials.h"
 #include "conf/document.h"
 #include "conf/mistakes.h"
 #include "conf/reader.h"
@@ -134,6 +135,38 @@ build_points(struct build *build, const struct root_input *root, const struct de
 	return error;
 }
 
+/* The letters of a text are copied. */
+static int
+build_value(struct build *build, const struct value *value, struct value *ret)
+{
+	*ret = *value;
+	return value->kind == VALUE_LABEL ? copy_text(build, &ret->label) : 0;
+}
+
+/* One step for the point of the method, or those of its list. */
+static int
+build_steps(struct build *build, const struct rpc_input *input, const struct device *device,
+    struct rpc_method *method)
+{
+	const struct step_input *inputs = input->steps.items;
+	int error = 0;
+
+	if (input->steps.count == 0) {
+		method->steps->point = &device->points[input->point_at];
+		return build_value(build, &input->value, &method->steps->value);
+	}
+	for (size_t i = 0; !error && i < input->steps.count; i++) {
+		struct rpc_step *step = &method->steps[i];
+
+		step->point = &device->points[inputs[i].point_at];
+		step->param = inputs[i].param ? inputs[i].param : inputs[i].point;
+		error = copy_text(build, &step->param);
+		if (!error)
+			error = build_value(build, &inputs[i].value, &step->value);
+	}
+	return error;
+}
+
 static int
 build_rpc(struct build *build, const struct device_input *input, struct device *device)
 {
@@ -144,10 +177,16 @@ build_rpc(struct build *build, const struct device_input *input, struct device *
 	device->rpc = rpc;
 	device->rpc_count = input->rpc.count;
 	for (size_t i = 0; !error && i < input->rpc.count; i++, rpc++) {
-		*rpc = (struct rpc_method){ .method = inputs[i].method,
-			.point = &device->points[inputs[i].point_at],
-			.action = inputs[i].action };
-		error = copy_text(build, &rpc->method);
+		*rpc = (struct rpc_method){
+			.method = inputs[i].method,
+			.action = inputs[i].action,
+			.listed = inputs[i].steps.count > 0,
+			.step_count = inputs[i].steps.count > 0 ? inputs[i].steps.count : 1,
+		};
+		rpc->steps = settings_alloc(build->settings, rpc->step_count * sizeof(*rpc->steps));
+		error = rpc->steps ? copy_text(build, &rpc->method) : -ENOMEM;
+		if (!error)
+			error = build_steps(build, &inputs[i], device, rpc);
 	}
 	return error;
 }
@@ -163,12 +202,41 @@ build_writes(struct build *build, const struct items *items, const struct device
 	*ret = writes;
 	*ret_count = items->count;
 	for (size_t i = 0; !error && i < items->count; i++) {
-		writes[i] = (struct point_write){ .point = &device->points[inputs[i].point_at],
-			.value = inputs[i].value };
-		if (writes[i].value.kind == VALUE_LABEL)
-			error = copy_text(build, &writes[i].value.label);
+		writes[i].point = &device->points[inputs[i].point_at];
+		error = build_value(build, &inputs[i].value, &writes[i].value);
 	}
 	return error;
+}
+
+static int
+build_texts(struct build *build, const char **const texts[], size_t count)
+{
+	int error = 0;
+
+	for (size_t i = 0; !error && i < count; i++)
+		error = copy_text(build, texts[i]);
+	return error;
+}
+
+static int
+build_credentials(struct build *build, struct credentials *credentials)
+{
+	const char **const texts[] = { &credentials->token, &credentials->client_id, &credentials->user,
+		&credentials->password, &credentials->cert_file, &credentials->key_file, &credentials->secret_file };
+
+	return build_texts(build, texts, sizeof(texts) / sizeof(texts[0]));
+}
+
+static int
+build_server(struct build *build, const struct root_input *root)
+{
+	struct server_settings *server = &build->settings->server;
+	const char **const texts[] = { &server->host, &server->tls.ca_file, &server->tls.cert_file,
+		&server->tls.key_file };
+
+	*server = root->server.server;
+	server->tls = root->server.tls.tls;
+	return build_texts(build, texts, sizeof(texts) / sizeof(texts[0]));
 }
 
 static int
@@ -188,7 +256,7 @@ build_devices(struct build *build, const struct root_input *root)
 		if (!error)
 			error = copy_text(build, &device->name);
 		if (!error)
-			error = copy_text(build, &device->token);
+			error = build_credentials(build, &device->credentials);
 		if (!error)
 			error = build_points(build, root, &inputs[i], device);
 		if (!error)
@@ -223,10 +291,9 @@ build_settings(const struct document *document, const struct root_input *root, s
 	if (!build.files)
 		error = -ENOMEM;
 	if (!error) {
-		build.settings->server = root->server.server;
 		build.settings->store = root->store.store;
 		build.settings->clock = root->clock.clock;
-		error = copy_text(&build, &build.settings->server.host);
+		error = build_server(&build, root);
 	}
 	if (!error && build.settings->store.dir)
 		error = copy_text(&build, &build.settings->store.dir);
@@ -276,6 +343,8 @@ load_tree(
 
 	if (!error)
 		error = verify_all(&root, mistakes);
+	if (!error)
+		error = credentials_settle(&root, document, scratch, mistakes);
 	if (!error && !mistakes_any(mistakes))
 		error = build_settings(document, &root, ret);
 	settings_free(scratch);

@@ -24,6 +24,7 @@
 #define HOST_CHARACTERS	  253 /* RFC 1035 2.3.4, as text */
 #define PATH_CHARACTERS	  4095
 #define METHOD_CHARACTERS 255
+#define SECRET_CHARACTERS 255
 
 /* Checks of values. */
 
@@ -84,6 +85,13 @@ check_folder(union setting_value value)
 {
 	return value.text[0] == '/' ? check_printable(value)
 				    : "is no absolute path, a path such as /var/lib/fieldgate is required";
+}
+
+static const char *
+check_file(union setting_value value)
+{
+	return value.text[strlen(value.text) - 1] == '/' ? "is a folder, the name of a file is required"
+							 : check_printable(value);
 }
 
 static const char *
@@ -254,6 +262,76 @@ static const int chars[] = { 1, 2, 0 };
 
 /* The rows. */
 
+static const struct setting_row tls_rows[] = {
+	{ .name = "ca_file",
+	    .about = "certificates of the CAs that are trusted, PEM",
+	    .kind = SETTING_TEXT,
+	    .min = 1,
+	    .max = PATH_CHARACTERS,
+	    .preset_about = "those that the system trusts",
+	    .check = check_file,
+	    INTO(struct tls_input, tls.ca_file) },
+	{ .name = "cert_file",
+	    .about = "a certificate to be shown by devices that have none of their own, PEM",
+	    .kind = SETTING_TEXT,
+	    .min = 1,
+	    .max = PATH_CHARACTERS,
+	    .preset_about = "none",
+	    .check = check_file,
+	    INTO(struct tls_input, tls.cert_file) },
+	{ .name = "key_file",
+	    .about = "the key of that certificate, PEM; secret",
+	    .kind = SETTING_TEXT,
+	    .min = 1,
+	    .max = PATH_CHARACTERS,
+	    .preset_about = "none, and required with cert_file",
+	    .check = check_file,
+	    INTO(struct tls_input, tls.key_file) },
+};
+
+static const struct setting_group tls_group = {
+	.name = "tls", .rows = tls_rows, .row_count = COUNT(tls_rows), .size = sizeof(struct tls_input)
+};
+
+static const struct setting_row credentials_rows[] = {
+	{ .name = "client_id",
+	    .about = "the MQTT client id",
+	    .kind = SETTING_TEXT,
+	    .min = 1,
+	    .max = SECRET_CHARACTERS,
+	    .preset_about = "a random one",
+	    .check = check_printable,
+	    INTO(struct credentials_input, credentials.client_id) },
+	{ .name = "user",
+	    .about = "the user name",
+	    .kind = SETTING_TEXT,
+	    .min = 1,
+	    .max = SECRET_CHARACTERS,
+	    .preset_about = "none, and required unless there is a client_id",
+	    .check = check_printable,
+	    INTO(struct credentials_input, credentials.user) },
+	{ .name = "password",
+	    .about = "its password; secret",
+	    .kind = SETTING_TEXT,
+	    .min = 1,
+	    .max = SECRET_CHARACTERS,
+	    .secret = true,
+	    .check = check_printable,
+	    INTO(struct credentials_input, credentials.password) },
+	{ .name = "password_file",
+	    .about = "the file that its password is in, and nothing else",
+	    .kind = SETTING_TEXT,
+	    .min = 1,
+	    .max = PATH_CHARACTERS,
+	    .check = check_file,
+	    INTO(struct credentials_input, password_file) },
+};
+
+static const struct setting_group credentials_group = { .name = "credentials",
+	.rows = credentials_rows,
+	.row_count = COUNT(credentials_rows),
+	.size = sizeof(struct credentials_input) };
+
 static const struct setting_row server_rows[] = {
 	{ .name = "host",
 	    .about = "name or address of the ThingsBoard server",
@@ -269,7 +347,14 @@ static const struct setting_row server_rows[] = {
 	    .min = 1,
 	    .max = 65535,
 	    .preset = "1883",
+	    .preset_about = "1883, with tls 8883",
 	    INTO(struct server_input, server.port) },
+	{ .name = "tls",
+	    .about = "encrypt, and make sure that it is that server",
+	    .kind = SETTING_GROUP,
+	    .preset_about = "no encryption",
+	    .group = &tls_group,
+	    INTO(struct server_input, tls) },
 	{ .name = "keepalive_s",
 	    .about = "longest silence on a session; the server closes one that is idle for 600 s",
 	    .kind = SETTING_INT,
@@ -832,6 +917,31 @@ static const struct setting_group point_group = { .name = "point",
 	.row_count = COUNT(point_rows),
 	.size = sizeof(struct point_input) };
 
+static const struct setting_row step_rows[] = {
+	{ .name = "point",
+	    .about = "key of a writable point of the device",
+	    .kind = SETTING_TEXT,
+	    .min = 1,
+	    .max = KEY_CHARACTERS,
+	    .required = true,
+	    INTO(struct step_input, point) },
+	{ .name = "param",
+	    .about = "name of the parameter that is written",
+	    .kind = SETTING_TEXT,
+	    .min = 1,
+	    .max = KEY_CHARACTERS,
+	    .preset_about = "the key of the point",
+	    INTO(struct step_input, param) },
+	{ .name = "value",
+	    .about = "what is written instead, whatever the parameters are",
+	    .kind = SETTING_VALUE,
+	    INTO(struct step_input, value) },
+};
+
+static const struct setting_group step_group = {
+	.name = "step", .rows = step_rows, .row_count = COUNT(step_rows), .size = sizeof(struct step_input)
+};
+
 static const struct setting_row rpc_rows[] = {
 	{ .name = "method",
 	    .about = "what the RPC is called; unique in the device, get and set are built in",
@@ -846,7 +956,6 @@ static const struct setting_row rpc_rows[] = {
 	    .kind = SETTING_TEXT,
 	    .min = 1,
 	    .max = KEY_CHARACTERS,
-	    .required = true,
 	    INTO(struct rpc_input, point) },
 	{ .name = "action",
 	    .about = "what it does",
@@ -854,6 +963,16 @@ static const struct setting_row rpc_rows[] = {
 	    .names = action_name,
 	    .preset_about = "set if the point is writable, else get",
 	    INTO(struct rpc_input, action) },
+	{ .name = "value",
+	    .about = "what it sets the point to, whatever the parameters are",
+	    .kind = SETTING_VALUE,
+	    INTO(struct rpc_input, value) },
+	{ .name = "set",
+	    .about = "several points in place of one, written in this order",
+	    .kind = SETTING_LIST,
+	    .min = 1,
+	    .group = &step_group,
+	    INTO(struct rpc_input, steps) },
 };
 
 static const struct setting_group rpc_group = {
@@ -916,11 +1035,36 @@ static const struct setting_row device_rows[] = {
 	    .about = "its access token in ThingsBoard; unique, secret",
 	    .kind = SETTING_TEXT,
 	    .min = 1,
-	    .max = 255,
-	    .required = true,
+	    .max = SECRET_CHARACTERS,
 	    .secret = true,
 	    .check = check_no_blanks,
-	    INTO(struct device_input, device.token) },
+	    INTO(struct device_input, device.credentials.token) },
+	{ .name = "token_file",
+	    .about = "the file that its access token is in, and nothing else",
+	    .kind = SETTING_TEXT,
+	    .min = 1,
+	    .max = PATH_CHARACTERS,
+	    .check = check_file,
+	    INTO(struct device_input, token_file) },
+	{ .name = "credentials",
+	    .about = "its MQTT credentials, if it has those in place of a token; unique",
+	    .kind = SETTING_GROUP,
+	    .group = &credentials_group,
+	    INTO(struct device_input, credentials) },
+	{ .name = "cert_file",
+	    .about = "its certificate, if it has one in place of a token, PEM; unique",
+	    .kind = SETTING_TEXT,
+	    .min = 1,
+	    .max = PATH_CHARACTERS,
+	    .check = check_file,
+	    INTO(struct device_input, device.credentials.cert_file) },
+	{ .name = "key_file",
+	    .about = "the key of its certificate, PEM; secret",
+	    .kind = SETTING_TEXT,
+	    .min = 1,
+	    .max = PATH_CHARACTERS,
+	    .check = check_file,
+	    INTO(struct device_input, device.credentials.key_file) },
 	{ .name = "bus",
 	    .about = "name of the bus that its points are on",
 	    .kind = SETTING_TEXT,
@@ -1093,7 +1237,8 @@ static const struct setting_group root_group = { .name = "gateway.conf",
 	.size = sizeof(struct root_input) };
 
 const struct setting_group *const schema_groups[] = { &root_group, &server_group, &store_group, &clock_group,
-	&bus_group, &device_group, &point_group, &rpc_group, &label_group, &write_group, &cloud_loss_group };
+	&bus_group, &device_group, &point_group, &rpc_group, &step_group, &label_group, &write_group,
+	&cloud_loss_group, &tls_group, &credentials_group };
 const size_t schema_group_count = COUNT(schema_groups);
 
 /* In the contract, not in this version. */
@@ -1103,7 +1248,6 @@ static const struct {
 	const char *value; /* NULL: the setting itself */
 } planned[] = {
 	{ &root_group, "gateway", NULL },
-	{ &server_group, "tls", NULL },
 	{ &bus_group, "type", "serial" },
 };
 

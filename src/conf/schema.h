@@ -30,9 +30,15 @@ struct items {
 };
 
 /* Texts in the inputs belong to libconfig. Members that no row fills are filled by verify.c. */
+struct tls_input {
+	struct node node;
+	struct tls_settings tls;
+};
+
 struct server_input {
 	struct node node;
 	struct server_settings server;
+	struct tls_input tls;
 };
 
 struct store_input {
@@ -75,6 +81,17 @@ struct rpc_input {
 	const char *method;
 	const char *point; /* key */
 	enum rpc_action action;
+	struct value value;
+	struct items steps; /* struct step_input */
+	size_t point_at;    /* in the device's points */
+};
+
+/* One value of a method that has several. */
+struct step_input {
+	struct node node;
+	const char *point; /* key */
+	struct value value;
+	const char *param;
 	size_t point_at; /* in the device's points */
 };
 
@@ -91,9 +108,17 @@ struct cloud_loss_input {
 	struct items writes; /* struct write_input */
 };
 
+struct credentials_input {
+	struct node node;
+	struct credentials credentials;
+	const char *password_file;
+};
+
 struct device_input {
 	struct node node;
 	struct device device;
+	const char *token_file;
+	struct credentials_input credentials;
 	const char *bus; /* name */
 	const struct bus_input *bus_input;
 	struct items points;	 /* struct point_input */

@@ -14,6 +14,8 @@
 #define TURNAROUND_NEAR_US 2000 /* less is no difference */
 #define LENGTH_DOUBTS	   2
 #define UPDATE_RETRY_US	   1000000
+#define GOLDEN_RATIO	   0.6180339887498949
+#define PHASE_SPAN_US	   1000000 /* buses are spread over so much, or the shortest period if that is less */
 
 /* The halves of a refused request, and theirs. It ends when each was answered; they stay until the next plan.
  */
@@ -916,10 +918,30 @@ compare_units(const void *a, const void *b)
 	return (p > q) - (p < q);
 }
 
+/* Buses that start together would be due together for ever, all in the same millisecond. Everything is read at once all the
+ * same; the periods count from a moment before that, another for each bus: as far apart as the golden ratio puts them. */
+static int64_t
+phase_us(const struct settings *settings, const struct bus *bus)
+{
+	double turns = (double)bus->index * GOLDEN_RATIO;
+	int64_t span = PHASE_SPAN_US;
+
+	for (size_t i = 0; i < settings->device_count; i++)
+		for (size_t j = 0; j < settings->devices[i].point_count; j++) {
+			const struct point *point = &settings->devices[i].points[j];
+			int64_t period = (int64_t)point->period_ms * 1000;
+
+			if (point->bus == bus && period > 0 && period < span)
+				span = period;
+		}
+	return (int64_t)((turns - (double)(int64_t)turns) * (double)span);
+}
+
 static size_t
 collect_items(
     const struct settings *settings, const struct bus *bus, struct schedule_item *items, int64_t now_us)
 {
+	int64_t due_us = items ? now_us - phase_us(settings, bus) : 0;
 	size_t count = 0;
 
 	for (size_t i = 0; i < settings->device_count; i++)
@@ -931,7 +953,7 @@ collect_items(
 			if (items)
 				items[count] = (struct schedule_item){
 					.point = point,
-					.due_us = now_us,
+					.due_us = due_us,
 					.fresh_us = now_us,
 					.quality = QUALITY_UNKNOWN,
 				};

@@ -135,7 +135,7 @@ struct schedule {
 	bool learned;
 };
 
-/* Plan the bus; everything is due at `now_us`. Returns 0 or -ENOMEM. */
+/* Plan the bus; everything is due at `now_us`, and from then on in a phase of the bus's own. Returns 0 or -ENOMEM. */
 int schedule_init(
     struct schedule *schedule, const struct settings *settings, const struct bus *bus, int64_t now_us);
 void schedule_done(struct schedule *schedule);

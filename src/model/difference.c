@@ -26,9 +26,9 @@ struct difference {
 
 /* --- alike? --- */
 
-/* A test holds these lists against the rows of gateway.conf, so that none is forgotten. What a pointer leads to is compared
- * by its content, other things of the settings by their names. */
-#define ALIKE(member) (a->member == b->member)
+/* A test holds these lists against the rows of gateway.conf, so that none is forgotten. What a pointer leads
+ * to is compared by its content, other things of the settings by their names. */
+#define ALIKE(member)	   (a->member == b->member)
 #define ALIKE_TEXT(member) same_text(a->member, b->member)
 
 static bool
@@ -41,7 +41,8 @@ same_text(const char *a, const char *b)
 static bool
 same_sessions(const struct server_settings *a, const struct server_settings *b)
 {
-	return ALIKE_TEXT(host) && ALIKE(port) && ALIKE(keepalive_s);
+	return ALIKE_TEXT(host) && ALIKE(port) && ALIKE(keepalive_s) && ALIKE(tls.on) && ALIKE_TEXT(tls.ca_file) &&
+	       ALIKE_TEXT(tls.cert_file) && ALIKE_TEXT(tls.key_file);
 }
 
 static bool
@@ -121,13 +122,24 @@ same_point(const struct point *a, const struct point *b)
 }
 
 static bool
+same_method(const struct rpc_method *a, const struct rpc_method *b)
+{
+	if (!ALIKE_TEXT(method) || !ALIKE(action) || !ALIKE(listed) || !ALIKE(step_count))
+		return false;
+	for (size_t i = 0; i < a->step_count; i++)
+		if (!ALIKE_TEXT(steps[i].point->key) || !ALIKE_TEXT(steps[i].param) ||
+		    !value_equal(&a->steps[i].value, &b->steps[i].value))
+			return false;
+	return true;
+}
+
+static bool
 same_rpc(const struct device *a, const struct device *b)
 {
 	if (a->rpc_count != b->rpc_count)
 		return false;
 	for (size_t i = 0; i < a->rpc_count; i++)
-		if (a->rpc[i].action != b->rpc[i].action || !same_text(a->rpc[i].method, b->rpc[i].method) ||
-		    !same_text(a->rpc[i].point->key, b->rpc[i].point->key))
+		if (!same_method(&a->rpc[i], &b->rpc[i]))
 			return false;
 	return true;
 }
@@ -146,14 +158,23 @@ same_writes(const struct point_write *a, size_t a_count, const struct point_writ
 static bool
 same_identity(const struct device *a, const struct device *b)
 {
-	return ALIKE_TEXT(name) && ALIKE_TEXT(token);
+	return ALIKE_TEXT(name) && ALIKE(credentials.kind) && ALIKE_TEXT(credentials.token) &&
+	       ALIKE_TEXT(credentials.client_id) && ALIKE_TEXT(credentials.user) &&
+	       ALIKE_TEXT(credentials.cert_file);
+}
+
+static bool
+same_secrets(const struct device *a, const struct device *b)
+{
+	return ALIKE_TEXT(credentials.password) && ALIKE_TEXT(credentials.secret_file) &&
+	       ALIKE_TEXT(credentials.key_file);
 }
 
 /* All but its points. What it says only as the default of its points shows in them. */
 static bool
 same_device(const struct device *a, const struct device *b)
 {
-	return same_identity(a, b) && ALIKE(timeout_ms) && ALIKE(max_registers) && ALIKE(max_bits) &&
+	return same_identity(a, b) && same_secrets(a, b) && ALIKE(timeout_ms) && ALIKE(max_registers) && ALIKE(max_bits) &&
 	       ALIKE(max_hole_registers) && ALIKE(write_pause_ms) && ALIKE(mask_write) &&
 	       ALIKE(offline_retry_max_ms) && ALIKE(point_count) && ALIKE(cloud_loss_s) && same_rpc(a, b) &&
 	       same_writes(a->on_connect, a->on_connect_count, b->on_connect, b->on_connect_count) &&
@@ -441,8 +462,8 @@ difference_is_none(const struct difference *difference)
 static int
 print_count(char *text, size_t size, const char *what, const struct difference_count *count)
 {
-	return snprintf(text, size, "%s: %zu added, %zu changed, %zu unchanged, %zu removed", what, count->added,
-	    count->changed, count->unchanged, count->removed);
+	return snprintf(text, size, "%s: %zu added, %zu changed, %zu unchanged, %zu removed", what,
+	    count->added, count->changed, count->unchanged, count->removed);
 }
 
 const char *

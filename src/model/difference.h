@@ -29,7 +29,7 @@ const struct settings *difference_to(const struct difference *difference);
 
 /* What a thing of the new settings was in the old ones; NULL if there was none, or not the same.
  * bus     the same line: nothing about it has changed
- * device  the same identity: name and token; whatever else about it may have changed
+ * device  the same identity: name and credentials, but for password and key; whatever else about it may have changed
  * point   the same values: nothing about it has changed, nor about its bus; of a device of the same name */
 const struct bus *difference_bus(const struct difference *difference, const struct bus *bus);
 const struct device *difference_device(const struct difference *difference, const struct device *device);

@@ -368,10 +368,35 @@ struct point_write {
 
 enum rpc_action { RPC_SET, RPC_GET };
 
+/* One value of a method. */
+struct rpc_step {
+	const struct point *point;
+	struct value value; /* what is written, whatever the request says; its letters belong to the settings */
+	const char *param;  /* if that is VALUE_NONE: the member of the params that is; NULL: the params are */
+};
+
+#define RPC_STEPS_MAX 32
+
 struct rpc_method {
 	const char *method;
-	const struct point *point;
 	enum rpc_action action;
+	bool listed; /* in order, each after the one before; else there is one step */
+	struct rpc_step *steps;
+	size_t step_count; /* 1..RPC_STEPS_MAX */
+};
+
+/* What a device shows to the server. Secrets of these are never printed. */
+enum credentials_kind { CREDENTIALS_NONE, CREDENTIALS_TOKEN, CREDENTIALS_BASIC, CREDENTIALS_CERTIFICATE };
+
+struct credentials {
+	enum credentials_kind kind;
+	const char *token;	 /* secret */
+	const char *client_id;	 /* basic: NULL if there is none */
+	const char *user;	 /* basic: NULL if there is none */
+	const char *password;	 /* basic: secret; NULL if there is none */
+	const char *cert_file;	 /* certificate: PEM, with the chain up to its CA if the server wants that */
+	const char *key_file;	 /* certificate: PEM, secret */
+	const char *secret_file; /* that token or password was read from, NULL if it stands in the configuration */
 };
 
 /* An identity in ThingsBoard. */
@@ -379,7 +404,7 @@ struct device {
 	const char *name;
 	size_t index; /* in settings->devices */
 	struct source source;
-	const char *token; /* secret: never printed */
+	struct credentials credentials;
 	const struct bus *bus; /* default of its points */
 	int unit;
 	int period_ms;
@@ -413,8 +438,16 @@ struct device {
 	int cloud_loss_s; /* 0 if there is nothing to write */
 };
 
+struct tls_settings {
+	bool on;
+	const char *ca_file;   /* NULL: the CAs of the system */
+	const char *cert_file; /* shown by sessions that have no certificate of their own; NULL: none is */
+	const char *key_file;
+};
+
 struct server_settings {
 	const char *host;
+	struct tls_settings tls;
 	int port;
 	int keepalive_s;
 	int connect_timeout_ms;

@@ -69,6 +69,42 @@ judge_writes(const struct device *device, const struct point_write *writes, size
 }
 
 static void
+judge_credentials(const struct credentials *credentials)
+{
+	switch (credentials->kind) {
+	case CREDENTIALS_TOKEN:
+		assert(credentials->token && credentials->token[0]);
+		break;
+	case CREDENTIALS_BASIC:
+		assert(credentials->client_id || credentials->user);
+		assert(credentials->user || !credentials->password);
+		break;
+	case CREDENTIALS_CERTIFICATE:
+		assert(credentials->cert_file && credentials->key_file);
+		break;
+	case CREDENTIALS_NONE:
+		assert(false);
+	}
+}
+
+static void
+judge_method(const struct device *device, const struct rpc_method *method)
+{
+	uint16_t cells[MODBUS_MAX_READ_REGISTERS] = { 0 };
+
+	assert(method->step_count > 0 && method->step_count <= RPC_STEPS_MAX);
+	assert(method->listed ? method->action == RPC_SET : method->step_count == 1);
+	for (size_t i = 0; i < method->step_count; i++) {
+		const struct rpc_step *step = &method->steps[i];
+
+		assert(step->point->device == device && (method->action == RPC_GET || step->point->writable));
+		assert(!method->listed || step->param);
+		if (step->value.kind != VALUE_NONE)
+			assert(codec_encode(step->point, &step->value, cells) == CODEC_OK);
+	}
+}
+
+static void
 judge_settings(const struct settings *settings)
 {
 	size_t count = 0;
@@ -77,7 +113,8 @@ judge_settings(const struct settings *settings)
 	for (size_t i = 0; i < settings->device_count; i++) {
 		const struct device *device = &settings->devices[i];
 
-		assert(device->name && device->token && device->token[0] && device->point_count > 0);
+		assert(device->name && device->point_count > 0);
+		judge_credentials(&device->credentials);
 		for (size_t p = 0; p < device->point_count; p++) {
 			assert(device->points[p].index == count++);
 			judge_point(settings, &device->points[p]);
@@ -86,8 +123,7 @@ judge_settings(const struct settings *settings)
 		judge_writes(device, device->on_cloud_loss, device->on_cloud_loss_count);
 		assert((device->cloud_loss_s > 0) == (device->on_cloud_loss_count > 0));
 		for (size_t r = 0; r < device->rpc_count; r++)
-			assert(device->rpc[r].point->device == device &&
-			       (device->rpc[r].action == RPC_GET || device->rpc[r].point->writable));
+			judge_method(device, &device->rpc[r]);
 	}
 	assert(count == settings->point_count);
 }

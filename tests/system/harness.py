@@ -25,7 +25,10 @@ PATIENCE = float(os.environ.get("PATIENCE", "20"))
 
 
 def program(path):
+    """Of the build folder; $FIELDGATE is another fieldgate to test, such as the one that is installed."""
     full = os.path.join(BUILD, path)
+    if path == "fieldgate":
+        full = os.path.abspath(os.environ.get("FIELDGATE", full))
     if not os.access(full, os.X_OK):
         sys.exit(f"{full} is not built")
     return full

@@ -14,7 +14,9 @@ SYSTEM_TESTS = \
 	tests/system/220-store \
 	tests/system/230-time \
 	tests/system/240-isolation \
+	tests/system/250-tls \
 	tests/system/300-rpc \
+	tests/system/305-methods \
 	tests/system/310-shared \
 	tests/system/320-write-latency \
 	tests/system/330-writing \
@@ -27,7 +29,7 @@ SYSTEM_TESTS = \
 	tests/system/600-interop \
 	tests/system/700-install \
 	tests/system/900-torture
-EXTRA_DIST += $(SYSTEM_TESTS) tests/system/harness.py tests/golden
+EXTRA_DIST += $(SYSTEM_TESTS) tests/system/harness.py tests/system/pki.py tests/golden
 TESTS += $(SYSTEM_TESTS)
 
 # Preloaded into the daemon by 230-time and 240-isolation. They are no part of the program, and the sanitizers have no business

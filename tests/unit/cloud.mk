@@ -10,7 +10,7 @@ tests_unit_test_tb_json_LDADD = libcloud.a libmodel.a libbase.a $(CMOCKA_LIBS) $
 
 # What talks to a server runs against tbbench.
 
-CLOUD_TEST_LIBS = libcloud.a libflow.a libmodel.a libbase.a $(CMOCKA_LIBS) $(MOSQUITTO_LIBS) $(JSON_LIBS) $(SQLITE_LIBS) $(SYSTEMD_LIBS) -lm
+CLOUD_TEST_LIBS = libcloud.a libflow.a libmodel.a libbase.a $(CMOCKA_LIBS) $(MOSQUITTO_LIBS) $(OPENSSL_LIBS) $(JSON_LIBS) $(SQLITE_LIBS) $(SYSTEMD_LIBS) -lm
 
 check_PROGRAMS += tests/unit/test_downlink tests/unit/test_mqtt tests/unit/test_uplink
 TESTS += tests/unit/test_downlink tests/unit/test_mqtt tests/unit/test_uplink

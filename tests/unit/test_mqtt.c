@@ -95,6 +95,8 @@ static const struct mqtt_events events = {
 	.message = on_message,
 };
 
+static const struct credentials token = { .kind = CREDENTIALS_TOKEN, .token = "token" };
+
 static struct bench *
 open_bench(const char *host)
 {
@@ -120,7 +122,7 @@ open_bench(const char *host)
 static void
 connect_session(struct bench *bench)
 {
-	bench->owner.session = mqtt_session_new(bench->mqtt, "Boiler", "token", &bench->owner);
+	bench->owner.session = mqtt_session_new(bench->mqtt, "Boiler", &token, &bench->owner);
 	assert_non_null(bench->owner.session);
 }
 

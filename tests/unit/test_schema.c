@@ -171,7 +171,7 @@ frame(const char *group, const char *setting)
 #define HERE(name) strcmp(group, name) == 0 ? setting : ""
 
 	snprintf(text, sizeof(text),
-	    "%s server = { host = \"a\"; %s };\n"
+	    "%s server = { host = \"a\"; tls = { %s }; %s };\n"
 	    "store = { %s };\n"
 	    "clock = { %s };\n"
 	    "buses = ( { name = \"t\"; type = \"tcp\"; host = \"b\"; }, { name = \"r\"; type = \"rtu\"; port "
@@ -180,7 +180,7 @@ frame(const char *group, const char *setting)
 	    "  points = ( { key = \"k\"; table = \"input\"; addr = 0; type = \"int16\"; %s } );\n"
 	    "  rpc = ( { method = \"m\"; point = \"k\"; %s } );\n"
 	    "  on_cloud_loss = { %s set = ( { point = \"k\"; value = 1; } ); }; } );\n",
-	    HERE("gateway.conf"), HERE("server"), HERE("store"), HERE("clock"), HERE("bus"), HERE("device"),
+	    HERE("gateway.conf"), HERE("tls"), HERE("server"), HERE("store"), HERE("clock"), HERE("bus"), HERE("device"),
 	    HERE("point"), HERE("rpc"), HERE("on_cloud_loss"));
 	return text;
 }

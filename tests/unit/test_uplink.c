@@ -87,7 +87,8 @@ make_settings(struct bench *bench, size_t device_count)
 
 		snprintf(name, sizeof(name), "token-%zu", i);
 		*device = (struct device){
-			.name = strdup(name), .token = strdup(name), .index = i, .point_count = POINT_COUNT
+			.name = strdup(name),
+			.credentials = { .kind = CREDENTIALS_TOKEN, .token = strdup(name) }, .index = i, .point_count = POINT_COUNT
 		};
 		device->points = calloc(POINT_COUNT, sizeof(device->points[0]));
 		for (size_t j = 0; j < POINT_COUNT; j++)
@@ -100,7 +101,7 @@ free_settings(struct settings *settings)
 {
 	for (size_t i = 0; i < settings->device_count; i++) {
 		free((void *)(uintptr_t)settings->devices[i].name);
-		free((void *)(uintptr_t)settings->devices[i].token);
+		free((void *)(uintptr_t)settings->devices[i].credentials.token);
 		free(settings->devices[i].points);
 	}
 	free(settings->devices);
