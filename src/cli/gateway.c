@@ -1,12 +1,10 @@
 #include <config.h>
 
 #include <errno.h>
-#include <signal.h>
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
-#include <unistd.h>
 
 #include "base/log.h"
 #include "cli/gateway.h"
@@ -276,10 +274,6 @@ gateway_reload(struct gateway *gateway, FILE *told)
 		tell(told, LOG_LEVEL_ERROR, "not taken over: the disk of the store does not answer");
 	else if (error < 0 && error != -EINVAL)
 		tell(told, LOG_LEVEL_ERROR, "not taken over: %s", strerror(-error));
-	if (gateway->failed) {
-		log_error("reload: the field cannot go on");
-		kill(getpid(), SIGTERM);
-	}
 	return error;
 }
 

@@ -9,6 +9,7 @@
 #define CLOUD_MQTT_H
 
 #include "base/resolver.h"
+#include "model/health.h"
 #include "model/settings.h"
 
 #include <stdbool.h>
@@ -50,6 +51,9 @@ void mqtt_rebind(struct mqtt *mqtt, const struct server_settings *server);
 
 bool mqtt_session_is_up(const struct mqtt_session *session);
 
+/* State, why and since. */
+void mqtt_session_health(const struct mqtt_session *session, struct health_device *ret);
+
 /* Who ended the connection that was up last, for down(). */
 enum mqtt_end {
 	MQTT_END_OURS = -1,  /* the line broke, we closed it, or the owner had it ended */
@@ -84,5 +88,8 @@ struct mqtt_counts {
 	int version;       /* of MQTT that is spoken or tried: 5, or 4 for 3.1.1 */
 };
 struct mqtt_counts mqtt_counts(const struct mqtt *mqtt);
+
+/* Count on from where another has been, whose sessions are given up. */
+void mqtt_count_on(struct mqtt *mqtt, const struct mqtt *from);
 
 #endif

@@ -7,6 +7,7 @@
 #include "base/resolver.h"
 #include "model/command.h"
 #include "model/difference.h"
+#include "model/health.h"
 #include "model/sample.h"
 #include "model/settings.h"
 
@@ -38,6 +39,10 @@ int uplink_prepare(struct uplink *uplink, const struct difference *difference, s
 int uplink_hold(struct uplink *uplink, int timeout_ms);
 int uplink_switch(struct uplink *uplink, void (*meanwhile)(void *ctx), void *ctx);
 void uplink_give_up(struct uplink *uplink);
+
+/* Any thread: ask how it is, as model/health.h says. The thread answers in its next turn, one that ends or has ended when it is
+ * freed. Returns 0, or -EBUSY with too many questions open: then the report is still the caller's. */
+int uplink_ask(struct uplink *uplink, const struct health_question *question);
 
 /* Did the thread end by itself, because its event loop failed? It has sent SIGTERM to the process then. */
 bool uplink_failed(const struct uplink *uplink);
