@@ -195,10 +195,12 @@ keep_folder(const struct gateway *gateway, struct settings *settings, FILE *told
 {
 	const char *dir = gateway->settings->store.dir;
 
-	if (strcmp(settings->store.dir, dir) == 0)
-		return 0;
-	tell(told, LOG_LEVEL_WARNING, "store.dir: stays %s until the next start", dir);
-	settings->store.dir = settings_strdup(settings, dir);
+	/* What outlives the process is open already and is handed over. */
+	settings->runtime_dir = NULL;
+	if (strcmp(settings->store.dir, dir) != 0) {
+		tell(told, LOG_LEVEL_WARNING, "store.dir: stays %s until the next start", dir);
+		settings->store.dir = settings_strdup(settings, dir);
+	}
 	return settings->store.dir ? 0 : -ENOMEM;
 }
 
@@ -265,8 +267,10 @@ reload(struct gateway *gateway, struct settings *settings, FILE *told)
 	struct settings *was = gateway->settings;
 	struct difference *difference = NULL;
 	char text[DIFFERENCE_TEXT_MAX];
-	int error = choose_folder(settings);
+	int error = refuse_instruments(settings);
 
+	if (error == 0)
+		error = choose_folders(settings);
 	if (error == 0)
 		error = keep_folder(gateway, settings, told);
 	if (error == 0)

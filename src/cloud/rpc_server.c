@@ -584,6 +584,8 @@ rpc_server_adopt(struct rpc_server *server, struct rpc_server *from, const struc
 		adopt_answers(&server->channels[now->index], channel);
 	}
 	server->counts = from->counts;
+	server->journal = from->journal;
+	from->journal = NULL;
 }
 
 /* ---- requests ---- */

@@ -22,7 +22,7 @@ struct rpc_server *rpc_server_new(const struct settings *settings, struct downli
     struct commands *commands, struct shared *shared);
 void rpc_server_free(struct rpc_server *server);
 
-/* Go on where `from`, of older settings and with the same commands, has been: calls of points that are the same go on; others
+/* Go on where `from`, of older settings and with the same commands, has been, with its journal; these settings name none: calls of points that are the same go on; others
  * are answered now, on the session that asked. */
 void rpc_server_adopt(struct rpc_server *server, struct rpc_server *from, const struct difference *difference);
 
