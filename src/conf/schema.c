@@ -190,16 +190,7 @@ type_name(int number)
 static const char *
 order_name(int number)
 {
-	static const char *const names[] = {
-		[ORDER_ABCD] = "ABCD",
-		[ORDER_CDAB] = "CDAB",
-		[ORDER_BADC] = "BADC",
-		[ORDER_DCBA] = "DCBA",
-		[ORDER_CDABGHEF] = "CDABGHEF",
-		[ORDER_EFGHABCD] = "EFGHABCD",
-	};
-
-	return number < (int)COUNT(names) ? names[number] : NULL;
+	return number < ORDERS ? point_order_name((enum point_order)number) : NULL;
 }
 
 static const char *
@@ -1132,6 +1123,11 @@ static const struct setting_row device_rows[] = {
 	    .kind = SETTING_BOOL,
 	    .preset = "false",
 	    INTO(struct device_input, device.mask_write) },
+	{ .name = "raw_rpc",
+	    .about = "may RPC read and write registers of its units that no point names",
+	    .kind = SETTING_BOOL,
+	    .preset = "false",
+	    INTO(struct device_input, device.raw_rpc) },
 	{ .name = "offline_retry_max_ms",
 	    .about = "a unit that does not answer is asked again after so long at most",
 	    .kind = SETTING_INT,

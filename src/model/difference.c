@@ -167,8 +167,9 @@ same_secrets(const struct device *a, const struct device *b)
 static bool
 same_device(const struct device *a, const struct device *b)
 {
-	return same_identity(a, b) && same_secrets(a, b) && ALIKE(timeout_ms) && ALIKE(max_registers) && ALIKE(max_bits) &&
-	       ALIKE(max_hole_registers) && ALIKE(write_pause_ms) && ALIKE(mask_write) &&
+	return same_identity(a, b) && same_secrets(a, b) && ALIKE(timeout_ms) && ALIKE(max_registers) &&
+	       ALIKE(max_bits) && ALIKE(max_hole_registers) && ALIKE(write_pause_ms) && ALIKE(mask_write) &&
+	       ALIKE(raw_rpc) &&
 	       ALIKE(offline_retry_max_ms) && ALIKE(point_count) && ALIKE(cloud_loss_s) && same_rpc(a, b) &&
 	       same_writes(a->on_connect, a->on_connect_count, b->on_connect, b->on_connect_count) &&
 	       same_writes(
