@@ -21,6 +21,7 @@ libmodel_a_SOURCES = \
 	src/model/codec.c src/model/codec.h \
 	src/model/command.c src/model/command.h \
 	src/model/difference.c src/model/difference.h \
+	src/model/difference_line.c src/model/difference_line.h \
 	src/model/exception.c src/model/exception.h \
 	src/model/half.c src/model/half.h \
 	src/model/health.c src/model/health.h \
@@ -43,13 +44,16 @@ LINE_LIBS = libline.a libmodel.a libbase.a $(PCRE2_LIBS) $(JSON_LIBS)
 
 libconf_a_CFLAGS = $(AM_CFLAGS) $(CONFIG_CFLAGS)
 libconf_a_SOURCES = \
+	src/conf/build_line.c src/conf/build_line.h \
 	src/conf/conf.c src/conf/conf.h src/conf/text.h \
 	src/conf/credentials.c src/conf/credentials.h \
 	src/conf/document.c src/conf/document.h \
 	src/conf/mistakes.c src/conf/mistakes.h \
 	src/conf/reader.c src/conf/reader.h \
 	src/conf/schema.c src/conf/schema.h \
-	src/conf/verify.c src/conf/verify.h
+	src/conf/schema_line.c src/conf/schema_line.h \
+	src/conf/verify.c src/conf/verify.h \
+	src/conf/verify_line.c src/conf/verify_line.h
 
 libfield_a_CFLAGS = $(AM_CFLAGS) $(MODBUS_CFLAGS) $(SERIALPORT_CFLAGS)
 libfield_a_SOURCES = \
@@ -89,6 +93,7 @@ libcloud_a_SOURCES = \
 	src/cloud/downlink.c src/cloud/downlink.h src/cloud/downlink_port.h \
 	src/cloud/addresses.c src/cloud/addresses.h \
 	src/cloud/connection.c src/cloud/connection.h \
+	src/cloud/journal.c src/cloud/journal.h \
 	src/cloud/mqtt.c src/cloud/mqtt.h \
 	src/cloud/news.c src/cloud/news.h \
 	src/cloud/version.c src/cloud/version.h \
@@ -133,6 +138,7 @@ libcli_a_SOURCES = \
 	src/cli/process.c src/cli/process.h \
 	src/cli/run.c \
 	src/cli/status.c \
+	src/cli/try.c \
 	src/cli/watchdog.c src/cli/watchdog.h
 
 FIELDGATE_LIBS = \

@@ -44,6 +44,7 @@ int cli_load(const char *path, struct settings **ret);
 int check_main(int argc, char **argv);
 int plan_main(int argc, char **argv);
 int run_main(int argc, char **argv);
+int try_main(int argc, char **argv);
 int status_main(int argc, char **argv);
 int watch_main(int argc, char **argv);
 int log_level_main(int argc, char **argv);

@@ -225,7 +225,6 @@ struct line_field {
 
 /* One step of a script, in this order: set the speed, send, wait for an answer, wait. */
 struct line_step {
-	struct source source;
 	int baud;	   /* from here to the end of the script; 0 = as it is */
 	struct bytes send; /* template, line/template.h: ${address}, ${checksum} */
 	const char *expect; /* PCRE2 that what comes after the sending must match; NULL = not */
@@ -487,6 +486,7 @@ struct settings {
 	struct server_settings server;
 	struct clock_settings clock;
 	struct store_settings store;
+	const char *runtime_dir; /* for what must outlive the process but not the boot; NULL: nothing does. `run` puts it in. */
 	struct bus *buses;
 	size_t bus_count;
 	struct device *devices;
