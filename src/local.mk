@@ -93,6 +93,7 @@ libcloud_a_SOURCES = \
 	src/cloud/downlink.c src/cloud/downlink.h src/cloud/downlink_port.h \
 	src/cloud/addresses.c src/cloud/addresses.h \
 	src/cloud/connection.c src/cloud/connection.h \
+	src/cloud/journal.c src/cloud/journal.h \
 	src/cloud/mqtt.c src/cloud/mqtt.h \
 	src/cloud/news.c src/cloud/news.h \
 	src/cloud/version.c src/cloud/version.h \
@@ -108,6 +109,7 @@ libcloud_a_SOURCES = \
 	src/cloud/overflow.c src/cloud/overflow.h \
 	src/cloud/sender.c src/cloud/sender.h \
 	src/cloud/tls.c src/cloud/tls.h \
+	src/cloud/tb_gateway.c src/cloud/tb_gateway.h \
 	src/cloud/tb_json.c src/cloud/tb_json.h \
 	src/cloud/tb_topic.c src/cloud/tb_topic.h \
 	src/cloud/uplink.c src/cloud/uplink.h

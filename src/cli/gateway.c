@@ -53,26 +53,35 @@ gateway_load(struct gateway *gateway, const char *path)
 	return gateway->settings ? 0 : -1;
 }
 
-/* systemd names the folder that it made (StateDirectory=), the first of several. Returns 0 or -ENOMEM. */
+/* systemd names the folders that it made, the first of several counts. `ret` stays as it is if there is none.
+ * Returns 0 or -ENOMEM. */
 static int
-choose_folder(struct settings *settings)
+folder_of(struct settings *settings, const char *variable, const char **ret)
 {
-	const char *list = getenv("STATE_DIRECTORY");
+	const char *list = getenv(variable);
 	size_t length = list ? strcspn(list, ":") : 0;
 	char *dir;
 
-	if (settings->store.dir)
+	if (length == 0)
 		return 0;
-	if (length == 0) {
-		settings->store.dir = STATE_FOLDER;
-		return 0;
-	}
 	dir = settings_alloc(settings, length + 1);
 	if (!dir)
 		return -ENOMEM;
 	memcpy(dir, list, length);
-	settings->store.dir = dir;
+	*ret = dir;
 	return 0;
+}
+
+static int
+choose_folders(struct settings *settings)
+{
+	const char *dir = STATE_FOLDER;
+	int error = folder_of(settings, "STATE_DIRECTORY", &dir);
+
+	if (!settings->store.dir)
+		settings->store.dir = dir;
+	settings->runtime_dir = settings->store.dir;
+	return error < 0 ? error : folder_of(settings, "RUNTIME_DIRECTORY", &settings->runtime_dir);
 }
 
 /* A session takes a descriptor or three, a bus two; the default soft limit is 1024. */
@@ -120,7 +129,7 @@ make_parts(struct gateway *gateway)
 int
 gateway_start(struct gateway *gateway)
 {
-	int error = choose_folder(gateway->settings);
+	int error = choose_folders(gateway->settings);
 
 	raise_descriptor_limit();
 	if (error == 0)

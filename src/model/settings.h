@@ -486,6 +486,7 @@ struct settings {
 	struct server_settings server;
 	struct clock_settings clock;
 	struct store_settings store;
+	const char *runtime_dir; /* for what must outlive the process but not the boot; NULL: nothing does. `run` puts it in. */
 	struct bus *buses;
 	size_t bus_count;
 	struct device *devices;
