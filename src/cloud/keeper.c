@@ -10,6 +10,7 @@
 #include <pthread.h>
 #include <signal.h>
 #include <stdbool.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -33,12 +34,13 @@ struct job {
 };
 
 struct keeper {
-	const char *dir;
+	char *dir;
 	struct fifo *asked; /* of struct job *; NULL ends the thread */
 	struct fifo *answers;
 	sd_event_source *io;
 	pthread_t thread;
 	bool running;
+	struct job *jobs[JOBS_MAX]; /* that are not answered */
 	size_t waiting;
 };
 
@@ -124,6 +126,24 @@ job_free(struct job *job)
 	free(job);
 }
 
+static void
+remove_job(struct keeper *keeper, const struct job *job)
+{
+	size_t i = 0;
+
+	while (keeper->jobs[i] != job)
+		i++;
+	keeper->jobs[i] = keeper->jobs[--keeper->waiting];
+}
+
+void
+keeper_forget(struct keeper *keeper, const void *begin, const void *end)
+{
+	for (size_t i = 0; i < keeper->waiting; i++)
+		if ((uintptr_t)keeper->jobs[i]->ctx >= (uintptr_t)begin && (uintptr_t)keeper->jobs[i]->ctx < (uintptr_t)end)
+			keeper->jobs[i]->done = NULL;
+}
+
 static int
 on_answers(sd_event_source *source, int fd, uint32_t events, void *userdata)
 {
@@ -132,8 +152,9 @@ on_answers(sd_event_source *source, int fd, uint32_t events, void *userdata)
 
 	(void)source, (void)fd, (void)events;
 	while (fifo_pop(keeper->answers, &job, 1) == 1) {
-		keeper->waiting--;
-		job->done(job->ctx, job->error);
+		remove_job(keeper, job);
+		if (job->done)
+			job->done(job->ctx, job->error);
 		job_free(job);
 	}
 	return 0;
@@ -147,7 +168,7 @@ keeper_new(sd_event *loop, const char *dir)
 
 	if (!keeper)
 		return NULL;
-	keeper->dir = dir;
+	keeper->dir = dir ? strdup(dir) : NULL;
 	keeper->asked = fifo_new(sizeof(struct job *), JOBS_MAX + 1);
 	keeper->answers = fifo_new(sizeof(struct job *), JOBS_MAX);
 	error = keeper->asked && keeper->answers
@@ -177,6 +198,7 @@ keeper_free(struct keeper *keeper)
 		job_free(job);
 	fifo_free(keeper->asked);
 	fifo_free(keeper->answers);
+	free(keeper->dir);
 	free(keeper);
 }
 
@@ -273,6 +295,6 @@ keeper_write(struct keeper *keeper, const char *path, const char *text, void (*d
 		job_free(job);
 		return -ENOMEM;
 	}
-	keeper->waiting++;
+	keeper->jobs[keeper->waiting++] = job;
 	return 0;
 }

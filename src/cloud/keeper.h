@@ -9,7 +9,7 @@
 
 struct keeper;
 
-/* `dir` may be NULL: then nothing can be kept. It must outlive the keeper. Returns NULL with errno set. */
+/* `dir` may be NULL: then nothing can be kept. Returns NULL with errno set. */
 struct keeper *keeper_new(sd_event *loop, const char *dir);
 
 /* Waits for what is being written; `done` is not called any more. NULL is fine. */
@@ -29,5 +29,8 @@ char *keeper_read(const char *path);
 /* Begin to write `text`. `done` is called from the loop with 0 or negative errno. Returns 0; -EBUSY when too many wait; other
  * negative errno. Both texts are copied. */
 int keeper_write(struct keeper *keeper, const char *path, const char *text, void (*done)(void *ctx, int error), void *ctx);
+
+/* What is being written is written, and nobody told whose `ctx` is from `begin` up to before `end`. */
+void keeper_forget(struct keeper *keeper, const void *begin, const void *end);
 
 #endif

@@ -623,7 +623,7 @@ mqtt_new(const struct server_settings *server, sd_event *loop, struct resolver *
 }
 
 static void
-session_free(struct mqtt_session *session)
+free_session(struct mqtt_session *session)
 {
 	drop_connection(session);
 	sd_event_source_disable_unref(session->timer);
@@ -640,7 +640,7 @@ mqtt_free(struct mqtt *mqtt)
 		struct mqtt_session *session = mqtt->sessions;
 
 		mqtt->sessions = session->next;
-		session_free(session);
+		free_session(session);
 	}
 	sd_event_source_disable_unref(mqtt->pace);
 	sd_event_source_disable_unref(mqtt->closer);
@@ -670,10 +670,11 @@ add_session(struct mqtt *mqtt, char *thing, bool guest, const struct credentials
 	session->events = events;
 	session->credentials = credentials;
 	session->state = credentials ? STATE_WAITING : STATE_CLOSED;
+	session->down_mono_ms = clock_mono_ms();
 	session->news.name = thing;
 	session->news.guest = guest;
 	if (add_timer(mqtt->loop, &session->timer, on_session_timer, session, 20000) < 0) {
-		session_free(session);
+		free_session(session);
 		errno = ENOMEM;
 		return NULL;
 	}
@@ -702,12 +703,61 @@ mqtt_guest_new(struct mqtt *mqtt, const char *thing, const struct credentials *c
 	return add_session(mqtt, strdup(thing), true, credentials, events, owner);
 }
 
+static void
+leave_queue(struct mqtt_session *session)
+{
+	struct mqtt *mqtt = session->mqtt;
+	struct mqtt_session **at = &mqtt->queue;
+
+	while (*at && *at != session)
+		at = &(*at)->next_queued;
+	if (!*at)
+		return;
+	*at = session->next_queued;
+	if (!*at)
+		mqtt->queue_end = at;
+}
+
 void
-mqtt_session_give(struct mqtt_session *session, const struct credentials *credentials)
+mqtt_session_free(struct mqtt_session *session)
+{
+	struct mqtt *mqtt;
+	struct mqtt_session **at;
+
+	if (!session)
+		return;
+	mqtt = session->mqtt;
+	if (session->state == STATE_UP) {
+		mqtt->counts.up--;
+		session->state = STATE_CLOSING;
+		connection_finish(session->connection);
+	}
+	leave_queue(session);
+	for (at = &mqtt->sessions; *at != session; at = &(*at)->next)
+		;
+	*at = session->next;
+	news_remove(mqtt->news, &session->news);
+	free_session(session);
+	admit(mqtt);
+}
+
+void
+mqtt_session_give(struct mqtt_session *session, const struct credentials *credentials, void *owner)
 {
 	session->credentials = credentials;
+	session->owner = owner;
 	if (session->state == STATE_CLOSED)
 		timer_set(session->timer, 0);
+}
+
+void
+mqtt_rebind(struct mqtt *mqtt, const struct server_settings *server)
+{
+	mqtt->server = server;
+	mqtt->version.server = server;
+	addresses_rebind(mqtt->addresses, server);
+	news_rebind(mqtt->news, server);
+	transport_rebind(mqtt->transport, server);
 }
 
 bool
@@ -812,4 +862,13 @@ mqtt_counts(const struct mqtt *mqtt)
 
 	counts.version = mqtt->version.number;
 	return counts;
+}
+
+void
+mqtt_count_on(struct mqtt *mqtt, const struct mqtt *from)
+{
+	mqtt->counts.connects += from->counts.connects;
+	mqtt->counts.refusals += from->counts.refusals;
+	mqtt->counts.failures += from->counts.failures;
+	mqtt->counts.losses += from->counts.losses;
 }

@@ -45,7 +45,6 @@ struct item {
 struct provisioner {
 	const struct settings *settings;
 	struct keeper *keeper;
-	struct mqtt *mqtt;
 	void (*ready)(void *ctx, size_t device);
 	void *ctx;
 	struct item *items;
@@ -410,7 +409,6 @@ static int
 add_items(struct provisioner *provisioner)
 {
 	const struct settings *settings = provisioner->settings;
-	bool waiting = false;
 
 	provisioner->items = calloc(settings->device_count + 1, sizeof(provisioner->items[0]));
 	if (!provisioner->items)
@@ -425,19 +423,69 @@ add_items(struct provisioner *provisioner)
 		item->path = keeper_path(provisioner->keeper, "credentials", item->device->name);
 		provisioner->item_count++;
 		load(item);
-		waiting = waiting || item->state == STATE_WAITING;
 	}
-	if (!waiting)
+	return 0;
+}
+
+int
+provisioner_start(struct provisioner *provisioner, struct mqtt *mqtt)
+{
+	if (!provisioner->session && !provisioner->asked && !first_due(provisioner))
 		return 0;
-	provisioner->session = mqtt_guest_new(provisioner->mqtt, "provision", &guest, &events, provisioner);
+	if (!provisioner->session)
+		provisioner->session = mqtt_guest_new(mqtt, "provision", &guest, &events, provisioner);
 	if (!provisioner->session)
 		return -errno;
 	serve(provisioner);
 	return 0;
 }
 
+static void
+forget(struct item *item)
+{
+	if (item->credentials.kind != CREDENTIALS_CERTIFICATE)
+		tb_provision_done(&item->credentials);
+}
+
+/* What is being written is written to its end by the keeper; what is asked for is answered over the same session only. */
+static void
+adopt_item(struct item *item, struct item *from, bool session)
+{
+	if (from->state == STATE_DONE || from->state == STATE_KEEPING) {
+		forget(item);
+		use(item, &from->credentials);
+		from->credentials = (struct credentials){ .kind = CREDENTIALS_NONE };
+	} else if (item->state == STATE_WAITING && (session || from->state != STATE_ASKED)) {
+		item->state = from->state;
+		item->due_mono_ms = from->due_mono_ms;
+		item->tries = from->tries;
+		item->said = from->said;
+		if (from->state == STATE_ASKED)
+			item->provisioner->asked = item;
+	}
+}
+
+void
+provisioner_adopt(struct provisioner *provisioner, struct provisioner *from, bool session)
+{
+	for (size_t i = 0; i < provisioner->item_count; i++)
+		for (size_t j = 0; j < from->item_count; j++) {
+			struct item *item = &provisioner->items[i], *other = &from->items[j];
+
+			if (strcmp(item->device->name, other->device->name) == 0 &&
+			    item->device->provision->type == other->device->provision->type)
+				adopt_item(item, other, session);
+		}
+	if (!session || !from->session)
+		return;
+	provisioner->session = from->session;
+	provisioner->up = from->up;
+	mqtt_session_give(provisioner->session, &guest, provisioner);
+	from->session = NULL;
+}
+
 struct provisioner *
-provisioner_new(const struct settings *settings, struct mqtt *mqtt, struct keeper *keeper, sd_event *loop,
+provisioner_new(const struct settings *settings, struct keeper *keeper, sd_event *loop,
     void (*ready)(void *ctx, size_t device), void *ctx)
 {
 	struct provisioner *provisioner = calloc(1, sizeof(*provisioner));
@@ -447,7 +495,6 @@ provisioner_new(const struct settings *settings, struct mqtt *mqtt, struct keepe
 		return NULL;
 	provisioner->settings = settings;
 	provisioner->keeper = keeper;
-	provisioner->mqtt = mqtt;
 	provisioner->ready = ready;
 	provisioner->ctx = ctx;
 	error = sd_event_add_time(loop, &provisioner->timer, CLOCK_MONOTONIC, 0, 100000, on_timer, provisioner);
@@ -468,12 +515,11 @@ provisioner_free(struct provisioner *provisioner)
 {
 	if (!provisioner)
 		return;
+	mqtt_session_free(provisioner->session);
+	keeper_forget(provisioner->keeper, provisioner->items, provisioner->items + provisioner->item_count);
 	for (size_t i = 0; i < provisioner->item_count; i++) {
-		struct item *item = &provisioner->items[i];
-
-		if (item->credentials.kind != CREDENTIALS_CERTIFICATE)
-			tb_provision_done(&item->credentials);
-		free(item->path);
+		forget(&provisioner->items[i]);
+		free(provisioner->items[i].path);
 	}
 	sd_event_source_disable_unref(provisioner->timer);
 	free(provisioner->items);
