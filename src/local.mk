@@ -136,6 +136,7 @@ libcli_a_SOURCES = \
 	src/cli/options.c src/cli/options.h \
 	src/cli/plan.c \
 	src/cli/process.c src/cli/process.h \
+	src/cli/reload.c src/cli/reload.h \
 	src/cli/run.c \
 	src/cli/status.c \
 	src/cli/try.c \

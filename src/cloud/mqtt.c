@@ -619,7 +619,7 @@ mqtt_new(const struct server_settings *server, sd_event *loop, struct resolver *
 }
 
 static void
-session_free(struct mqtt_session *session)
+free_session(struct mqtt_session *session)
 {
 	drop_connection(session);
 	sd_event_source_disable_unref(session->timer);
@@ -636,7 +636,7 @@ mqtt_free(struct mqtt *mqtt)
 		struct mqtt_session *session = mqtt->sessions;
 
 		mqtt->sessions = session->next;
-		session_free(session);
+		free_session(session);
 	}
 	sd_event_source_disable_unref(mqtt->pace);
 	sd_event_source_disable_unref(mqtt->closer);
@@ -664,7 +664,7 @@ mqtt_session_new(struct mqtt *mqtt, const char *name, const struct credentials *
 	session->credentials = credentials;
 	if (!session->news.name ||
 	    add_timer(mqtt->loop, &session->timer, on_session_timer, session, 20000) < 0) {
-		session_free(session);
+		free_session(session);
 		errno = ENOMEM;
 		return NULL;
 	}
@@ -673,6 +673,61 @@ mqtt_session_new(struct mqtt *mqtt, const char *name, const struct credentials *
 	news_add(mqtt->news, &session->news);
 	timer_set(session->timer, 0);
 	return session;
+}
+
+static void
+leave_queue(struct mqtt_session *session)
+{
+	struct mqtt *mqtt = session->mqtt;
+	struct mqtt_session **at = &mqtt->queue;
+
+	while (*at && *at != session)
+		at = &(*at)->next_queued;
+	if (!*at)
+		return;
+	*at = session->next_queued;
+	if (!*at)
+		mqtt->queue_end = at;
+}
+
+void
+mqtt_session_free(struct mqtt_session *session)
+{
+	struct mqtt *mqtt;
+	struct mqtt_session **at;
+
+	if (!session)
+		return;
+	mqtt = session->mqtt;
+	if (session->state == STATE_UP) {
+		mqtt->counts.up--;
+		session->state = STATE_CLOSING;
+		connection_finish(session->connection);
+	}
+	leave_queue(session);
+	for (at = &mqtt->sessions; *at != session; at = &(*at)->next)
+		;
+	*at = session->next;
+	news_remove(mqtt->news, &session->news);
+	free_session(session);
+	admit(mqtt);
+}
+
+void
+mqtt_session_give(struct mqtt_session *session, const struct credentials *credentials, void *owner)
+{
+	session->credentials = credentials;
+	session->owner = owner;
+}
+
+void
+mqtt_rebind(struct mqtt *mqtt, const struct server_settings *server)
+{
+	mqtt->server = server;
+	mqtt->version.server = server;
+	addresses_rebind(mqtt->addresses, server);
+	news_rebind(mqtt->news, server);
+	transport_rebind(mqtt->transport, server);
 }
 
 bool
@@ -777,4 +832,13 @@ mqtt_counts(const struct mqtt *mqtt)
 
 	counts.version = mqtt->version.number;
 	return counts;
+}
+
+void
+mqtt_count_on(struct mqtt *mqtt, const struct mqtt *from)
+{
+	mqtt->counts.connects += from->counts.connects;
+	mqtt->counts.refusals += from->counts.refusals;
+	mqtt->counts.failures += from->counts.failures;
+	mqtt->counts.losses += from->counts.losses;
 }

@@ -179,6 +179,23 @@ news_add(struct news *news, struct news_item *item)
 }
 
 void
+news_remove(struct news *news, struct news_item *item)
+{
+	struct news_item **at = &news->items;
+
+	while (*at != item)
+		at = &(*at)->next;
+	*at = item->next;
+	news->item_count--;
+}
+
+void
+news_rebind(struct news *news, const struct server_settings *server)
+{
+	news->server = server;
+}
+
+void
 news_change(struct news *news, struct news_item *item, struct report report)
 {
 	item->now = report;

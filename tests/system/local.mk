@@ -28,6 +28,7 @@ SYSTEM_TESTS = \
 	tests/system/520-status \
 	tests/system/530-watchdog \
 	tests/system/510-example \
+	tests/system/520-reload \
 	tests/system/600-interop \
 	tests/system/700-install \
 	tests/system/900-torture

@@ -278,7 +278,7 @@ every_outcome_is_answered_in_words(void **state)
 		{ OUTCOME_EXPIRED, 0,
 		    "{\"error\":\"bus plc: busy for too long, the request expired and nothing was sent\"}" },
 		{ OUTCOME_STOPPED, 0,
-		    "{\"error\":\"the gateway is stopping or its queue is full, nothing was sent\"}" },
+		    "{\"error\":\"the gateway is stopping or takes over other settings, or its queue is full: nothing was sent\"}" },
 	};
 
 	(void)state;
@@ -817,8 +817,7 @@ points_of_two_buses_are_two_pushes(void **state)
 	assert_int_equal(command_count, 3);
 	finish(2, OUTCOME_DONE, 22);
 	expect_reply(2, "{\"error\":\"1 of 2 values failed\",\"errors\":{\"mode\":\"the gateway is stopping "
-			"or its queue is "
-			"full, nothing was sent\"},\"values\":{\"setpoint\":22}}");
+			"or takes over other settings, or its queue is full: nothing was sent\"},\"values\":{\"setpoint\":22}}");
 }
 
 static void
