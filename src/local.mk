@@ -110,7 +110,11 @@ libcloud_a_SOURCES = \
 	src/cloud/intake.c src/cloud/intake.h \
 	src/cloud/overflow.c src/cloud/overflow.h \
 	src/cloud/sender.c src/cloud/sender.h \
+	src/cloud/keeper.c src/cloud/keeper.h \
+	src/cloud/provision.c src/cloud/provision.h \
+	src/cloud/tb_provision.c src/cloud/tb_provision.h \
 	src/cloud/tls.c src/cloud/tls.h \
+	src/cloud/tb_gateway.c src/cloud/tb_gateway.h \
 	src/cloud/tb_json.c src/cloud/tb_json.h \
 	src/cloud/tb_topic.c src/cloud/tb_topic.h \
 	src/cloud/uplink.c src/cloud/uplink.h
@@ -137,6 +141,7 @@ libcli_a_SOURCES = \
 	src/cli/options.c src/cli/options.h \
 	src/cli/plan.c \
 	src/cli/process.c src/cli/process.h \
+	src/cli/reload.c src/cli/reload.h \
 	src/cli/run.c \
 	src/cli/status.c \
 	src/cli/try.c \

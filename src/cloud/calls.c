@@ -477,6 +477,77 @@ calls_down(struct calls *calls, size_t device)
 			list->calls[i].cut = list->calls[i].again = true;
 }
 
+/* ---- other settings ---- */
+
+static void
+ignore(struct awaiter *awaiter, size_t index, struct outcome *outcome)
+{
+	(void)awaiter, (void)index, (void)outcome;
+}
+
+/* Nothing of it goes on here. */
+static void
+leave(struct calls *calls, struct call *call)
+{
+	call->awaiter.outcome = ignore;
+	commands_abandon(calls->commands, &call->awaiter);
+	rpc_client_forget(call->calls->rpc_client, call->device->index, call);
+}
+
+static bool
+is_same(const struct server_call *a, const struct server_call *b)
+{
+	return strcmp(a->method, b->method) == 0 && !a->on == !b->on &&
+	       (!a->on || strcmp(a->on->key, b->on->key) == 0);
+}
+
+static void
+adopt_call(struct call *call, struct call *from)
+{
+	call->again = from->again || from->stage != CALL_IDLE;
+	call->failed = from->failed;
+	if (call->wanted->on && difference_carry(call->wanted->on, &from->last) == 0) {
+		call->last = from->last;
+		from->last = (struct value){ 0 };
+	}
+	if (from->due.position != 0 && call->wanted->period_ms > 0)
+		heap_set(&call->calls->due, &call->due, from->due.due);
+}
+
+void
+calls_adopt(struct calls *calls, struct calls *from, const struct difference *difference)
+{
+	for (size_t i = 0; i < calls->count; i++) {
+		struct call *call = &calls->list[i];
+		const struct device *was = difference_device(difference, call->device);
+		const struct calls_device *list = was ? &from->devices[was->index] : NULL;
+
+		for (size_t j = 0; list && j < list->count; j++)
+			if (is_same(call->wanted, list->calls[j].wanted)) {
+				adopt_call(call, &list->calls[j]);
+				break;
+			}
+	}
+	for (size_t i = 0; i < calls->settings->device_count; i++) {
+		const struct device *was = difference_device(difference, &calls->settings->devices[i]);
+
+		calls->devices[i].up = was && from->devices[was->index].up;
+	}
+	for (size_t i = 0; i < from->count; i++)
+		leave(calls, &from->list[i]);
+	calls->counts = from->counts;
+}
+
+void
+calls_adopted(struct calls *calls)
+{
+	for (size_t i = 0; i < calls->settings->device_count; i++)
+		if (calls->devices[i].up)
+			calls_up(calls, i);
+}
+
+/* ---- time ---- */
+
 int64_t
 calls_due_mono_ms(const struct calls *calls)
 {

@@ -14,6 +14,7 @@
 #include "cloud/commands.h"
 #include "cloud/rpc_client.h"
 #include "cloud/shared.h"
+#include "model/difference.h"
 #include "model/sample.h"
 #include "model/settings.h"
 
@@ -27,6 +28,12 @@ void calls_free(struct calls *calls);
 /* The device's session is ready; it is over, to be told before rpc_client_down(). */
 void calls_up(struct calls *calls, size_t device);
 void calls_down(struct calls *calls, size_t device);
+
+/* Go on where `from`, of older settings, has been: what runs there ends there, and is made again from the
+ * start by calls_adopted(), when all else has been adopted. To be called after commands_adopt() and before
+ * rpc_client_adopt(). */
+void calls_adopt(struct calls *calls, struct calls *from, const struct difference *difference);
+void calls_adopted(struct calls *calls);
 
 /* A sample, whatever its quality. */
 void calls_sample(struct calls *calls, const struct sample *sample);

@@ -109,13 +109,10 @@ rpc_client_ask(struct rpc_client *client, size_t device, const char *method, con
 	return 0;
 }
 
-/* It may ask again from within. */
 static void
-finish(struct rpc_client *client, struct ask *ask, const struct tb_json *answer, const char *error)
+release(struct rpc_client *client, struct ask *ask)
 {
 	struct ask **at = &client->waiting[ask->device];
-	rpc_answer *answered = ask->answered;
-	void *ctx = ask->ctx;
 
 	while (*at != ask)
 		at = &(*at)->next;
@@ -123,6 +120,28 @@ finish(struct rpc_client *client, struct ask *ask, const struct tb_json *answer,
 	heap_remove(&client->due, &ask->due);
 	ask->next = client->free;
 	client->free = ask;
+}
+
+void
+rpc_client_forget(struct rpc_client *client, size_t device, const void *ctx)
+{
+	struct ask *next;
+
+	for (struct ask *ask = client->waiting[device]; ask; ask = next) {
+		next = ask->next;
+		if (ask->ctx == ctx)
+			release(client, ask);
+	}
+}
+
+/* It may ask again from within. */
+static void
+finish(struct rpc_client *client, struct ask *ask, const struct tb_json *answer, const char *error)
+{
+	rpc_answer *answered = ask->answered;
+	void *ctx = ask->ctx;
+
+	release(client, ask);
 	answered(ctx, ask->device, answer, error);
 }
 
@@ -142,6 +161,43 @@ rpc_client_response(struct rpc_client *client, size_t device, int64_t id, const 
 	answer = tb_json_parse(payload, length);
 	finish(client, ask, answer, answer ? NULL : "the server's answer is not valid JSON");
 	tb_json_free(answer);
+}
+
+/* There is as much room as there was: a request that finds none is as one of a session that ended. */
+static bool
+adopt_ask(struct rpc_client *client, size_t device, const struct ask *from)
+{
+	struct ask *ask = client->free;
+
+	if (!ask)
+		return false;
+	client->free = ask->next;
+	ask->device = device;
+	ask->id = from->id;
+	ask->answered = from->answered;
+	ask->ctx = from->ctx;
+	ask->next = client->waiting[device];
+	client->waiting[device] = ask;
+	heap_set(&client->due, &ask->due, from->due.due);
+	return true;
+}
+
+void
+rpc_client_adopt(struct rpc_client *client, struct rpc_client *from, const struct difference *difference)
+{
+	const struct settings *settings = difference_from(difference);
+
+	client->last_id = from->last_id;
+	for (size_t i = 0; i < from->devices; i++) {
+		const struct device *now = difference_device_now(difference, &settings->devices[i]);
+
+		while (now && from->waiting[i] && adopt_ask(client, now->index, from->waiting[i])) {
+			heap_remove(&from->due, &from->waiting[i]->due);
+			from->waiting[i] = from->waiting[i]->next;
+		}
+		rpc_client_down(from, i);
+	}
+	client->counts = from->counts;
 }
 
 void

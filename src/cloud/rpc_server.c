@@ -73,12 +73,19 @@ struct channel {
 	uint64_t errors;   /* answered */
 };
 
+/* A point that no call needs any more, but the field may. */
+struct orphan {
+	struct point *point;
+	struct orphan *next;
+};
+
 struct rpc_server {
 	const struct settings *settings;
 	struct downlink_port port;
 	struct commands *commands;
 	struct shared *shared;
 	struct journal *journal; /* or NULL */
+	struct orphan *orphans;
 	struct channel *channels;
 	struct heap due; /* of the calls */
 	struct rpc_server_counts counts;
@@ -204,6 +211,13 @@ rpc_server_free(struct rpc_server *server)
 		}
 	}
 	heap_done(&server->due);
+	while (server->orphans) {
+		struct orphan *orphan = server->orphans;
+
+		server->orphans = orphan->next;
+		free(orphan->point);
+		free(orphan);
+	}
 	journal_close(server->journal);
 	free(server->channels);
 	free(server);
@@ -463,13 +477,15 @@ static void
 call_outcome(struct awaiter *awaiter, size_t index, struct outcome *outcome)
 {
 	struct call *call = heap_entry(awaiter, struct call, awaiter);
+	struct call_item *item = &call->items[index];
 	bool good = outcome_is_good(outcome);
 
 	/* What a person has just set is not overwritten by an older wish that could not be written then. */
 	if (call->kind == COMMAND_WRITE && good)
-		shared_overrule(call->channel->server->shared, outcome->point, call->sent_mono_ms);
-	call->items[index].over = true;
-	call->items[index].outcome = *outcome;
+		shared_overrule(call->channel->server->shared, item->point, call->sent_mono_ms);
+	item->over = true;
+	item->outcome = *outcome;
+	item->outcome.point = item->point;
 	outcome->value = (struct value){ 0 };
 	call->left--;
 	if (call->in_order && good && index + 1 < call->count && !call->answered)
@@ -501,6 +517,105 @@ rpc_server_tick(struct rpc_server *server)
 		deliver(call, compose(call));
 		call->answered = true;
 	}
+}
+
+/* ---- other settings ---- */
+
+/* A point that is of no settings goes with those that it was made for. */
+static bool
+is_same(const struct call *call, const struct difference *difference)
+{
+	if (call->own)
+		return false;
+	for (size_t i = 0; i < call->count; i++)
+		if (!difference_point_now(difference, call->items[i].point))
+			return false;
+	return difference_device_now(difference, call->channel->device) != NULL;
+}
+
+static void
+adopt_item(struct call_item *item, const struct difference *difference)
+{
+	item->point = difference_point_now(difference, item->point);
+	item->outcome.point = item->point;
+	/* Without memory it is told that nobody knows, which is true by then. */
+	if (difference_carry(item->point, &item->outcome.value) != 0)
+		item->outcome = (struct outcome){ .status = OUTCOME_TIMEOUT, .point = item->point };
+	/* And this cannot be written any more. */
+	if (difference_carry(item->point, &item->value) != 0)
+		item->value = (struct value){ .kind = VALUE_NONE };
+}
+
+static void
+adopt_calls(struct channel *channel, struct channel *from, const struct difference *difference)
+{
+	channel->calls = from->calls;
+	channel->call_count = from->call_count;
+	from->calls = NULL;
+	from->call_count = 0;
+	for (struct call *call = channel->calls; call; call = call->next) {
+		int64_t due_mono_ms = call->due.due;
+		bool due = call->due.position != 0;
+
+		heap_remove(&from->server->due, &call->due);
+		call->channel = channel;
+		if (due)
+			heap_set(&channel->server->due, &call->due, due_mono_ms);
+		for (size_t i = 0; i < call->count; i++)
+			adopt_item(&call->items[i], difference);
+	}
+}
+
+static void
+adopt_answers(struct channel *channel, struct channel *from)
+{
+	memcpy(channel->answers, from->answers, sizeof(channel->answers));
+	memset(from->answers, 0, sizeof(from->answers));
+	channel->next_answer = from->next_answer;
+	channel->up = from->up;
+	channel->connection = from->connection;
+	channel->requests = from->requests;
+	channel->errors = from->errors;
+}
+
+/* The field may still look at the call's own point, which is kept until the next time. */
+static void
+leave_point(struct rpc_server *server, struct call *call)
+{
+	struct orphan *orphan = call->own ? malloc(sizeof(*orphan)) : NULL;
+
+	if (orphan) {
+		*orphan = (struct orphan){ .point = call->own, .next = server->orphans };
+		server->orphans = orphan;
+	}
+	call->own = NULL;
+}
+
+void
+rpc_server_adopt(struct rpc_server *server, struct rpc_server *from, const struct difference *difference)
+{
+	for (size_t i = 0; i < from->settings->device_count; i++) {
+		struct channel *channel = &from->channels[i];
+		const struct device *now = difference_device_now(difference, channel->device);
+		struct call *next;
+
+		for (struct call *call = channel->calls; call; call = next) {
+			next = call->next;
+			if (is_same(call, difference))
+				continue;
+			/* The field may still do what has no outcome yet; nothing is sent any more. */
+			call->in_order = false;
+			leave_point(server, call);
+			commands_abandon(server->commands, &call->awaiter);
+		}
+		if (!now)
+			continue;
+		adopt_calls(&server->channels[now->index], channel, difference);
+		adopt_answers(&server->channels[now->index], channel);
+	}
+	server->counts = from->counts;
+	server->journal = from->journal;
+	from->journal = NULL;
 }
 
 /* ---- requests ---- */

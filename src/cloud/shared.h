@@ -12,6 +12,7 @@
 #include "cloud/commands.h"
 #include "cloud/downlink_port.h"
 #include "cloud/tb_json.h"
+#include "model/difference.h"
 #include "model/sample.h"
 #include "model/settings.h"
 
@@ -24,6 +25,11 @@ void shared_free(struct shared *shared);
 
 /* How many shared points has the device? */
 size_t shared_count(const struct device *device);
+
+/* Go on where `from`, of older settings and with the same commands, has been. Returns, by shared_is_news(),
+ * for which devices the server is to be asked again: they have a shared point that is new or not the same. */
+void shared_adopt(struct shared *shared, struct shared *from, const struct difference *difference);
+bool shared_is_news(const struct shared *shared, size_t device);
 
 /* Write the request for the shared attributes of a device into TB_MAX_PAYLOAD bytes; what comes by an update
  * from now on is newer than the answer. Returns the length. */

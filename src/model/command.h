@@ -35,7 +35,7 @@ enum outcome_status {
 	OUTCOME_OFFLINE,   /* not sent: the bus is not open */
 	OUTCOME_AWAY,      /* nothing written: the unit does not answer, neither to what has to be read before */
 	OUTCOME_EXPIRED,   /* not sent: its time was over */
-	OUTCOME_STOPPED,   /* not sent: the gateway is stopping or a queue is full */
+	OUTCOME_STOPPED,   /* not sent: the gateway is stopping or takes over other settings, or a queue is full */
 };
 
 struct outcome {

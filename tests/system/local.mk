@@ -16,6 +16,7 @@ SYSTEM_TESTS = \
 	tests/system/230-time \
 	tests/system/240-isolation \
 	tests/system/250-tls \
+	tests/system/260-provision \
 	tests/system/300-rpc \
 	tests/system/305-methods \
 	tests/system/310-shared \
@@ -30,6 +31,7 @@ SYSTEM_TESTS = \
 	tests/system/520-status \
 	tests/system/530-watchdog \
 	tests/system/510-example \
+	tests/system/520-reload \
 	tests/system/600-interop \
 	tests/system/700-install \
 	tests/system/900-torture

@@ -284,7 +284,8 @@ every_outcome_is_answered_in_words(void **state)
 		{ OUTCOME_EXPIRED, 0,
 		    "{\"error\":\"bus plc: busy for too long, the request expired and nothing was sent\"}" },
 		{ OUTCOME_STOPPED, 0,
-		    "{\"error\":\"the gateway is stopping or its queue is full, nothing was sent\"}" },
+		    "{\"error\":\"the gateway is stopping or takes over other settings, or its queue is "
+		    "full: nothing was sent\"}" },
 	};
 
 	(void)state;
@@ -918,8 +919,8 @@ points_of_two_buses_are_two_pushes(void **state)
 	assert_int_equal(command_count, 3);
 	finish(2, OUTCOME_DONE, 22);
 	expect_reply(2, "{\"error\":\"1 of 2 values failed\",\"errors\":{\"mode\":\"the gateway is stopping "
-			"or its queue is "
-			"full, nothing was sent\"},\"values\":{\"setpoint\":22}}");
+			"or takes over other settings, or its queue is full: nothing was "
+			"sent\"},\"values\":{\"setpoint\":22}}");
 }
 
 static void
@@ -1415,6 +1416,85 @@ a_period_begins_with_the_session(void **state)
 	expect_sent("");
 }
 
+/* ---- other settings ---- */
+
+/* The same once more, which goes on where the old one was. */
+static void
+reload(void)
+{
+	struct difference *difference = difference_new(&settings, &settings);
+	struct downlink *old = downlink;
+
+	assert_non_null(difference);
+	downlink = downlink_new(&settings, port, sink);
+	assert_non_null(downlink);
+	downlink_adopt(downlink, old, difference);
+	downlink_free(old);
+	difference_free(difference);
+	downlink_adopted(downlink);
+}
+
+static void
+a_reload_makes_a_call_that_runs_anew(void **state)
+{
+	(void)state;
+	with_calls(0, 1);
+	mode_is("off");
+	mode_is("heat");
+	reload();
+	assert_int_equal(command_count, 2);
+	finish(0, OUTCOME_DONE, 6);
+	expect_sent("");
+	finish(1, OUTCOME_DONE, 7);
+	expect_sent(asked);
+	reload();
+	finish(2, OUTCOME_DONE, 7);
+	sent[0] = '\0';
+	message("v1/devices/me/rpc/response/1", "{\"a\":{\"temp\":20}}");
+	assert_int_equal(command_count, 3);
+	message("v1/devices/me/rpc/response/2", "{\"a\":{\"temp\":21}}");
+	assert_int_equal(command_count, 4);
+	assert_int_equal(commands[3].value.integer, 21);
+	finish(3, OUTCOME_DONE, 21);
+	finish(4, OUTCOME_DONE, 0);
+	/* What the point was before is known, so that the same is no change. */
+	reload();
+	mode_is("heat");
+	assert_int_equal(command_count, 5);
+	assert_int_equal(downlink_counts(downlink).calls, 1);
+	assert_int_equal(downlink_counts(downlink).pending, 0);
+}
+
+static void
+a_reload_keeps_why_and_tells_it_once(void **state)
+{
+	(void)state;
+	message(TB_TOPIC_ATTRIBUTES, "{\"setpoint\":99}");
+	reload();
+	expect_told("{\"setpoint_error\":\"99 is above the maximum 30\"}");
+	reload();
+	message(TB_TOPIC_ATTRIBUTES, "{\"setpoint\":99}");
+	expect_told("");
+}
+
+static void
+a_reload_answers_what_was_asked_by_address(void **state)
+{
+	(void)state;
+	device.raw_rpc = true;
+	device.bus = &bus;
+	device.unit = 3;
+	request(1, "{\"method\":\"modbus_write\",\"params\":{\"table\":\"coil\",\"addr\":1,\"value\":true}}");
+	assert_int_equal(command_count, 1);
+	reload();
+	expect_reply(1, "{\"error\":\"bus plc unit 3: no answer; it may or may not have been written\"}");
+	/* The field still looks at the point. */
+	assert_int_equal(commands[0].point->addr, 1);
+	finish(0, OUTCOME_TIMEOUT, 0);
+	assert_int_equal(downlink_counts(downlink).pending, 0);
+	device.raw_rpc = false;
+}
+
 int
 main(void)
 {
@@ -1472,6 +1552,9 @@ main(void)
 		call_test(a_call_waits_for_a_session_and_is_made_once),
 		call_test(a_call_that_runs_is_not_made_twice_at_once),
 		call_test(a_period_begins_with_the_session),
+		call_test(a_reload_makes_a_call_that_runs_anew),
+		test(a_reload_keeps_why_and_tells_it_once),
+		test(a_reload_answers_what_was_asked_by_address),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
