@@ -148,6 +148,16 @@ parity_name(int number)
 }
 
 static const char *
+line_parity_name(int number)
+{
+	static const char *const names[] = { [PARITY_MARK] = "mark", [PARITY_SPACE] = "space" };
+
+	if (number < PARITY_MARK)
+		return parity_name(number);
+	return number < (int)COUNT(names) ? names[number] : NULL;
+}
+
+static const char *
 rs485_name(int number)
 {
 	static const char *const names[] = { [RS485_OFF] = "off",
@@ -182,10 +192,17 @@ static const char *
 echo_name(int number)
 {
 	static const char *const names[] = {
-		[ECHO_AUTO] = "auto", [ECHO_OFF] = "off", [ECHO_STRIP] = "strip"
+		[ECHO_OFF] = "off", [ECHO_STRIP] = "strip", [ECHO_AUTO] = "auto"
 	};
 
 	return number < (int)COUNT(names) ? names[number] : NULL;
+}
+
+/* What an echo is can be found out only where requests and answers have a known shape. */
+static const char *
+line_echo_name(int number)
+{
+	return number < ECHO_AUTO ? echo_name(number) : NULL;
 }
 
 static const char *
@@ -276,10 +293,7 @@ action_name(int number)
 static const int baud_rates[] = { 1200, 1800, 2400, 4800, 9600, 19200, 38400, 57600, 115200, 230400, 460800,
 	500000, 576000, 921600, 1000000, 1152000, 1500000, 2000000, 2500000, 3000000, 3500000, 4000000, 0 };
 
-/* Meters begin at 300. */
-static const int line_baud_rates[] = { 110, 300, 600, 1200, 1800, 2400, 4800, 9600, 19200, 38400, 57600, 115200, 230400,
-	460800, 500000, 576000, 921600, 1000000, 1152000, 1500000, 2000000, 2500000, 3000000, 3500000, 4000000, 0 };
-static const int line_data_bits[] = { 7, 8, 0 };
+static const int line_data_bits[] = { 5, 6, 7, 8, 0 };
 
 /* RTU needs all eight bits of a character (Modbus over serial line V1.02, 2.5.1). */
 static const int data_bits[] = { 8, 0 };
@@ -552,7 +566,8 @@ static const struct setting_row bus_rows[] = {
 	{ .name = "baud",
 	    .about = "bits per second",
 	    .kind = SETTING_INT,
-	    .choices = line_baud_rates,
+	    .min = LINE_BAUD_MIN,
+	    .max = LINE_BAUD_MAX,
 	    .preset = "9600",
 	    .only = SERIAL,
 	    INTO(struct bus_input, bus.baud) },
@@ -566,7 +581,7 @@ static const struct setting_row bus_rows[] = {
 	{ .name = "parity",
 	    .about = "parity of a character",
 	    .kind = SETTING_NAME,
-	    .names = parity_name,
+	    .names = line_parity_name,
 	    .preset = "none",
 	    .only = SERIAL,
 	    INTO(struct bus_input, bus.parity) },
@@ -653,6 +668,13 @@ static const struct setting_row bus_rows[] = {
 	    .names = echo_name,
 	    .preset = "auto",
 	    .only = RTU,
+	    INTO(struct bus_input, bus.echo) },
+	{ .name = "echo",
+	    .about = "does what is sent come back, as it does on two wires with some adapters",
+	    .kind = SETTING_NAME,
+	    .names = line_echo_name,
+	    .preset = "off",
+	    .only = SERIAL | SERIAL_TCP,
 	    INTO(struct bus_input, bus.echo) },
 	{ .name = "low_latency",
 	    .about = "ask the port's driver to pass on at once what it receives",
@@ -1010,7 +1032,7 @@ static const struct setting_row point_rows[] = {
 	    .kind = SETTING_INT,
 	    .min = 10,
 	    .max = 86400000,
-	    .preset_about = "the device's; of serial instruments every value counts",
+	    .preset_about = "the device's; on a bus of serial instruments that of a device which is not polled, if it has one, else every value is sent",
 	    .unit = "ms",
 	    INTO(struct point_input, point.period_ms) },
 	{ .name = "bus",

@@ -77,9 +77,9 @@ enum bus_rs485 {
 
 /* Does what is sent come back as if it were received? */
 enum bus_echo {
-	ECHO_AUTO,  /* found out from the first requests, and stripped if so */
 	ECHO_OFF,   /* never */
 	ECHO_STRIP, /* always */
+	ECHO_AUTO,  /* Modbus: found out from the first requests, and stripped if so */
 };
 
 /* Who may send, and when. */
@@ -349,7 +349,7 @@ struct point {
 	unsigned aggregate;  /* bits of enum point_aggregate that go up instead of samples; 0 = samples do */
 	int window_ms;       /* of samples that are made into one; > 0 with aggregate */
 	bool quality;        /* changes of its quality go up, as KEY_quality */
-	int period_ms;	     /* 0: it is never read, only written */
+	int period_ms;	     /* 0: it is never read, only written; of serial instruments: every value is taken */
 
 	bool writable;
 	bool shared; /* a shared attribute of the same key is written to it */
@@ -510,6 +510,9 @@ const char *point_table_name(enum point_table table);
 const char *point_order_name(enum point_order order);
 bool point_table_has_bits(enum point_table table);  /* coils and discrete inputs */
 bool point_table_writable(enum point_table table); /* coils and holding registers */
+
+/* Or is it only written? */
+bool point_is_read(const struct point *point);
 
 /* Do serial instruments speak on it, and not Modbus? */
 bool bus_is_line(const struct bus *bus);

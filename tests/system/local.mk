@@ -21,6 +21,9 @@ SYSTEM_TESTS = \
 	tests/system/310-shared \
 	tests/system/320-write-latency \
 	tests/system/330-writing \
+	tests/system/340-instruments \
+	tests/system/341-talk \
+	tests/system/342-line-faults \
 	tests/system/400-faults \
 	tests/system/410-line \
 	tests/system/420-transcript \
