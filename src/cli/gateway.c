@@ -251,10 +251,8 @@ reload(struct gateway *gateway, struct settings *settings, FILE *told)
 	struct settings *was = gateway->settings;
 	struct difference *difference = NULL;
 	char text[DIFFERENCE_TEXT_MAX];
-	int error = refuse_instruments(settings);
+	int error = choose_folders(settings);
 
-	if (error == 0)
-		error = choose_folders(settings);
 	if (error == 0)
 		error = keep_folder(gateway, settings, told);
 	if (error == 0)

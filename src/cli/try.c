@@ -190,7 +190,7 @@ take_waste(void *ctx, const uint8_t *bytes, size_t kept, uint64_t length, const 
 }
 
 static const struct bus *
-find_bus(struct settings *settings, const char *path, const char *name)
+find_bus(const struct settings *settings, const char *path, const char *name)
 {
 	for (size_t i = 0; i < settings->bus_count; i++) {
 		if (strcmp(settings->buses[i].name, name) != 0)

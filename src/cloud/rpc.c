@@ -220,7 +220,7 @@ take_read(const struct point *point, struct rpc_call *ret, char *error)
 {
 	char cut[QUOTE_MAX];
 
-	if (!point_is_read(point))
+	if (point->period_ms == 0)
 		return wrong(error, "%s: is never read, only written", quote(point->key, cut, sizeof(cut)));
 	ret->kind = COMMAND_READ;
 	ret->items[ret->count++] = (struct rpc_item){ .point = point };

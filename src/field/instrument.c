@@ -180,7 +180,7 @@ add_sample(struct instruments *instruments, const struct sample *sample)
 static void
 send_held(struct instruments *instruments, struct reading *reading, int64_t now_us)
 {
-	int64_t period_us = (int64_t)reading->point->period_ms * 1000;
+	int64_t period_us = (int64_t)reading->point->line->period_ms * 1000;
 
 	reading->next_us = now_us - reading->next_us < period_us ? reading->next_us + period_us : now_us + period_us;
 	reading->held = false;
@@ -195,15 +195,15 @@ note_quality(struct instruments *instruments, struct reading *reading, enum qual
 		.taken_unix_ms = clock_unix_ms(),
 		.quality = quality };
 
-	if (reading->quality == quality)
+	if (quality == QUALITY_OFFLINE)
+		value_done(&reading->known);
+	if (reading->quality == quality || reading->point->line->source == SOURCE_NOWHERE)
 		return;
 	/* It was good until now. */
 	if (reading->held)
 		send_held(instruments, reading, clock_mono_us());
 	add_sample(instruments, &sample);
 	reading->quality = quality;
-	if (quality == QUALITY_OFFLINE)
-		value_done(&reading->known);
 }
 
 static void
@@ -217,7 +217,7 @@ note_all(struct instruments *instruments, struct instrument *instrument, enum qu
 static bool
 is_passed_on(const struct reading *reading, int64_t now_us)
 {
-	return reading->point->aggregate || reading->point->period_ms == 0 || reading->quality != QUALITY_GOOD ||
+	return reading->point->aggregate || reading->point->line->period_ms == 0 || reading->quality != QUALITY_GOOD ||
 	       now_us >= reading->next_us;
 }
 
@@ -249,7 +249,7 @@ instruments_value(struct instruments *instruments, struct instrument *instrument
 	value->kind = VALUE_NONE;
 	drop_held(reading);
 	if (is_passed_on(reading, now_us)) {
-		reading->next_us = now_us + (int64_t)point->period_ms * 1000;
+		reading->next_us = now_us + (int64_t)point->line->period_ms * 1000;
 		add_sample(instruments, &sample);
 	} else {
 		reading->sample = sample;
@@ -353,8 +353,8 @@ instruments_fall_silent(struct instruments *instruments, int64_t now_us)
 static int64_t
 stale_us(const struct instrument *instrument, const struct reading *reading)
 {
-	int period_ms = instrument->device->period_ms > reading->point->period_ms ? instrument->device->period_ms
-										   : reading->point->period_ms;
+	int period_ms = instrument->device->period_ms > reading->point->line->period_ms ? instrument->device->period_ms
+										   : reading->point->line->period_ms;
 
 	return instrument->polled ? (int64_t)period_ms * 1000 * QUALITY_STALE_PERIODS : silence_us(instrument);
 }

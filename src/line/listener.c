@@ -284,13 +284,20 @@ listener_counters(const struct listener *listener, struct listener_counters *ret
 
 /* Making one. */
 
+/* Is it read from frames of the bus? */
+static bool
+is_heard(const struct point *point, const struct bus *bus)
+{
+	return point->bus == bus && point->line && point->line->source != SOURCE_NOWHERE;
+}
+
 static size_t
 points_on(const struct device *device, const struct bus *bus)
 {
 	size_t count = 0;
 
 	for (size_t i = 0; i < device->point_count; i++)
-		count += device->points[i].bus == bus && device->points[i].line;
+		count += is_heard(&device->points[i], bus);
 	return count;
 }
 
@@ -308,7 +315,7 @@ make_device(struct listener *listener, const struct device *device, size_t count
 		const struct point *point = &device->points[i];
 		struct heard_point *into = &heard->points[heard->count];
 
-		if (point->bus != listener->bus || !point->line)
+		if (!is_heard(point, listener->bus))
 			continue;
 		error = extractor_init(&into->extractor, point->line, heard->pattern);
 		into->point = point;

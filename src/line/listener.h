@@ -45,8 +45,7 @@ struct listener_sink {
 	/* Does the frame belong to the device? claimed: it was heard; else why not. */
 	void (*claim)(void *ctx, const struct device *device, bool claimed, const char *why);
 	/* A point's value, QUALITY_GOOD, or QUALITY_NO_VALUE with why there is none. The value is the receiver's; with NULL here it is
-	 * freed. Periods are not looked at: whoever
-	 * listens decides what goes up. */
+	 * freed. How often a value may go up is the business of whoever listens. */
 	void (*value)(void *ctx, const struct point *point, enum quality quality, struct value *value, const char *why);
 	/* The point is not in this frame, which is nothing bad. */
 	void (*miss)(void *ctx, const struct point *point, const char *why);

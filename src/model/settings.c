@@ -95,12 +95,6 @@ settings_strdup(struct settings *settings, const char *text)
 }
 
 bool
-point_is_read(const struct point *point)
-{
-	return point->period_ms > 0 || point->line;
-}
-
-bool
 bus_is_line(const struct bus *bus)
 {
 	return bus->type == BUS_SERIAL || bus->type == BUS_SERIAL_TCP || bus->type == BUS_FILE;

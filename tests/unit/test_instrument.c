@@ -23,7 +23,7 @@ static struct point points[DEVICES][2];
 static struct device devices[DEVICES];
 static struct settings settings = { .buses = &bus, .bus_count = 1, .devices = devices };
 static struct line_step step = { .send = { .data = (const uint8_t *)"?", .length = 1 } };
-static const struct line_field field = { .source = SOURCE_COLUMN };
+static struct line_field fields[DEVICES][2];
 
 static struct instruments instruments;
 static struct sample samples[SAMPLES];
@@ -71,9 +71,11 @@ set_up(size_t count, size_t polled, int period_ms)
 			.silence_s = 5, .points = points[i], .point_count = 2 };
 		if (i < polled)
 			devices[i].poll = (struct line_script){ .steps = &step, .count = 1 };
-		for (size_t j = 0; j < 2; j++)
+		for (size_t j = 0; j < 2; j++) {
+			fields[i][j] = (struct line_field){ .source = SOURCE_COLUMN, .period_ms = period_ms };
 			points[i][j] = (struct point){ .device = &devices[i], .bus = &bus, .index = 2 * i + j,
-				.line = &field, .key = "k", .period_ms = period_ms };
+				.line = &fields[i][j], .key = "k", .period_ms = 1000 };
+		}
 	}
 	settings.device_count = count;
 	settings.point_count = 2 * count;
@@ -163,7 +165,7 @@ test_every_one_and_aggregates(void **state)
 {
 	(void)state;
 	set_up(1, 0, 0);
-	points[0][1].period_ms = 1000;
+	fields[0][1].period_ms = 1000;
 	points[0][1].aggregate = 1u << AGGREGATE_MEAN;
 	for (int i = 0; i < 10; i++) {
 		now_us += 10 * MS;
