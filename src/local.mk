@@ -114,6 +114,9 @@ libcloud_a_SOURCES = \
 	src/cloud/intake.c src/cloud/intake.h \
 	src/cloud/overflow.c src/cloud/overflow.h \
 	src/cloud/sender.c src/cloud/sender.h \
+	src/cloud/keeper.c src/cloud/keeper.h \
+	src/cloud/provision.c src/cloud/provision.h \
+	src/cloud/tb_provision.c src/cloud/tb_provision.h \
 	src/cloud/tls.c src/cloud/tls.h \
 	src/cloud/tb_gateway.c src/cloud/tb_gateway.h \
 	src/cloud/tb_json.c src/cloud/tb_json.h \

@@ -281,6 +281,16 @@ replay_name(int number)
 }
 
 static const char *
+provision_name(int number)
+{
+	static const char *const names[] = {
+		[PROVISION_TOKEN] = "token", [PROVISION_BASIC] = "basic", [PROVISION_CERTIFICATE] = "certificate"
+	};
+
+	return number < (int)COUNT(names) ? names[number] : NULL;
+}
+
+static const char *
 action_name(int number)
 {
 	static const char *const names[] = { [RPC_SET] = "set", [RPC_GET] = "get" };
@@ -333,6 +343,52 @@ static const struct setting_row tls_rows[] = {
 static const struct setting_group tls_group = {
 	.name = "tls", .rows = tls_rows, .row_count = COUNT(tls_rows), .size = sizeof(struct tls_input)
 };
+
+static const struct setting_row provision_rows[] = {
+	{ .name = "key",
+	    .about = "the provision key of a device profile in ThingsBoard; secret",
+	    .kind = SETTING_TEXT,
+	    .min = 1,
+	    .max = SECRET_CHARACTERS,
+	    .secret = true,
+	    .preset_about = "none, and required unless there is a key_file",
+	    .check = check_no_blanks,
+	    INTO(struct provision_input, provision.key) },
+	{ .name = "key_file",
+	    .about = "the file that the key is in, and nothing else",
+	    .kind = SETTING_TEXT,
+	    .min = 1,
+	    .max = PATH_CHARACTERS,
+	    .check = check_file,
+	    INTO(struct provision_input, key_file) },
+	{ .name = "secret",
+	    .about = "the provision secret of that profile; secret",
+	    .kind = SETTING_TEXT,
+	    .min = 1,
+	    .max = SECRET_CHARACTERS,
+	    .secret = true,
+	    .preset_about = "none, and required unless there is a secret_file",
+	    .check = check_no_blanks,
+	    INTO(struct provision_input, provision.secret) },
+	{ .name = "secret_file",
+	    .about = "the file that the secret is in, and nothing else",
+	    .kind = SETTING_TEXT,
+	    .min = 1,
+	    .max = PATH_CHARACTERS,
+	    .check = check_file,
+	    INTO(struct provision_input, secret_file) },
+	{ .name = "type",
+	    .about = "what the device is to have",
+	    .kind = SETTING_NAME,
+	    .names = provision_name,
+	    .preset = "token",
+	    INTO(struct provision_input, provision.type) },
+};
+
+static const struct setting_group provision_group = { .name = "provision",
+	.rows = provision_rows,
+	.row_count = COUNT(provision_rows),
+	.size = sizeof(struct provision_input) };
 
 static const struct setting_row credentials_rows[] = {
 	{ .name = "client_id",
@@ -1273,6 +1329,11 @@ static const struct setting_row device_rows[] = {
 	    .kind = SETTING_GROUP,
 	    .group = &credentials_group,
 	    INTO(struct device_input, credentials) },
+	{ .name = "provision",
+	    .about = "how it gets credentials, if it has none; else as the one of the file",
+	    .kind = SETTING_GROUP,
+	    .group = &provision_group,
+	    INTO(struct device_input, provision) },
 	{ .name = "cert_file",
 	    .about = "its certificate, if it has one in place of a token, PEM; unique",
 	    .kind = SETTING_TEXT,
@@ -1491,6 +1552,11 @@ static const struct setting_row root_rows[] = {
 	    .kind = SETTING_GROUP,
 	    .group = &clock_group,
 	    INTO(struct root_input, clock) },
+	{ .name = "provision",
+	    .about = "how devices that have no credentials get some",
+	    .kind = SETTING_GROUP,
+	    .group = &provision_group,
+	    INTO(struct root_input, provision) },
 	{ .name = "buses",
 	    .about = "serial lines and TCP connections to Modbus units",
 	    .kind = SETTING_LIST,
@@ -1514,7 +1580,7 @@ static const struct setting_group root_group = { .name = "gateway.conf",
 
 const struct setting_group *const schema_groups[] = { &root_group, &server_group, &store_group, &clock_group,
 	&bus_group, &device_group, &point_group, &rpc_group, &step_group, &label_group, &write_group,
-	&cloud_loss_group, &tls_group, &credentials_group, &schema_framing, &schema_checksum, &schema_address,
+	&cloud_loss_group, &tls_group, &credentials_group, &provision_group, &schema_framing, &schema_checksum, &schema_address,
 	&schema_step, &schema_command };
 const size_t schema_group_count = COUNT(schema_groups);
 
