@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "conf/mistakes.h"
+#include "conf/schema_calls.h"
 #include "conf/verify.h"
 #include "conf/verify_line.h"
 #include "model/codec.h"
@@ -50,18 +51,7 @@ enum group_at {
 	GROUP_STEP,
 	GROUP_LABEL,
 	GROUP_WRITE,
-	GROUP_CLOUD_LOSS,
-	GROUP_TLS,
-	GROUP_CREDENTIALS,
-	GROUP_PROVISION,
-	GROUP_FRAMING,
-	GROUP_CHECKSUM,
-	GROUP_ADDRESS,
-	GROUP_SCRIPT_STEP,
-	GROUP_COMMAND,
-	GROUP_CALL,
-	GROUP_CALL_PARAM,
-	GROUP_CALL_RESULT
+	GROUP_CLOUD_LOSS
 };
 
 static bool
@@ -1080,6 +1070,13 @@ verify_rpcs(struct verify *verify, const struct device_input *device, const stru
 
 /* Calls. */
 
+/* The same as has(). */
+static bool
+is_given(const struct setting_group *group, const struct node *node, const char *name)
+{
+	return is_in(group, node->valid, name);
+}
+
 /* The point that is to be read. Returns NULL unless there is one that can be. */
 static const struct point_input *
 find_readable(struct verify *verify, const struct node *node, const char *name, const char *key,
@@ -1108,12 +1105,12 @@ static void
 verify_call_param(struct verify *verify, struct call_param_input *param, const struct device_input *device,
     const struct index *keys)
 {
-	bool point = has(GROUP_CALL_PARAM, &param->node, "point");
-	bool value = has(GROUP_CALL_PARAM, &param->node, "value");
+	bool point = is_given(&schema_call_param, &param->node, "point");
+	bool value = is_given(&schema_call_param, &param->node, "value");
 
 	if (point && value)
 		fault(verify, &param->node, "value", "stands beside a point, only one of them is allowed");
-	else if (value && !has(GROUP_CALL_PARAM, &param->node, "name"))
+	else if (value && !is_given(&schema_call_param, &param->node, "name"))
 		fault(verify, &param->node, "name", "missing, a text is required for a value");
 	else if (!point && !value && param->node.given == param->node.valid)
 		fault(verify, &param->node, "point", "missing, the key of a point or a value is required");
@@ -1127,12 +1124,12 @@ verify_call_result(struct verify *verify, struct call_result_input *result, cons
 {
 	const struct point_input *point;
 
-	if (has(GROUP_CALL_RESULT, &result->node, "field") && has(GROUP_CALL_RESULT, &result->node, "value"))
+	if (is_given(&schema_call_result, &result->node, "field") && is_given(&schema_call_result, &result->node, "value"))
 		fault(verify, &result->node, "field", "stands beside a value, only one of them is allowed");
-	if (!has(GROUP_CALL_RESULT, &result->node, "point"))
+	if (!is_given(&schema_call_result, &result->node, "point"))
 		return 0;
 	point = find_writable(verify, &result->node, result->point, device, keys, &result->point_at);
-	if (!point || !has(GROUP_CALL_RESULT, &result->node, "value"))
+	if (!point || !is_given(&schema_call_result, &result->node, "value"))
 		return 0;
 	return verify_value(verify, &result->node, point, &result->value);
 }
@@ -1146,7 +1143,7 @@ verify_call_on(struct verify *verify, struct call_input *call, const struct devi
 	    find_readable(verify, &call->node, "on", call->on, device, keys, &call->on_at);
 	struct point_input unguarded;
 
-	if (!point || !has(GROUP_CALL, &call->node, "value") || verify_is_line(point))
+	if (!point || !is_given(&schema_call, &call->node, "value") || verify_is_line(point))
 		return 0;
 	unguarded = *point;
 	unguarded.point = codec_unguarded(&point->point);
@@ -1161,10 +1158,10 @@ verify_call(struct verify *verify, struct call_input *call, const struct device_
 	const struct items *items[] = { &call->params, &call->results };
 	struct call_param_input *params = call->params.items;
 	struct call_result_input *results = call->results.items;
-	bool on = has(GROUP_CALL, &call->node, "on");
+	bool on = is_given(&schema_call, &call->node, "on");
 	int error = on ? verify_call_on(verify, call, device, keys) : 0;
 
-	if (!on && has(GROUP_CALL, &call->node, "value"))
+	if (!on && is_given(&schema_call, &call->node, "value"))
 		fault(verify, &call->node, "value",
 		    "is of no use without on, the key of a point is required there");
 	if (!on && call->period_ms == 0 && call->node.given == call->node.valid)
@@ -1305,9 +1302,10 @@ static int
 verify_devices(struct verify *verify)
 {
 	struct device_input *devices = verify->root->devices.items;
+	const struct device_input *gateway = &verify->root->gateway.device;
 	size_t count = verify->root->devices.count;
 	struct index names = { NULL, 0 };
-	int error = index_init(&names, count);
+	int error = index_init(&names, count + 1);
 
 	for (size_t i = 0; !error && i < count; i++) {
 		if (has(GROUP_DEVICE, &devices[i].node, "name"))
@@ -1315,6 +1313,8 @@ verify_devices(struct verify *verify)
 		if (config_setting_is_group(devices[i].node.setting))
 			error = verify_device(verify, &devices[i]);
 	}
+	if (!error && gateway->node.setting)
+		index_add(&names, gateway->device.name ? gateway->device.name : GATEWAY_NAME, gateway->node.setting, count);
 	if (!error)
 		index_close(&names, verify->mistakes, "name", "the name");
 	index_done(&names);
