@@ -18,6 +18,7 @@
 #define DEFAULT_MAX	4096
 #define TEXT_REGISTERS	125 /* a text that is written has 250 bytes at most */
 #define USUAL_SEPARATOR ","
+#define USUAL_ASSIGN	'='
 #define COUNT(array)	(sizeof(array) / sizeof((array)[0]))
 
 static const struct bytes usual_ends[] = { { (const uint8_t *)"\r", 1 }, { (const uint8_t *)"\n", 1 } };
@@ -463,7 +464,9 @@ verify_line_point(struct point_input *input, const struct device_input *device, 
 		      : field->source == SOURCE_OBIS	? input->line.obis
 							: NULL;
 	field->separator = device->separator ? device->separator : field->source == SOURCE_FIELD ? NULL : USUAL_SEPARATOR;
-	field->assign = device->assign ? device->assign[0] : '=';
+	field->assign = USUAL_ASSIGN;
+	if (device->assign)
+		field->assign = device->assign[0];
 	field->decimal_comma = device->decimal_comma;
 	known = !is_wrong("point", &input->node, "format");
 	if (field->source == SOURCE_BYTES_AT)

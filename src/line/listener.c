@@ -346,10 +346,10 @@ listener_new(const struct settings *settings, const struct bus *bus, const struc
     struct listener **ret)
 {
 	struct listener *listener = calloc(1, sizeof(*listener));
-	int error = listener ? 0 : -ENOMEM;
+	int error;
 
-	if (error)
-		return error;
+	if (!listener)
+		return -ENOMEM;
 	listener->bus = bus;
 	listener->sink = *sink;
 	error = framer_new(&bus->framing, bus->checksum.type != CHECKSUM_NONE, take_frame, take_waste, listener,
