@@ -16,6 +16,9 @@ struct thread {
 	bool ending;  /* the thread knows that it is to end */
 	struct fifo *stop;
 	struct fifo *pause;
+	struct fifo *ended; /* it has nothing more to do */
+	void *(*run)(void *);
+	void *arg;
 };
 
 /* Returns 0 or negative errno. */
@@ -33,15 +36,14 @@ void thread_tell_pause(struct thread *thread);
  * again. */
 bool thread_await(struct thread *thread, int64_t until_us);
 
-/* Wait as long as it takes. Returns whether there was something to join. */
-bool thread_join(struct thread *thread);
-
 /* Neither runs: what ends the waits of one is what ended those of the other. */
 void thread_exchange(struct thread *a, struct thread *b);
 
 /* Readable when it is to end, until it has asked: afterwards its waits no longer end for that. */
 int thread_stop_fd(const struct thread *thread);
 int thread_pause_fd(const struct thread *thread);
+/* A new descriptor of the caller's that is readable when one of the two is; -1 with errno set. */
+int thread_watch_both(int a, int b);
 bool thread_should_end(struct thread *thread);
 
 #endif

@@ -82,7 +82,7 @@ judge_bus(const struct settings *settings, const struct bus *bus)
 		return;
 	assert(listener_new(settings, bus, &nobody, &listener) == 0);
 	listener_feed(listener, (const uint8_t *)"$GPGGA,1*00\r\n\x02 1\x03", 17, 0);
-	listener_end(listener, 0);
+	listener_end(listener);
 	listener_free(listener);
 }
 
