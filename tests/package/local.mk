@@ -1,6 +1,7 @@
 # The Debian package: how it is made, in a fresh root, and what it promises.
 TESTS += tests/package/version.sh tests/package/program.sh tests/package/unit.sh tests/package/completion.sh
-EXTRA_DIST += tests/package/emulated.sh tests/package/version.sh tests/package/program.sh tests/package/unit.sh tests/package/completion.sh
+EXTRA_DIST += tests/package/emulated.sh tests/package/inside.sh tests/package/install.sh tests/package/newer.sh \
+	 tests/package/version.sh tests/package/program.sh tests/package/unit.sh tests/package/completion.sh
 
 SUITE = bookworm
 PACKAGES = packages
@@ -20,4 +21,13 @@ check-armhf: deb-armhf
 check-arm64 check-armhf: $(check_PROGRAMS)
 	$(srcdir)/tests/package/emulated.sh $(@:check-%=%) $(SUITE) $(PACKAGES)/$(SUITE)/fieldgate_$(PACKAGE_VERSION)_$(@:check-%=%).deb
 
-.PHONY: deb deb-arm64 deb-armhf check-arm64 check-armhf
+# Is it the same, byte for byte, when somebody else builds it? Then: installed, upgraded, removed and purged in a fresh root.
+check-package: distdir
+	$(DEB) --twice $(distdir) $(PACKAGES)/$(SUITE)
+	rm -rf $(distdir)
+	$(srcdir)/tests/package/install.sh $(SUITE) \
+		$(PACKAGES)/$(SUITE)/fieldgate_$(PACKAGE_VERSION)_$$(dpkg --print-architecture).deb
+	lintian --fail-on error,warning --allow-root \
+		$(PACKAGES)/$(SUITE)/fieldgate_$(PACKAGE_VERSION)_$$(dpkg --print-architecture).changes
+
+.PHONY: deb deb-arm64 deb-armhf check-arm64 check-armhf check-package
