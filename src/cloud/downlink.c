@@ -299,3 +299,9 @@ downlink_counts(const struct downlink *downlink)
 		.pending = commands_pending(downlink->commands),
 	};
 }
+
+void
+downlink_health(const struct downlink *downlink, size_t device, struct health_device *ret)
+{
+	rpc_server_health(downlink->rpc_server, device, ret);
+}

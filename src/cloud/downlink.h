@@ -14,6 +14,7 @@
 #include "cloud/downlink_port.h"
 #include "cloud/rpc_client.h"
 #include "model/command.h"
+#include "model/health.h"
 #include "model/sample.h"
 #include "model/settings.h"
 
@@ -55,5 +56,8 @@ struct downlink_counts {
 	size_t pending; /* commands without an outcome now */
 };
 struct downlink_counts downlink_counts(const struct downlink *downlink);
+
+/* How many RPC requests came. */
+void downlink_health(const struct downlink *downlink, size_t device, struct health_device *ret);
 
 #endif

@@ -37,6 +37,7 @@ struct intake {
 	uint64_t unheld_rows;
 
 	struct wall wall;
+	uint64_t values;
 	bool waits_for_wall; /* and the log says so */
 	int64_t wall_due_mono_ms;
 
@@ -320,8 +321,10 @@ intake_take(struct intake *intake, const struct sample *samples, size_t count)
 	see_wall(intake, false);
 	for (size_t i = 0; i < count; i++) {
 		note_quality(intake, &samples[i]);
-		if (samples[i].quality == QUALITY_GOOD)
-			report(intake, &samples[i]);
+		if (samples[i].quality != QUALITY_GOOD)
+			continue;
+		intake->values++;
+		report(intake, &samples[i]);
 	}
 	finish_row(intake);
 }
@@ -370,6 +373,18 @@ intake_flush(struct intake *intake)
 {
 	windows_flush(intake->windows);
 	finish_row(intake);
+}
+
+bool
+intake_clock_is_set(const struct intake *intake)
+{
+	return intake->wall.set;
+}
+
+uint64_t
+intake_values(const struct intake *intake)
+{
+	return intake->values;
 }
 
 uint64_t

@@ -39,6 +39,11 @@ void intake_tick(struct intake *intake, int64_t now_mono_ms);
 /* The field has ended: what is in windows is all that there will be. */
 void intake_flush(struct intake *intake);
 
+bool intake_clock_is_set(const struct intake *intake);
+
+/* Good samples that were taken. */
+uint64_t intake_values(const struct intake *intake);
+
 /* Rows that could not be held: no memory, or larger than all of the store. */
 uint64_t intake_unheld_rows(const struct intake *intake);
 

@@ -20,8 +20,10 @@
 #define ATTEMPTS_MAX	50
 #define PACE_MS		50
 #define PACE_ATTEMPTS	10
-#define STABLE_MS	60000 /* a session that lived so long was a good one, */
-#define ACKED_STABLE_MS 10000 /* or this long if the server also took something */
+#define STABLE_MS	10000 /* a session that lived so long, and had a PUBACK, was a good one */
+#define LET_UP_MS	10000 /* the server has had too much: it is left alone for about so long at least */
+#define SELDOM_MAX	10    /* what only a person can mend is tried after so many of the longest pauses at most */
+#define BARE_CLOSES	3     /* closed so often, soon and without a word: that has a reason */
 
 enum state {
 	STATE_QUEUED,	  /* waits for its turn to connect */
@@ -46,7 +48,9 @@ struct mqtt_session {
 	size_t address;	  /* of the server's, of this attempt */
 	bool acked;	  /* a PUBACK came since the session is up */
 	int64_t up_mono_ms;
+	int64_t down_mono_ms;
 	unsigned failures; /* in a row */
+	unsigned bare_closes; /* in a row */
 	int end;	   /* enum mqtt_end or a reason, of the connection that was up last */
 	bool held;
 
@@ -131,17 +135,41 @@ back_off_ms(const struct mqtt_session *session)
 	return random_jitter(delay < server->reconnect_max_ms ? delay : server->reconnect_max_ms);
 }
 
+/* When a session is tried again that ended like that. */
+static int64_t
+reaction_ms(const struct mqtt_session *session, enum reaction reaction)
+{
+	int64_t longest = session->mqtt->server->reconnect_max_ms, back_off = back_off_ms(session), let_up;
+
+	switch (reaction) {
+	case REACT_OTHER_VERSION:
+	case REACT_BACK_OFF:
+		return back_off;
+	case REACT_LET_UP:
+		let_up = random_jitter(LET_UP_MS < longest ? LET_UP_MS : longest);
+		return back_off > let_up ? back_off : let_up;
+	case REACT_STAND_BACK:
+		return random_jitter(longest);
+	case REACT_SELDOM:
+		return longest * (session->failures < SELDOM_MAX ? session->failures + 1 : SELDOM_MAX) +
+		       random_jitter(longest) / 2;
+	}
+	return back_off;
+}
+
 /* The attempt or connection is over; the next attempt comes after `delay_ms`. */
 static void
-end_connection(struct mqtt_session *session, enum condition condition, const char *why, int64_t delay_ms)
+end_connection(struct mqtt_session *session, struct report report, int64_t delay_ms)
 {
 	bool was_up = session->state == STATE_UP;
 
+	if (was_up)
+		session->down_mono_ms = clock_mono_ms();
 	drop_connection(session);
 	session->state = STATE_WAITING;
 	session->failures++;
 	timer_set(session->timer, delay_ms);
-	news_change(session->mqtt->news, &session->news, condition, why);
+	news_change(session->mqtt->news, &session->news, report);
 	admit(session->mqtt);
 	if (was_up)
 		session->mqtt->events.down(session->owner);
@@ -157,46 +185,58 @@ session_failed(struct mqtt_session *session, const char *why)
 		addresses_doubt(mqtt->addresses, session->address);
 	if (mqtt->counts.up == 0)
 		news_server_failed(mqtt->news, why);
-	end_connection(session, CONDITION_FAILED, why, back_off_ms(session));
+	end_connection(session, (struct report){ .condition = CONDITION_FAILED, .why = why }, back_off_ms(session));
 }
 
-/* Back-off starts anew only after a connection that was of use: a server that accepts and closes at once, or
- * that chokes on what we send, must not be asked again and again at the shortest interval. */
+/* What a server does that speaks MQTT 3.1.1 and has no other word for it. */
+static const char *
+bare_close_advice(struct mqtt_session *session, bool bare, bool useful)
+{
+	if (useful || !bare)
+		session->bare_closes = 0;
+	else if (session->bare_closes < BARE_CLOSES)
+		session->bare_closes++;
+	return session->bare_closes < BARE_CLOSES
+		   ? NULL
+		   : "again and again: does another client use the same credentials, or is a rate limit reached?";
+}
+
+/* Back-off starts anew only after a connection that was of use: a server that accepts and closes at once, or that chokes on
+ * what we send, must not be asked again and again at the shortest interval. A PUBACK shows it, a CONNACK does not; and when
+ * two clients have the same credentials both get one before the other comes. */
 static void
-session_lost(struct mqtt_session *session, int reason, const char *why)
+session_lost(struct mqtt_session *session, int code, const char *why)
 {
 	struct mqtt *mqtt = session->mqtt;
-	int64_t lived_ms = clock_mono_ms() - session->up_mono_ms;
-	int64_t delay_ms;
+	const struct reason *reason = code >= 128 ? reason_find(code) : NULL;
+	bool useful = session->acked && clock_mono_ms() - session->up_mono_ms >= STABLE_MS;
+	struct report report = { .condition = CONDITION_LOST, .why = why };
 
 	mqtt->counts.losses++;
-	if (lived_ms >= STABLE_MS || (session->acked && lived_ms >= ACKED_STABLE_MS))
+	if (useful)
 		session->failures = 0;
-	/* The other client gets its session back when we come, and would take ours again: do not play that
-	 * game fast. */
-	delay_ms = reason == REASON_SESSION_TAKEN_OVER ? random_jitter(mqtt->server->reconnect_max_ms)
-								    : back_off_ms(session);
-	end_connection(session, CONDITION_LOST, why, delay_ms);
+	report.advice = reason ? reason_advice(reason, session->credentials->kind)
+			       : bare_close_advice(session, session->end == MQTT_END_CLOSED, useful);
+	end_connection(session, report, reaction_ms(session, reason ? reason->reaction : REACT_BACK_OFF));
 }
 
 static void
 session_refused(struct mqtt_session *session, int code)
 {
 	struct mqtt *mqtt = session->mqtt;
-	enum refusal refusal = reason_refusal(code);
-	int64_t delay_ms = back_off_ms(session);
+	const struct reason *reason = reason_find(code);
 
 	mqtt->counts.refusals++;
-	if (refusal == REFUSED_VERSION && version_refused(&mqtt->version, session->version)) {
-		/* No failure of this session: others have learned by now what the server speaks, or this one
-		 * just did. */
-		end_connection(session, session->news.now.condition, session->news.now.why, 0);
+	if (reason->reaction == REACT_OTHER_VERSION && version_refused(&mqtt->version, session->version)) {
+		/* No failure of this session: others have learned by now what the server speaks, or this one just did. */
+		end_connection(session, session->news.now, 0);
 		return;
 	}
-	if (refusal == REFUSED_TOKEN)
-		delay_ms = mqtt->server->reconnect_max_ms + random_jitter(mqtt->server->reconnect_max_ms) / 2;
-	end_connection(session, refusal == REFUSED_TOKEN ? CONDITION_REFUSED_TOKEN : CONDITION_REFUSED,
-	    reason_text(code), delay_ms);
+	end_connection(session,
+	    (struct report){ .condition = CONDITION_REFUSED,
+		.why = reason->text,
+		.advice = reason_advice(reason, session->credentials->kind) },
+	    reaction_ms(session, reason->reaction));
 }
 
 static void
@@ -212,7 +252,7 @@ session_up(struct mqtt_session *session)
 	mqtt->counts.up++;
 	mqtt->counts.connects++;
 	version_works(&mqtt->version, session->version);
-	news_change(mqtt->news, &session->news, CONDITION_UP, NULL);
+	news_change(mqtt->news, &session->news, (struct report){ .condition = CONDITION_UP });
 	if (session->held)
 		timer_set(session->timer, 0);
 	if (sd_event_source_set_enabled(mqtt->keepalive, SD_EVENT_ON) < 0)
@@ -619,6 +659,7 @@ mqtt_session_new(struct mqtt *mqtt, const char *name, const struct credentials *
 	session->mqtt = mqtt;
 	session->owner = owner;
 	session->state = STATE_WAITING;
+	session->down_mono_ms = clock_mono_ms();
 	session->news.name = strdup(name);
 	session->credentials = credentials;
 	if (!session->news.name ||
@@ -647,6 +688,24 @@ mqtt_session_restart(struct mqtt_session *session, const char *why)
 		return;
 	session->restart = why;
 	timer_set(session->timer, 0);
+}
+
+void
+mqtt_session_health(const struct mqtt_session *session, struct health_device *ret)
+{
+	static const enum health_session_state states[] = {
+		[STATE_QUEUED] = HEALTH_SESSION_WAITING,
+		[STATE_WAITING] = HEALTH_SESSION_WAITING,
+		[STATE_CONNECTING] = HEALTH_SESSION_CONNECTING,
+		[STATE_UP] = HEALTH_SESSION_UP,
+		[STATE_CLOSING] = HEALTH_SESSION_CLOSED,
+		[STATE_CLOSED] = HEALTH_SESSION_CLOSED,
+	};
+	bool up = session->state == STATE_UP;
+
+	ret->state = states[session->state];
+	ret->why = up ? NULL : session->news.now.why;
+	ret->since_mono_ms = up ? session->up_mono_ms : session->down_mono_ms;
 }
 
 int

@@ -9,6 +9,7 @@
 #define CLOUD_MQTT_H
 
 #include "base/resolver.h"
+#include "model/health.h"
 #include "model/settings.h"
 
 #include <stdbool.h>
@@ -40,6 +41,9 @@ struct mqtt_session *mqtt_session_new(
     struct mqtt *mqtt, const char *name, const struct credentials *credentials, void *owner);
 
 bool mqtt_session_is_up(const struct mqtt_session *session);
+
+/* State, why and since. */
+void mqtt_session_health(const struct mqtt_session *session, struct health_device *ret);
 
 /* Who ended the connection that was up last, for down(). */
 enum mqtt_end {

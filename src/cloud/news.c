@@ -30,39 +30,29 @@ struct news {
 static const struct {
 	const char *many;
 	const char *one;
-	const char *advice;
 	enum log_level level;
 } words[] = {
-	[CONDITION_NEW] = { .many = "new", .one = "new", .advice = "", .level = LOG_LEVEL_DEBUG },
-	[CONDITION_UP] = { .many = "connected", .one = "connected", .advice = "", .level = LOG_LEVEL_NOTICE },
-	[CONDITION_LOST] = { .many = "lost",
-	    .one = "session lost",
-	    .advice = "",
-	    .level = LOG_LEVEL_WARNING },
+	[CONDITION_NEW] = { .many = "new", .one = "new", .level = LOG_LEVEL_DEBUG },
+	[CONDITION_UP] = { .many = "connected", .one = "connected", .level = LOG_LEVEL_NOTICE },
+	[CONDITION_LOST] = { .many = "lost", .one = "session lost", .level = LOG_LEVEL_WARNING },
 	[CONDITION_REFUSED] = { .many = "refused by the server",
 	    .one = "the server refused the connection",
-	    .advice = "",
 	    .level = LOG_LEVEL_WARNING },
-	[CONDITION_REFUSED_TOKEN] = { .many = "refused by the server",
-	    .one = "the server refused the connection",
-	    .advice = ": check its token in gateway.conf",
-	    .level = LOG_LEVEL_WARNING },
-	[CONDITION_FAILED] = { .many = "unable to connect",
-	    .one = "cannot connect",
-	    .advice = "",
-	    .level = LOG_LEVEL_WARNING },
+	[CONDITION_FAILED] = { .many = "unable to connect", .one = "cannot connect", .level = LOG_LEVEL_WARNING },
 };
 
 static bool
 is_due(const struct news_item *item)
 {
-	return item->now.condition != item->said.condition || item->now.why != item->said.why;
+	return item->now.condition != item->said.condition || item->now.why != item->said.why ||
+	       item->now.advice != item->said.advice;
 }
 
 static bool
 is_like(const struct news_item *item, const struct report *report)
 {
-	return is_due(item) && item->now.condition == report->condition && item->now.why == report->why;
+	return is_due(item) && item->now.condition == report->condition && item->now.why == report->why &&
+	       item->now.advice == report->advice;
 }
 
 /* Nothing to say of single devices while the one line about the server says it all. */
@@ -78,16 +68,17 @@ tell_one(const struct news_item *item)
 {
 	const struct report *now = &item->now;
 
-	log_line(words[now->condition].level, "device %s: %s%s%s%s", item->name, words[now->condition].one,
-	    now->why ? ": " : "", now->why ? now->why : "", words[now->condition].advice);
+	log_line(words[now->condition].level, "device %s: %s%s%s%s%s", item->name, words[now->condition].one,
+	    now->why ? ": " : "", now->why ? now->why : "", now->advice ? ": " : "", now->advice ? now->advice : "");
 }
 
 static void
 tell_many(const struct news *news, const struct report *report, size_t count)
 {
-	log_line(words[report->condition].level, "server %s:%d: %zu of %zu sessions %s%s%s",
+	log_line(words[report->condition].level, "server %s:%d: %zu of %zu sessions %s%s%s%s%s",
 	    news->server->host, news->server->port, count, news->item_count, words[report->condition].many,
-	    report->why ? ": " : "", report->why ? report->why : "");
+	    report->why ? ": " : "", report->why ? report->why : "", report->advice ? ": " : "",
+	    report->advice ? report->advice : "");
 }
 
 /* Say it once for all sessions whose news is the same as that of `first`. */
@@ -188,9 +179,9 @@ news_add(struct news *news, struct news_item *item)
 }
 
 void
-news_change(struct news *news, struct news_item *item, enum condition condition, const char *why)
+news_change(struct news *news, struct news_item *item, struct report report)
 {
-	item->now = (struct report){ .condition = condition, .why = why };
+	item->now = report;
 	if (news->since_mono_ms != 0)
 		return;
 	news->since_mono_ms = clock_mono_ms();

@@ -15,13 +15,13 @@ enum condition {
 	CONDITION_UP,
 	CONDITION_LOST,
 	CONDITION_REFUSED,
-	CONDITION_REFUSED_TOKEN, /* only a person can mend it */
 	CONDITION_FAILED,
 };
 
 struct report {
 	enum condition condition;
-	const char *why; /* static text, or NULL */
+	const char *why;    /* text that stays, or NULL */
+	const char *advice; /* the same: what a user can do */
 };
 
 /* Of one session, and inside it. Zero-initialise it but for the name. */
@@ -41,7 +41,7 @@ void news_free(struct news *news);
 
 /* The item must outlive the news. */
 void news_add(struct news *news, struct news_item *item);
-void news_change(struct news *news, struct news_item *item, enum condition condition, const char *why);
+void news_change(struct news *news, struct news_item *item, struct report report);
 
 /* An attempt ended without any answer of an MQTT server, and no session is up; `why` is static; each is said once until the server answers. */
 void news_server_failed(struct news *news, const char *why);

@@ -47,7 +47,9 @@ struct call {
 	enum command_kind kind;
 	bool many;
 	bool in_order;
-	bool answered; /* without waiting any longer */
+	bool by_text;
+	struct point *own; /* the point of its one item, or NULL */
+	bool answered;	   /* without waiting any longer */
 	size_t count;
 	size_t left; /* outcomes that are on their way */
 	struct call_item items[];
@@ -63,6 +65,8 @@ struct channel {
 	size_t call_count;
 	struct answer answers[ANSWERS_KEPT];
 	size_t next_answer;
+	uint64_t requests; /* repeated ones included */
+	uint64_t errors;   /* answered */
 };
 
 struct rpc_server {
@@ -105,6 +109,7 @@ call_free(struct call *call)
 		value_done(&call->items[i].value);
 		value_done(&call->items[i].outcome.value);
 	}
+	free(call->own);
 	free(call);
 }
 
@@ -149,6 +154,13 @@ rpc_server_counts(const struct rpc_server *server)
 	return server->counts;
 }
 
+void
+rpc_server_health(const struct rpc_server *server, size_t device, struct health_device *ret)
+{
+	ret->rpc_requests = server->channels[device].requests;
+	ret->rpc_errors = server->channels[device].errors;
+}
+
 /* ---- replies ---- */
 
 static void
@@ -165,6 +177,7 @@ publish_error(struct channel *channel, int64_t id, const char *error)
 {
 	char *reply = channel->server->reply;
 
+	channel->errors++;
 	publish(channel, id, reply, rpc_reply_error(error, reply));
 }
 
@@ -212,7 +225,9 @@ reply_to_one(const struct call *call, char *reply)
 	char error[RPC_TEXT_MAX];
 
 	if (outcome_is_good(&item->outcome))
-		return rpc_reply_value(&item->outcome.value, reply);
+		return call->by_text && call->kind != COMMAND_READ
+			   ? rpc_reply_success(&item->outcome.value, reply)
+			   : rpc_reply_value(&item->outcome.value, reply);
 	item_text(call, item, error);
 	return rpc_reply_error(error, reply);
 }
@@ -282,12 +297,22 @@ compose(const struct call *call)
 	return call->many ? reply_to_many(call, reply) : reply_to_one(call, reply);
 }
 
+static bool
+is_all_good(const struct call *call)
+{
+	for (size_t i = 0; i < call->count; i++)
+		if (!outcome_is_good(&call->items[i].outcome))
+			return false;
+	return true;
+}
+
 /* Send what compose() has printed to who waits for it. */
 static void
 deliver(const struct call *call, size_t length)
 {
 	struct channel *channel = call->channel;
 
+	channel->errors += !is_all_good(call);
 	if (channel->up && call->connection == channel->connection)
 		publish(channel, call->id, channel->server->reply, length);
 	else
@@ -459,6 +484,8 @@ call_new(struct channel *channel, int64_t id, uint64_t hash, struct rpc_call *pa
 		.kind = parsed->kind,
 		.many = parsed->many,
 		.in_order = parsed->in_order,
+		.by_text = parsed->by_text,
+		.own = parsed->own,
 		.count = parsed->count,
 	};
 	for (size_t i = 0; i < call->count; i++) {
@@ -468,6 +495,7 @@ call_new(struct channel *channel, int64_t id, uint64_t hash, struct rpc_call *pa
 			.outcome = { .status = OUTCOME_STOPPED, .point = parsed->items[i].point } };
 		parsed->items[i].value = (struct value){ 0 };
 	}
+	parsed->own = NULL;
 	return call;
 }
 
@@ -502,12 +530,15 @@ rpc_server_request(struct rpc_server *server, size_t device, int64_t id, const v
 	size_t reply_length;
 
 	server->counts.requests++;
+	channel->requests++;
 	if (is_repeated(channel, id, hash)) {
 		server->counts.repeated++;
 		return;
 	}
-	if (rpc_parse(channel->device, payload, length, &parsed, server->reply, &reply_length) < 0)
+	if (rpc_parse(channel->device, payload, length, &parsed, server->reply, &reply_length) < 0) {
+		channel->errors++;
 		publish(channel, id, server->reply, reply_length);
-	else
+	} else {
 		start_call(channel, id, hash, &parsed);
+	}
 }

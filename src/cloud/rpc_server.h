@@ -11,6 +11,7 @@
 #include "cloud/commands.h"
 #include "cloud/downlink_port.h"
 #include "cloud/shared.h"
+#include "model/health.h"
 #include "model/settings.h"
 
 struct rpc_server;
@@ -35,5 +36,8 @@ struct rpc_server_counts {
 	uint64_t replies_dropped; /* the connection that asked was gone */
 };
 struct rpc_server_counts rpc_server_counts(const struct rpc_server *server);
+
+/* Requests of one device, and how many of them were answered with an error. */
+void rpc_server_health(const struct rpc_server *server, size_t device, struct health_device *ret);
 
 #endif

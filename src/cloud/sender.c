@@ -44,6 +44,12 @@ struct outbox {
 	size_t payload_max; /* beyond it the server took nothing */
 	bool in_line;	    /* it is catching up, and waits for its turn */
 	struct outbox *next_in_line;
+	struct { /* since the start */
+		uint64_t messages; /* of telemetry */
+		uint64_t acked;
+		uint64_t acked_rows;
+		uint64_t refused_rows; /* for good */
+	} counts;
 };
 
 struct sender {
@@ -54,7 +60,6 @@ struct sender {
 	struct outbox *line, *line_end;
 	int flight_count; /* over all devices */
 	struct heap due;
-	uint64_t refused_rows; /* by the server, for good */
 	char payload[TB_MAX_PAYLOAD];
 };
 
@@ -92,7 +97,7 @@ expect_ack(struct outbox *outbox)
 static void
 refuse_rows(struct outbox *outbox, uint64_t first_seq, uint64_t last_seq, const char *why)
 {
-	outbox->sender->refused_rows += last_seq - first_seq + 1;
+	outbox->counts.refused_rows += last_seq - first_seq + 1;
 	store_confirm(outbox->sender->store, outbox->device->index, first_seq, last_seq);
 	if (!outbox->payload_refusal_said)
 		log_error(
@@ -179,6 +184,7 @@ send_batch(struct outbox *outbox)
 	if (result < 0)
 		return result;
 	store_sent(sender->store, index, batch.first_seq, batch.last_seq);
+	outbox->counts.messages++;
 	sender->flight_count++;
 	outbox->flights[outbox->flight_count++] = (struct flight){
 		.id = result,
@@ -305,6 +311,8 @@ sender_acked(struct sender *sender, size_t device, int id)
 	struct flight flight;
 
 	if (land(outbox, id, &flight)) {
+		outbox->counts.acked++;
+		outbox->counts.acked_rows += flight.last_seq - flight.first_seq + 1;
 		store_confirm(sender->store, device, flight.first_seq, flight.last_seq);
 	} else if (id == outbox->attributes_id) {
 		outbox->attributes_id = 0;
@@ -389,6 +397,20 @@ void
 sender_pump(struct sender *sender, size_t device)
 {
 	pump(&sender->outboxes[device]);
+}
+
+void
+sender_health(const struct sender *sender, size_t device, struct health_device *ret)
+{
+	const struct outbox *outbox = &sender->outboxes[device];
+
+	ret->in_flight = outbox->flight_count;
+	ret->rows = store_depth(sender->store, device);
+	ret->oldest_unix_ms = store_oldest(sender->store, device);
+	ret->messages = outbox->counts.messages;
+	ret->acked = outbox->counts.acked;
+	ret->acked_rows = outbox->counts.acked_rows;
+	ret->refused_rows = outbox->counts.refused_rows;
 }
 
 bool

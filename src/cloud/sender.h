@@ -12,6 +12,7 @@
 #include <stdint.h>
 
 #include "flow/store.h"
+#include "model/health.h"
 #include "model/settings.h"
 #include "model/value.h"
 
@@ -49,6 +50,9 @@ void sender_serve(struct sender *sender);
 /* When sender_tick() has something to do, or CLOCK_NEVER. */
 int64_t sender_due_mono_ms(const struct sender *sender);
 void sender_tick(struct sender *sender, int64_t now_mono_ms);
+
+/* What is on its way and what has arrived. */
+void sender_health(const struct sender *sender, size_t device, struct health_device *ret);
 
 /* Has everything arrived that can be sent now? */
 bool sender_is_flushed(const struct sender *sender);

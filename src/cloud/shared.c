@@ -335,7 +335,7 @@ wanted_outcome(struct awaiter *awaiter, size_t index, struct outcome *outcome)
 void
 shared_overrule(struct shared *shared, const struct point *point, int64_t asked_mono_ms)
 {
-	struct wanted *wanted = shared->by_point[point->index];
+	struct wanted *wanted = point->index == POINT_AD_HOC ? NULL : shared->by_point[point->index];
 
 	if (wanted && !wanted->running && wanted->since_mono_ms <= asked_mono_ms)
 		wanted_clear(wanted);

@@ -28,6 +28,7 @@
 #define CLOSE_MS	  1000 /* for DISCONNECT to leave, at the end */
 #define TIMER_ACCURACY_MS 250
 #define SAVE_MS		  4000 /* for the disk, at the end */
+#define QUESTIONS_MAX	  4
 
 /* The session of one device. */
 struct route {
@@ -49,11 +50,12 @@ struct uplink {
 	struct downlink *downlink;
 	struct fifo *samples;
 	struct fifo *outcomes;
+	struct fifo *questions; /* struct health_question */
 	struct fifo *stop; /* of int: the grace in ms */
 	struct overflow overflows[OVERFLOWS];
 
 	sd_event *loop;
-	sd_event_source *samples_io, *outcomes_io, *stop_io, *store_io, *timer, *post;
+	sd_event_source *samples_io, *outcomes_io, *questions_io, *stop_io, *store_io, *timer, *post;
 	int64_t armed_mono_ms;
 	pthread_t thread;
 	bool running;
@@ -284,6 +286,56 @@ on_outcomes(sd_event_source *source, int fd, uint32_t revents, void *userdata)
 	return 0;
 }
 
+/* ---- how it is ---- */
+
+static void
+fill_report(const struct uplink *uplink, struct health_cloud *report)
+{
+	struct mqtt_counts mqtt = mqtt_counts(uplink->mqtt);
+	struct downlink_counts down = downlink_counts(uplink->downlink);
+	size_t count = uplink->settings->device_count;
+
+	report->taken_mono_us = clock_mono_us();
+	report->clock_set = intake_clock_is_set(uplink->intake);
+	report->mqtt_version = mqtt.version;
+	report->connects = mqtt.connects;
+	report->refusals = mqtt.refusals;
+	report->failures = mqtt.failures;
+	report->losses = mqtt.losses;
+	report->values = intake_values(uplink->intake);
+	report->samples_refused = fifo_refused(uplink->samples);
+	report->shared_written = down.shared_written;
+	report->commands = down.pending;
+	store_health(uplink->store, &report->store);
+	report->store.unheld_rows = intake_unheld_rows(uplink->intake);
+	report->device_count = count < report->device_room ? count : report->device_room;
+	for (size_t i = 0; i < report->device_count; i++) {
+		mqtt_session_health(uplink->routes[i].session, &report->devices[i]);
+		sender_health(uplink->sender, i, &report->devices[i]);
+		downlink_health(uplink->downlink, i, &report->devices[i]);
+	}
+}
+
+static void
+answer_questions(struct uplink *uplink)
+{
+	struct health_question question;
+
+	while (fifo_pop(uplink->questions, &question, 1) == 1) {
+		if (uplink->mqtt && uplink->downlink)
+			fill_report(uplink, question.cloud);
+		health_give_back(&question);
+	}
+}
+
+static int
+on_questions(sd_event_source *source, int fd, uint32_t revents, void *userdata)
+{
+	(void)source, (void)fd, (void)revents;
+	answer_questions(userdata);
+	return 0;
+}
+
 /* ---- time ---- */
 
 static int
@@ -450,6 +502,8 @@ add_sources(struct uplink *uplink)
 		 on_samples, uplink)) < 0 ||
 	    (error = sd_event_add_io(uplink->loop, &uplink->outcomes_io, fifo_fd(uplink->outcomes), EPOLLIN,
 		 on_outcomes, uplink)) < 0 ||
+	    (error = sd_event_add_io(uplink->loop, &uplink->questions_io, fifo_fd(uplink->questions), EPOLLIN,
+		 on_questions, uplink)) < 0 ||
 	    (error = sd_event_add_io(
 		 uplink->loop, &uplink->stop_io, fifo_fd(uplink->stop), EPOLLIN, on_stop, uplink)) < 0 ||
 	    (error = sd_event_add_time(uplink->loop, &uplink->timer, CLOCK_MONOTONIC, 0,
@@ -488,10 +542,11 @@ make_parts(struct uplink *uplink, struct resolver *resolver)
 	uplink->sender = sender_new(settings, uplink->store, port);
 	uplink->samples = fifo_new(sizeof(struct sample), SAMPLES_WAITING);
 	uplink->outcomes = fifo_new(sizeof(struct outcome), DOWNLINK_PENDING_MAX);
+	uplink->questions = fifo_new(sizeof(struct health_question), QUESTIONS_MAX);
 	uplink->stop = fifo_new(sizeof(int), 1);
 	uplink->routes = calloc(settings->device_count + 1, sizeof(uplink->routes[0]));
 	if (!uplink->store || !uplink->intake || !uplink->sender || !uplink->samples || !uplink->outcomes ||
-	    !uplink->stop || !uplink->routes)
+	    !uplink->questions || !uplink->stop || !uplink->routes)
 		return errno ? -errno : -ENOMEM;
 	if ((error = attach_disk(uplink)) < 0 || (error = sd_event_new(&uplink->loop)) < 0 ||
 	    (error = add_sources(uplink)) < 0)
@@ -542,6 +597,7 @@ uplink_free(struct uplink *uplink)
 	downlink_free(uplink->downlink);
 	sd_event_source_disable_unref(uplink->samples_io);
 	sd_event_source_disable_unref(uplink->outcomes_io);
+	sd_event_source_disable_unref(uplink->questions_io);
 	sd_event_source_disable_unref(uplink->stop_io);
 	sd_event_source_disable_unref(uplink->store_io);
 	sd_event_source_disable_unref(uplink->timer);
@@ -550,6 +606,7 @@ uplink_free(struct uplink *uplink)
 	drain_queues(uplink);
 	fifo_free(uplink->samples);
 	fifo_free(uplink->outcomes);
+	fifo_free(uplink->questions);
 	fifo_free(uplink->stop);
 	sender_free(uplink->sender);
 	intake_free(uplink->intake);
@@ -621,4 +678,11 @@ uplink_stop(struct uplink *uplink, int grace_ms)
 	fifo_push(uplink->stop, &grace_ms, 1);
 	pthread_join(uplink->thread, NULL);
 	uplink->running = false;
+	answer_questions(uplink);
+}
+
+int
+uplink_ask(struct uplink *uplink, const struct health_question *question)
+{
+	return fifo_push(uplink->questions, question, 1) == 1 ? 0 : -EBUSY;
 }

@@ -6,6 +6,7 @@
 
 #include "base/resolver.h"
 #include "model/command.h"
+#include "model/health.h"
 #include "model/sample.h"
 #include "model/settings.h"
 
@@ -23,6 +24,10 @@ struct outcome_sink uplink_outcomes(struct uplink *uplink);
 
 /* Start the thread. Returns 0 or negative errno. */
 int uplink_start(struct uplink *uplink, struct command_sink commands);
+
+/* Any thread: ask how it is, as model/health.h says. The thread answers in its next turn, one that ends or has ended when it is
+ * freed. Returns 0, or -EBUSY with too many questions open: then the report is still the caller's. */
+int uplink_ask(struct uplink *uplink, const struct health_question *question);
 
 /* Did the thread end by itself, because its event loop failed? It has sent SIGTERM to the process then. */
 bool uplink_failed(const struct uplink *uplink);

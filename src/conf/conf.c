@@ -5,12 +5,14 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "conf/build_line.h"
 #include "conf/credentials.h"
 #include "conf/document.h"
 #include "conf/mistakes.h"
 #include "conf/reader.h"
 #include "conf/text.h"
 #include "conf/verify.h"
+#include "conf/verify_line.h"
 
 /* Inputs that are right -> settings. */
 struct build {
@@ -59,6 +61,8 @@ build_buses(struct build *build, const struct root_input *root)
 			error = copy_text(build, &bus->port);
 		if (!error)
 			error = copy_text(build, &bus->host);
+		if (!error)
+			error = build_line_bus(build->settings, &inputs[i], bus);
 	}
 	return error;
 }
@@ -131,6 +135,8 @@ build_points(struct build *build, const struct root_input *root, const struct de
 			error = build_labels(build, &inputs[i].labels, point);
 		if (!error)
 			error = build_invalid(build, &inputs[i].invalid, point);
+		if (!error && verify_is_line(&inputs[i]))
+			error = build_line_point(build->settings, &inputs[i], point);
 	}
 	return error;
 }
@@ -257,6 +263,8 @@ build_devices(struct build *build, const struct root_input *root)
 			error = copy_text(build, &device->name);
 		if (!error)
 			error = build_credentials(build, &device->credentials);
+		if (!error)
+			error = build_line_device(build->settings, &inputs[i], device);
 		if (!error)
 			error = build_points(build, root, &inputs[i], device);
 		if (!error)

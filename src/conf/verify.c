@@ -10,6 +10,7 @@
 
 #include "conf/mistakes.h"
 #include "conf/verify.h"
+#include "conf/verify_line.h"
 #include "model/codec.h"
 
 #define TABLE_CELLS 65536 /* Modbus Application Protocol V1.1b3, 4.3 */
@@ -173,6 +174,12 @@ lower(char *text)
 	return text;
 }
 
+static bool
+has_port(const struct bus *bus)
+{
+	return bus->type == BUS_RTU || bus->type == BUS_SERIAL;
+}
+
 /* What a bus occupies, so that two cannot: the device behind the path, or host and port. Allocated; NULL
  * without memory. */
 static char *
@@ -180,11 +187,11 @@ bus_line(const struct bus *bus)
 {
 	char *line = NULL;
 
-	if (bus->type == BUS_RTU && bus->port[0] == '/') {
+	if (has_port(bus) && bus->port[0] == '/') {
 		line = realpath(bus->port, NULL);
 		return line ? line : strdup(bus->port);
 	}
-	if (bus->type == BUS_RTU)
+	if (has_port(bus))
 		return lower(strdup(bus->port));
 	return asprintf(&line, "%s %d", bus->host, bus->tcp_port) < 0 ? NULL : lower(line);
 }
@@ -192,8 +199,9 @@ bus_line(const struct bus *bus)
 static bool
 knows_line(const struct bus_input *bus)
 {
-	return has(GROUP_BUS, &bus->node, "type") && !is_wrong(GROUP_BUS, &bus->node, "port") &&
-	       (bus->bus.type == BUS_RTU ? bus->bus.port != NULL : bus->bus.host != NULL);
+	return has(GROUP_BUS, &bus->node, "type") && bus->bus.type != BUS_FILE &&
+	       !is_wrong(GROUP_BUS, &bus->node, "port") &&
+	       (has_port(&bus->bus) ? bus->bus.port != NULL : bus->bus.host != NULL);
 }
 
 static void
@@ -202,7 +210,7 @@ report_shared_line(struct verify *verify, const struct bus_input *bus, const str
 	char quoted[MISTAKES_QUOTE_SIZE], also[MISTAKES_ALSO_SIZE];
 
 	mistakes_also(verify->mistakes, bus->node.setting, first->node.setting, also);
-	if (bus->bus.type == BUS_RTU)
+	if (has_port(&bus->bus))
 		mistakes_add(verify->mistakes, bus->node.setting, "port",
 		    "two buses use the port %s (also %s), each must have its own",
 		    mistakes_quote(bus->bus.port, quoted), also);
@@ -270,6 +278,7 @@ verify_buses(struct verify *verify)
 		if (buses[i].bus.name)
 			index_add(&verify->buses, buses[i].bus.name, buses[i].node.setting, i);
 		verify_rs485(verify, &buses[i]);
+		verify_line_bus(&buses[i], verify->mistakes);
 	}
 	index_close(&verify->buses, verify->mistakes, "name", "the name");
 	return verify_lines(verify);
@@ -304,7 +313,7 @@ verify_unit(struct verify *verify, const struct node *node, const struct bus_inp
 {
 	char quoted[MISTAKES_QUOTE_SIZE];
 
-	if (!bus || !has(GROUP_BUS, &bus->node, "type") || unit_fits(bus, unit))
+	if (!bus || !has(GROUP_BUS, &bus->node, "type") || bus_is_line(&bus->bus) || unit_fits(bus, unit))
 		return true;
 	mistakes_add(verify->mistakes, node->setting, "unit", "%d is no unit of bus %s, allowed are %s", unit,
 	    mistakes_quote(bus->bus.name ? bus->bus.name : "", quoted),
@@ -820,17 +829,19 @@ verify_point(
 {
 	const struct node *node = &input->node;
 	struct point *point = &input->point;
-	bool table = has(GROUP_POINT, node, "table");
-	bool typed = table && verify_type(verify, input);
-	bool counted = typed && verify_count(verify, input);
+	bool line, typed, counted;
 
 	if (!config_setting_is_group(node->setting))
 		return 0;
 	verify_place(verify, input, device, device_fits);
-	if (counted) {
+	line = verify_is_line(input);
+	typed = line ? verify_line_point(input, device, verify->mistakes)
+		     : verify_modbus_point(input, verify->mistakes) && verify_type(verify, input);
+	counted = typed && (line || verify_count(verify, input));
+	if (counted && !line)
 		verify_extent(verify, input, &device->device);
+	if (counted)
 		verify_validity(verify, input);
-	}
 	if (typed) {
 		verify_order(verify, input);
 		verify_scaling(verify, input);
@@ -841,14 +852,14 @@ verify_point(
 	point->has_max = has(GROUP_POINT, node, "max");
 	point->has_valid_min = has(GROUP_POINT, node, "valid_min");
 	point->has_valid_max = has(GROUP_POINT, node, "valid_max");
-	if (!has(GROUP_POINT, node, "period_ms"))
+	if (!line && !has(GROUP_POINT, node, "period_ms"))
 		point->period_ms = device->device.period_ms;
 	if (!has(GROUP_POINT, node, "quality"))
 		point->quality = device->device.quality;
 	if (!input->readable)
 		verify_unreadable(verify, input, &device->device, counted);
 	verify_report(verify, input, typed);
-	if (typed && !has(GROUP_POINT, node, "decimals"))
+	if (typed && !has(GROUP_POINT, node, "decimals") && point->decimals != DECIMALS_TEXT)
 		point->decimals = codec_default_decimals(point->type, point->scale, point->offset);
 	return verify_labels(verify, input, counted);
 }
@@ -1087,7 +1098,8 @@ was_read_well(const struct point_input *point)
 		if (!has(GROUP_LABEL, &labels[i].node, "label") ||
 		    !has(GROUP_LABEL, &labels[i].node, "value"))
 			return false;
-	return point->node.given == point->node.valid && has(GROUP_POINT, &point->node, "table");
+	return point->node.given == point->node.valid &&
+	       (has(GROUP_POINT, &point->node, "table") || verify_is_line(point));
 }
 
 /* A key that the gateway makes of a point's: KEY_quality, KEY_min...
@@ -1150,6 +1162,7 @@ verify_device(struct verify *verify, struct device_input *device)
 	}
 	index_close(&keys, verify->mistakes, "key", "the key");
 	verify_made_keys(verify, device, &keys);
+	verify_line_device(device, verify->mistakes);
 	if (!error)
 		error = verify_rpcs(verify, device, &keys);
 	if (!error)

@@ -122,6 +122,8 @@ struct disk {
 	int64_t seen_unix_ms; /* the wall clock at the last look at ages */
 
 	int64_t fault_mono_ms; /* since when; CLOCK_NEVER = it is well */
+	int fault;	       /* errno of the last one */
+	int64_t asked_mono_ms; /* when it was given its job */
 	int64_t retry_mono_ms;
 	int retry_ms;
 };
@@ -861,6 +863,36 @@ store_depth(const struct store *store, size_t device)
 	return store->queues[device].rows + store->queues[device].hole.rows;
 }
 
+static int64_t
+first_time(const struct block *block)
+{
+	for (uint32_t offset = 0; offset < block->used;) {
+		const struct row *row = (const struct row *)(const void *)(block->data + offset);
+
+		if (row->state != ROW_DONE)
+			return row->ts_unix_ms;
+		offset += row_bytes(row->length);
+	}
+	return 0;
+}
+
+int64_t
+store_oldest(const struct store *store, size_t device)
+{
+	const struct queue *queue = &store->queues[device];
+	const struct block *block = queue->head;
+	int64_t ts_ms;
+
+	if (queue->hole.open && !queue->hole.before)
+		return 0; /* the disk knows */
+	while (block && block->due == 0 && block->sent == 0)
+		block = block->next;
+	ts_ms = block ? first_time(block) : 0;
+	if (!is_undated(ts_ms))
+		return ts_ms;
+	return store->dated && is_of_this_boot(store, ts_ms) ? date(store, ts_ms) : 0;
+}
+
 struct store_counts
 store_counts(const struct store *store)
 {
@@ -868,6 +900,29 @@ store_counts(const struct store *store)
 
 	counts.unsaved_rows = store->loose;
 	return counts;
+}
+
+void
+store_health(const struct store *store, struct health_store *ret)
+{
+	const struct disk *disk = store->disk;
+
+	*ret = (struct health_store){
+		.rows = store->counts.rows,
+		.unsaved_rows = store->loose,
+		.memory_bytes = store->counts.bytes,
+		.dropped_rows = store->counts.dropped_rows,
+		.aged_rows = store->counts.aged_rows,
+		.lost_rows = store->counts.lost_rows,
+		.undated_rows = store->counts.undated_rows,
+		.damaged_rows = store->counts.damaged_rows,
+		.on_disk = disk != NULL,
+	};
+	if (!disk)
+		return;
+	ret->disk_bytes = disk->used_bytes;
+	ret->disk_error = disk->fault_mono_ms != CLOCK_NEVER ? disk->fault : 0;
+	ret->disk_busy_ms = disk->busy ? clock_mono_ms() - disk->asked_mono_ms : 0;
 }
 
 /* ---- the disk: what it is asked to do ---- */
@@ -895,6 +950,7 @@ ask(struct store *store, enum spooler_task task)
 {
 	store->disk->job.task = task;
 	store->disk->busy = true;
+	store->disk->asked_mono_ms = clock_mono_ms();
 	spooler_ask(store->disk->spooler, &store->disk->job);
 }
 
@@ -1320,6 +1376,7 @@ disk_fails(struct store *store, int error)
 	struct disk *disk = store->disk;
 	int64_t now = clock_mono_ms();
 
+	disk->fault = -error;
 	if (disk->job.task == SPOOLER_WRITE) {
 		settle(store, false);
 		take_back_gone(disk);

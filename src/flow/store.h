@@ -19,6 +19,7 @@
 #ifndef FLOW_STORE_H
 #define FLOW_STORE_H
 
+#include "model/health.h"
 #include "model/settings.h"
 
 #include <stdbool.h>
@@ -101,6 +102,12 @@ void store_rewind(struct store *store, size_t device);
 /* Rows held for one device, sent or not. */
 size_t store_depth(const struct store *store, size_t device);
 
+/* The time of the oldest of them; 0 if there is none, or its time is not known. */
+int64_t store_oldest(const struct store *store, size_t device);
+
 struct store_counts store_counts(const struct store *store);
+
+/* The counts and how it is with the disk. */
+void store_health(const struct store *store, struct health_store *ret);
 
 #endif

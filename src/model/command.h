@@ -18,7 +18,7 @@ enum command_kind {
 
 struct command {
 	enum command_kind kind;
-	const struct point *point;
+	const struct point *point; /* of the settings, or one with index POINT_AD_HOC that lives until the outcome is pushed */
 	struct value value;       /* writes: checked with codec_encode(); owned */
 	int64_t expires_mono_ms;  /* not started by then: dropped, with OUTCOME_EXPIRED */
 	uint64_t tag;             /* comes back in the outcome; the field does not read it */

@@ -6,6 +6,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "model/difference_line.h"
+
 struct difference {
 	const struct settings *from;
 	const struct settings *to;
@@ -59,7 +61,7 @@ same_bus(const struct bus *a, const struct bus *b)
 	       ALIKE(data_bits) && ALIKE(stop_bits) && ALIKE(rs485) && ALIKE(rts_before_us) &&
 	       ALIKE(rts_after_us) && ALIKE(echo) && ALIKE(low_latency) && ALIKE_TEXT(host) &&
 	       ALIKE(tcp_port) && ALIKE(connect_timeout_ms) && ALIKE(connect_pause_ms) && ALIKE(timeout_ms) &&
-	       ALIKE(silence_us) && ALIKE(request_pause_ms);
+	       ALIKE(silence_us) && ALIKE(request_pause_ms) && !difference_line_bus(a, b);
 }
 
 static bool
@@ -89,7 +91,8 @@ same_reading(const struct point *a, const struct point *b)
 	return ALIKE(unit) && ALIKE(table) && ALIKE(addr) && ALIKE(count) && ALIKE(type) && ALIKE(order) &&
 	       ALIKE(bit) && ALIKE(bits) && ALIKE(array) && ALIKE(chars) && ALIKE(scale) && ALIKE(offset) &&
 	       ALIKE(decimals) && ALIKE(has_valid_min) && ALIKE(has_valid_max) && ALIKE(valid_min) &&
-	       ALIKE(valid_max) && ALIKE(period_ms) && same_invalid(a, b) && same_labels(a, b);
+	       ALIKE(valid_max) && ALIKE(period_ms) && same_invalid(a, b) && same_labels(a, b) &&
+	       !difference_line_reading(a, b);
 }
 
 static bool
@@ -104,7 +107,7 @@ static bool
 same_writing(const struct point *a, const struct point *b)
 {
 	return ALIKE(writable) && ALIKE(shared) && ALIKE(has_min) && ALIKE(has_max) && ALIKE(min) &&
-	       ALIKE(max) && ALIKE(write) && ALIKE(verify);
+	       ALIKE(max) && ALIKE(write) && ALIKE(verify) && !difference_line_writing(a, b);
 }
 
 static bool
@@ -167,12 +170,14 @@ same_secrets(const struct device *a, const struct device *b)
 static bool
 same_device(const struct device *a, const struct device *b)
 {
-	return same_identity(a, b) && same_secrets(a, b) && ALIKE(timeout_ms) && ALIKE(max_registers) && ALIKE(max_bits) &&
-	       ALIKE(max_hole_registers) && ALIKE(write_pause_ms) && ALIKE(mask_write) &&
+	return same_identity(a, b) && same_secrets(a, b) && ALIKE(timeout_ms) && ALIKE(max_registers) &&
+	       ALIKE(max_bits) && ALIKE(max_hole_registers) && ALIKE(write_pause_ms) && ALIKE(mask_write) &&
+	       ALIKE(raw_rpc) &&
 	       ALIKE(offline_retry_max_ms) && ALIKE(point_count) && ALIKE(cloud_loss_s) && same_rpc(a, b) &&
 	       same_writes(a->on_connect, a->on_connect_count, b->on_connect, b->on_connect_count) &&
 	       same_writes(
-		   a->on_cloud_loss, a->on_cloud_loss_count, b->on_cloud_loss, b->on_cloud_loss_count);
+		   a->on_cloud_loss, a->on_cloud_loss_count, b->on_cloud_loss, b->on_cloud_loss_count) &&
+	       !difference_line_device(a, b);
 }
 
 /* --- pairs of a name --- */

@@ -43,6 +43,7 @@ enum point_order {
 	ORDER_DCBA, /* both */
 	ORDER_CDABGHEF, /* 64 bits only: the words of each half swapped */
 	ORDER_EFGHABCD, /* 64 bits only: the halves swapped */
+	ORDERS
 };
 
 enum point_kind { KIND_TELEMETRY, KIND_ATTRIBUTE };
@@ -95,6 +96,7 @@ enum point_write_function {
 };
 
 #define POINT_NO_BIT     (-1)
+#define POINT_AD_HOC     SIZE_MAX /* of no settings: made for one command */
 #define HOLES_BY_COST    (-1)
 #define MODBUS_MAX_READ_REGISTERS  125  /* Modbus Application Protocol V1.1b3, 6.3 */
 #define MODBUS_MAX_READ_BITS       2000 /* 6.1 */
@@ -223,7 +225,6 @@ struct line_field {
 
 /* One step of a script, in this order: set the speed, send, wait for an answer, wait. */
 struct line_step {
-	struct source source;
 	int baud;	   /* from here to the end of the script; 0 = as it is */
 	struct bytes send; /* template, line/template.h: ${address}, ${checksum} */
 	const char *expect; /* PCRE2 that what comes after the sending must match; NULL = not */
@@ -301,7 +302,7 @@ struct device;
 struct point {
 	const struct device *device;
 	const struct bus *bus;
-	size_t index; /* in settings, over all devices: 0..settings->point_count-1 */
+	size_t index; /* in settings, over all devices: 0..settings->point_count-1; or POINT_AD_HOC */
 	struct source source;
 
 	/* On a bus of serial instruments: where in a frame it is. NULL on a Modbus bus. What is read from text has a type, count and
@@ -416,6 +417,7 @@ struct device {
 	int max_hole_registers; /* that no point names, read between two that one does; 0 = none, HOLES_BY_COST */
 	int write_pause_ms;	/* least time from the end of a write to the next request to the unit */
 	bool mask_write;	/* the unit knows function 22 */
+	bool raw_rpc;		/* registers that no point names may be read and written by RPC */
 	int offline_retry_max_ms; /* a unit that does not answer is asked again after so long at most */
 
 	/* On a bus of serial instruments. Its period_ms is that of `poll`; a point's period_ms is the least time between two of its
@@ -504,6 +506,7 @@ char *settings_strdup(struct settings *settings, const char *text);
 
 /* The name as gateway.conf spells it. */
 const char *point_table_name(enum point_table table);
+const char *point_order_name(enum point_order order);
 bool point_table_has_bits(enum point_table table);  /* coils and discrete inputs */
 bool point_table_writable(enum point_table table); /* coils and holding registers */
 

@@ -258,7 +258,12 @@ class Case(unittest.TestCase):
         # One after the other they are the same gateway, side by side they are not.
         running = sum(other.process.poll() is None for other in self.gateways)
         state = self.path(f"state-{running}" if running else "state")
-        gateway = Fieldgate(path, *arguments, env={"STATE_DIRECTORY": state, **(env or {})})
+        runtime = self.path(f"run-{running}" if running else "run")
+        os.makedirs(runtime, exist_ok=True)
+        gateway = Fieldgate(
+            path, *arguments, env={"STATE_DIRECTORY": state, "RUNTIME_DIRECTORY": runtime, **(env or {})}
+        )
+        gateway.socket = os.path.join(runtime, "control.sock")
         self.gateways.append(gateway)
 
         def end():

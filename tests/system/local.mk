@@ -10,6 +10,7 @@ SYSTEM_TESTS = \
 	tests/system/140-overload \
 	tests/system/130-reports \
 	tests/system/200-cloud \
+	tests/system/205-connect \
 	tests/system/210-delivery \
 	tests/system/220-store \
 	tests/system/230-time \
@@ -24,6 +25,7 @@ SYSTEM_TESTS = \
 	tests/system/410-line \
 	tests/system/420-transcript \
 	tests/system/500-service \
+	tests/system/520-status \
 	tests/system/510-example \
 	tests/system/600-interop \
 	tests/system/700-install \

@@ -8,9 +8,23 @@ tests_unit_test_tb_json_CFLAGS = $(AM_CFLAGS) $(CMOCKA_CFLAGS)
 tests_unit_test_tb_json_LDFLAGS = $(AM_LDFLAGS) -Wl,--wrap=strdup
 tests_unit_test_tb_json_LDADD = libcloud.a libmodel.a libbase.a $(CMOCKA_LIBS) $(JSON_LIBS) -lm
 
+check_PROGRAMS += tests/unit/test_reason
+TESTS += tests/unit/test_reason
+
+tests_unit_test_reason_SOURCES = tests/unit/test_reason.c
+tests_unit_test_reason_CFLAGS = $(AM_CFLAGS) $(CMOCKA_CFLAGS)
+tests_unit_test_reason_LDADD = libcloud.a $(CMOCKA_LIBS)
+
 # What talks to a server runs against tbbench.
 
 CLOUD_TEST_LIBS = libcloud.a libflow.a libmodel.a libbase.a $(CMOCKA_LIBS) $(MOSQUITTO_LIBS) $(OPENSSL_LIBS) $(JSON_LIBS) $(SQLITE_LIBS) $(SYSTEMD_LIBS) -lm
+
+check_PROGRAMS += tests/unit/test_rpc_raw
+TESTS += tests/unit/test_rpc_raw
+
+tests_unit_test_rpc_raw_SOURCES = tests/unit/test_rpc_raw.c
+tests_unit_test_rpc_raw_CFLAGS = $(AM_CFLAGS) $(CMOCKA_CFLAGS)
+tests_unit_test_rpc_raw_LDADD = libcloud.a libmodel.a libbase.a $(CMOCKA_LIBS) $(JSON_LIBS) -lm
 
 check_PROGRAMS += tests/unit/test_downlink tests/unit/test_mqtt tests/unit/test_uplink
 TESTS += tests/unit/test_downlink tests/unit/test_mqtt tests/unit/test_uplink
