@@ -59,9 +59,11 @@ libfield_a_CFLAGS = $(AM_CFLAGS) $(MODBUS_CFLAGS) $(SERIALPORT_CFLAGS)
 libfield_a_SOURCES = \
 	src/field/bus.c src/field/bus.h \
 	src/field/checkup.c src/field/checkup.h \
+	src/field/errands.c src/field/errands.h \
 	src/field/field.c src/field/field.h \
 	src/field/frame.c src/field/frame.h \
 	src/field/hotplug.c src/field/hotplug.h \
+	src/field/instrument.c src/field/instrument.h \
 	src/field/line.c src/field/line.h \
 	src/field/link.h \
 	src/field/link_modbus.c src/field/link_modbus.h \
@@ -72,9 +74,13 @@ libfield_a_SOURCES = \
 	src/field/reopen.c src/field/reopen.h \
 	src/field/schedule.c src/field/schedule.h \
 	src/field/serial.c src/field/serial.h \
+	src/field/serial_bus.c src/field/serial_bus.h \
 	src/field/speed.c src/field/speed.h \
+	src/field/talk.c src/field/talk.h \
+	src/field/talker.c src/field/talker.h \
 	src/field/thread.c src/field/thread.h \
 	src/field/unit.c src/field/unit.h \
+	src/field/worker.c src/field/worker.h \
 	src/field/writer.c src/field/writer.h
 
 libflow_a_CFLAGS = $(AM_CFLAGS) $(SQLITE_CFLAGS)
@@ -93,6 +99,7 @@ libcloud_a_SOURCES = \
 	src/cloud/downlink.c src/cloud/downlink.h src/cloud/downlink_port.h \
 	src/cloud/addresses.c src/cloud/addresses.h \
 	src/cloud/connection.c src/cloud/connection.h \
+	src/cloud/journal.c src/cloud/journal.h \
 	src/cloud/mqtt.c src/cloud/mqtt.h \
 	src/cloud/news.c src/cloud/news.h \
 	src/cloud/version.c src/cloud/version.h \
@@ -107,7 +114,11 @@ libcloud_a_SOURCES = \
 	src/cloud/intake.c src/cloud/intake.h \
 	src/cloud/overflow.c src/cloud/overflow.h \
 	src/cloud/sender.c src/cloud/sender.h \
+	src/cloud/keeper.c src/cloud/keeper.h \
+	src/cloud/provision.c src/cloud/provision.h \
+	src/cloud/tb_provision.c src/cloud/tb_provision.h \
 	src/cloud/tls.c src/cloud/tls.h \
+	src/cloud/tb_gateway.c src/cloud/tb_gateway.h \
 	src/cloud/tb_json.c src/cloud/tb_json.h \
 	src/cloud/tb_topic.c src/cloud/tb_topic.h \
 	src/cloud/uplink.c src/cloud/uplink.h
@@ -134,6 +145,7 @@ libcli_a_SOURCES = \
 	src/cli/options.c src/cli/options.h \
 	src/cli/plan.c \
 	src/cli/process.c src/cli/process.h \
+	src/cli/reload.c src/cli/reload.h \
 	src/cli/run.c \
 	src/cli/status.c \
 	src/cli/try.c \

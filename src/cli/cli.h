@@ -47,6 +47,7 @@ int run_main(int argc, char **argv);
 int try_main(int argc, char **argv);
 int status_main(int argc, char **argv);
 int watch_main(int argc, char **argv);
+int reload_main(int argc, char **argv);
 int log_level_main(int argc, char **argv);
 
 #endif

@@ -7,6 +7,7 @@
 #include <sys/un.h>
 
 #include "base/log.h"
+#include "cli/reload.h"
 #include "control/report.h"
 #include "control/server.h"
 
@@ -53,12 +54,33 @@ do_log_level(struct desk *desk, uint64_t ticket, const char *argument)
 	control_server_say(desk->server, ticket, NULL);
 }
 
+static void
+do_reload(struct desk *desk, uint64_t ticket, const char *argument)
+{
+	char *text = NULL;
+	size_t size = 0;
+	FILE *told = open_memstream(&text, &size);
+	int error;
+
+	(void)argument;
+	if (!told) {
+		control_server_say(desk->server, ticket, "out of memory");
+		return;
+	}
+	error = reload_gateway(desk->gateway, desk->inspector, told);
+	if (fclose(told) != 0 && error == 0)
+		error = -ENOMEM;
+	control_server_tell(desk->server, ticket, error == 0 ? NULL : "refused, everything goes on as it was", text);
+	free(text);
+}
+
 static const struct {
 	const char *name;
 	size_t arguments;
 	void (*act)(struct desk *desk, uint64_t ticket, const char *argument);
 } requests[] = {
 	{ .name = "status", .arguments = 0, .act = do_status },
+	{ .name = "reload", .arguments = 0, .act = do_reload },
 	{ .name = "log-level", .arguments = 1, .act = do_log_level },
 };
 

@@ -18,6 +18,7 @@
 #include "cli/gateway.h"
 #include "cli/inspector.h"
 #include "cli/options.h"
+#include "cli/reload.h"
 #include "cli/watchdog.h"
 
 struct arguments {
@@ -93,8 +94,8 @@ on_reload(sd_event_source *source, const struct signalfd_siginfo *info, void *us
 	struct run *run = userdata;
 
 	(void)source, (void)info;
-	gateway_reload(&run->gateway);
-	return inspector_renew(run->inspector);
+	reload_gateway(&run->gateway, run->inspector, NULL);
+	return 0;
 }
 
 static int

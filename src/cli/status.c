@@ -1,4 +1,4 @@
-/* fieldgate status, watch, log-level: what a running gateway is asked over its control socket. */
+/* fieldgate status, watch, reload, log-level: what a running gateway is asked over its control socket. */
 #include <config.h>
 
 #include <signal.h>
@@ -294,6 +294,43 @@ tell(const char *command, const char *path, const char *const *words, size_t cou
 	client_answer_free(answer);
 	client_close(client);
 	return result == CLIENT_OK ? CLI_OK : complain(command, result);
+}
+
+/* What was taken over, or what was wrong, goes where it is looked for. */
+static void
+print_told(const char *told, bool well)
+{
+	if (told)
+		fputs(told, well ? stdout : stderr);
+}
+
+int
+reload_main(int argc, char **argv)
+{
+	static const char *const words[] = { "reload" };
+	const char *path = NULL;
+	const struct option_table table = {
+		.command = "reload",
+		.about = "Have a running gateway read its configuration again and take over what is different. With mistakes in it\n"
+			 "everything goes on as it was.",
+		.rows = { CLI_SOCKET_ROW(&path) },
+		.epilogue = STATUSES,
+	};
+	struct client *client = NULL;
+	struct json_object *answer = NULL;
+	enum client_result result;
+	int status = options_read(&table, argc, argv);
+
+	if (status >= 0)
+		return status;
+	result = client_open(path, &client);
+	if (result == CLIENT_OK)
+		result = client_ask(client, words, 1, &answer);
+	print_told(client_told(answer), result == CLIENT_OK);
+	status = result == CLIENT_OK ? flush_output("reload") : complain("reload", result);
+	client_answer_free(answer);
+	client_close(client);
+	return status;
 }
 
 int

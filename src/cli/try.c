@@ -3,7 +3,6 @@
 #include <config.h>
 
 #include <errno.h>
-#include <math.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -14,9 +13,8 @@
 #include "cli/options.h"
 #include "line/listener.h"
 
-#define PRINTABLE_MAX 400
-#define CHUNK_BYTES   4096
-#define DIGITS_MAX    17 /* tell every double apart */
+#define CHUNK_BYTES 4096
+#define DIGITS_MAX  17 /* tell every double apart */
 
 struct trial {
 	uint64_t frames;
@@ -47,6 +45,15 @@ read_arguments(int argc, char **argv, const char **ret_path, const char **ret_bu
 	};
 
 	return options_read(&table, argc, argv);
+}
+
+static void
+print_bytes(const uint8_t *bytes, size_t length)
+{
+	char text[8];
+
+	for (size_t i = 0; i < length; i++)
+		fputs(line_printable(bytes + i, 1, text, sizeof(text)), stdout);
 }
 
 /* With as few digits as tell it apart. */
@@ -129,10 +136,11 @@ static void
 take_frame(void *ctx, const struct line_frame *frame, bool proven, const char *why)
 {
 	struct trial *trial = ctx;
-	char text[PRINTABLE_MAX];
 
 	end_device(trial);
-	printf("frame %" PRIu64 ": %s\n", ++trial->frames, line_printable(frame->bytes, frame->length, text, sizeof(text)));
+	printf("frame %" PRIu64 ": ", ++trial->frames);
+	print_bytes(frame->bytes, frame->length);
+	putchar('\n');
 	if (!proven)
 		printf("  %s: nothing is taken from it\n", why);
 }
@@ -175,15 +183,14 @@ take_miss(void *ctx, const struct point *point, const char *why)
 static void
 take_waste(void *ctx, const uint8_t *bytes, size_t kept, uint64_t length, const char *why)
 {
-	char text[PRINTABLE_MAX];
-
 	end_device(ctx);
-	printf("%" PRIu64 " byte%s left out: %s: %s%s\n", length, length == 1 ? "" : "s", why,
-	    line_printable(bytes, kept, text, sizeof(text)), kept < length ? "..." : "");
+	printf("%" PRIu64 " byte%s left out: %s: ", length, length == 1 ? "" : "s", why);
+	print_bytes(bytes, kept);
+	printf("%s\n", kept < length ? "..." : "");
 }
 
 static const struct bus *
-find_bus(struct settings *settings, const char *path, const char *name)
+find_bus(const struct settings *settings, const char *path, const char *name)
 {
 	for (size_t i = 0; i < settings->bus_count; i++) {
 		if (strcmp(settings->buses[i].name, name) != 0)
@@ -195,16 +202,6 @@ find_bus(struct settings *settings, const char *path, const char *name)
 	}
 	fprintf(stderr, "%s: there is no bus %s\n", path, name);
 	return NULL;
-}
-
-/* In a file all values come at the same time, and each is wanted. */
-static void
-want_every_value(struct settings *settings)
-{
-	for (size_t i = 0; i < settings->device_count; i++)
-		for (size_t j = 0; j < settings->devices[i].point_count; j++)
-			if (settings->devices[i].points[j].line)
-				settings->devices[i].points[j].period_ms = 0;
 }
 
 static int
@@ -219,7 +216,7 @@ listen_to_input(struct listener *listener)
 		if (length > 0)
 			listener_feed(listener, bytes, (size_t)length, 0);
 	}
-	listener_end(listener, 0);
+	listener_end(listener);
 	return 0;
 }
 
@@ -284,7 +281,6 @@ try_main(int argc, char **argv)
 		if (bus->framing.type == FRAMING_SILENCE)
 			fprintf(stderr, "bus %s: its frames end with a pause, which a file does not have: it is taken for one frame\n",
 			    name);
-		want_every_value(settings);
 		error = run_trial(settings, bus, all);
 	}
 	if (error < 0 && error != -EINVAL && error != -ENODATA)

@@ -89,6 +89,14 @@ transport_free(struct transport *transport)
 	free(transport);
 }
 
+void
+transport_rebind(struct transport *transport, const struct server_settings *server)
+{
+	transport->server = server;
+	if (transport->tls)
+		tls_rebind(transport->tls, server);
+}
+
 int
 keepalive_s(const struct server_settings *server)
 {

@@ -42,6 +42,9 @@ struct transport *transport_new(
     const struct server_settings *server, sd_event *loop, const struct connection_events *events);
 void transport_free(struct transport *transport);
 
+/* The settings are others, in which the server is the same. */
+void transport_rebind(struct transport *transport, const struct server_settings *server);
+
 struct connection_plan {
 	const char *address; /* numeric */
 	int version;	     /* of MQTT, as the library numbers it */

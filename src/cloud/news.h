@@ -27,7 +27,8 @@ struct report {
 /* Of one session, and inside it. Zero-initialise it but for the name. */
 struct news_item {
 	struct news_item *next;
-	char *name; /* the session's, who frees it */
+	char *name; /* "device Boiler": whose it is; the session's, who frees it */
+	bool guest; /* no device: it is not counted, and not told when it is up */
 	struct report now, said;
 };
 
@@ -39,8 +40,13 @@ struct news *news_new(const struct server_settings *server, sd_event *loop,
     void (*look)(void *ctx, size_t *ret_up, bool *ret_busy), void *ctx);
 void news_free(struct news *news);
 
-/* The item must outlive the news. */
+/* The item must be there until the news are not, or it is removed. */
 void news_add(struct news *news, struct news_item *item);
+void news_remove(struct news *news, struct news_item *item);
+
+/* The settings are others, in which the server is the same. */
+void news_rebind(struct news *news, const struct server_settings *server);
+
 void news_change(struct news *news, struct news_item *item, struct report report);
 
 /* An attempt ended without any answer of an MQTT server, and no session is up; `why` is static; each is said once until the server answers. */

@@ -217,6 +217,17 @@ is_pausing(struct outbox *outbox)
 	return false;
 }
 
+static void
+join_line(struct outbox *outbox)
+{
+	struct sender *sender = outbox->sender;
+
+	outbox->in_line = true;
+	outbox->next_in_line = NULL;
+	*(sender->line ? &sender->line_end->next_in_line : &sender->line) = outbox;
+	sender->line_end = outbox;
+}
+
 /* After an outage all devices have much to say at once. One message each is always under way, so that a
  * session whose PUBACKs do not come holds up nobody; for more than that, those that catch up take turns, and
  * the server's own pace of acknowledging decides how many turns there are. What is live in the other devices
@@ -230,12 +241,8 @@ must_queue(struct outbox *outbox)
 		return false;
 	if (!sender->line && sender->flight_count < REPLAY_WINDOW)
 		return false;
-	if (outbox->in_line)
-		return true;
-	outbox->in_line = true;
-	outbox->next_in_line = NULL;
-	*(sender->line ? &sender->line_end->next_in_line : &sender->line) = outbox;
-	sender->line_end = outbox;
+	if (!outbox->in_line)
+		join_line(outbox);
 	return true;
 }
 
@@ -463,6 +470,50 @@ sender_new(const struct settings *settings, struct store *store, struct sender_p
 		return NULL;
 	}
 	return sender;
+}
+
+static void
+adopt_outbox(struct outbox *outbox, struct outbox *from, const struct difference *difference)
+{
+	struct flight *flights = outbox->flights;
+
+	attributes_adopt(outbox->attributes, from->attributes, difference);
+	outbox->attributes_id = from->attributes_id;
+	outbox->attributes_sent_mono_ms = from->attributes_sent_mono_ms;
+	/* What is on its way may be more than the new settings allow: then nothing is added to it. */
+	if (from->flight_count > outbox->sender->settings->server.in_flight) {
+		outbox->flights = from->flights;
+		from->flights = flights;
+	} else {
+		memcpy(flights, from->flights, (size_t)from->flight_count * sizeof(flights[0]));
+	}
+	outbox->flight_count = from->flight_count;
+	outbox->sender->flight_count += from->flight_count;
+	if (from->due.position != 0)
+		heap_set(&outbox->sender->due, &outbox->due, from->due.due);
+	outbox->pause_mono_ms = from->pause_mono_ms;
+	outbox->again = from->again;
+	outbox->payload_refusal_said = from->payload_refusal_said;
+	outbox->attributes_refusal_said = from->attributes_refusal_said;
+	outbox->payload_max = from->payload_max;
+	outbox->counts = from->counts;
+}
+
+void
+sender_adopt(struct sender *sender, struct sender *from, const struct difference *difference)
+{
+	for (size_t i = 0; i < sender->settings->device_count; i++) {
+		const struct device *was = difference_device(difference, &sender->settings->devices[i]);
+
+		if (was)
+			adopt_outbox(&sender->outboxes[i], &from->outboxes[was->index], difference);
+	}
+	for (const struct outbox *old = from->line; old; old = old->next_in_line) {
+		const struct device *now = difference_device_now(difference, old->device);
+
+		if (now)
+			join_line(&sender->outboxes[now->index]);
+	}
 }
 
 void

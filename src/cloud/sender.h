@@ -12,6 +12,7 @@
 #include <stdint.h>
 
 #include "flow/store.h"
+#include "model/difference.h"
 #include "model/health.h"
 #include "model/settings.h"
 #include "model/value.h"
@@ -31,6 +32,10 @@ struct sender_port {
 /* Settings, store and the port's context outlive it. Returns NULL when there is no memory. */
 struct sender *sender_new(const struct settings *settings, struct store *store, struct sender_port port);
 void sender_free(struct sender *sender);
+
+/* Go on where `from`, of older settings and with the same store, has been: devices that are the same have the same on their way.
+ * Only sender_free() is left to do with `from`. */
+void sender_adopt(struct sender *sender, struct sender *from, const struct difference *difference);
 
 /* What the device's session says. */
 void sender_up(struct sender *sender, size_t device);

@@ -458,6 +458,12 @@ tls_new(const struct server_settings *server)
 }
 
 void
+tls_rebind(struct tls *tls, const struct server_settings *server)
+{
+	tls->server = server;
+}
+
+void
 tls_free(struct tls *tls)
 {
 	if (!tls)

@@ -18,6 +18,9 @@ struct tls;
 struct tls *tls_new(const struct server_settings *server);
 void tls_free(struct tls *tls);
 
+/* The settings are others, in which the server is the same. */
+void tls_rebind(struct tls *tls, const struct server_settings *server);
+
 /* The context for a connection, which is the caller's to SSL_CTX_free(). One context serves all connections that show no
  * certificate of their own. Returns NULL with why, which lives as long as `tls`.
  * cert_file, key_file  PEM, to be shown to the server; NULL: what the configuration says for all, if it does */

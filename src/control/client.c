@@ -200,11 +200,17 @@ client_ask(struct client *client, const char *const *words, size_t count, struct
 		return fail(CLIENT_BROKEN, "", error == -ECONNRESET ? "fieldgate has closed the connection" : strerror(-error));
 	answer = json_tokener_parse(client->text);
 	result = judge(client, answer);
-	if (result == CLIENT_OK)
+	if (result == CLIENT_OK || result == CLIENT_REFUSED)
 		*ret = answer;
 	else
 		json_object_put(answer);
 	return result;
+}
+
+const char *
+client_told(const struct json_object *answer)
+{
+	return text_of(answer, "told");
 }
 
 void

@@ -23,8 +23,11 @@ enum client_result {
 enum client_result client_open(const char *path, struct client **ret);
 void client_close(struct client *client);
 
-/* Ask. ret  the answer; the caller frees it with client_answer_free() */
+/* Ask. ret  the answer, also one that refuses; the caller frees it with client_answer_free() */
 enum client_result client_ask(struct client *client, const char *const *words, size_t count, struct json_object **ret);
+
+/* The lines for people in an answer, or NULL. */
+const char *client_told(const struct json_object *answer);
 
 void client_answer_free(struct json_object *answer);
 

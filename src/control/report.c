@@ -449,9 +449,13 @@ new_answer(const char *error)
 }
 
 char *
-report_outcome(const char *error, size_t *ret_length)
+report_outcome(const char *error, const char *told, size_t *ret_length)
 {
-	return print_object(new_answer(error), ret_length);
+	struct json_object *object = new_answer(error);
+
+	if (told)
+		put(object, "told", json_object_new_string(told));
+	return print_object(object, ret_length);
 }
 
 char *

@@ -19,8 +19,8 @@ enum report_detail {
 /* With "ok":true and its line end. The caller frees it. Returns NULL when there is no memory. */
 char *report_status(const struct health *health, enum report_detail detail, size_t *ret_length);
 
-/* Nothing but how it went: `error` in words, NULL if well. Likewise. */
-char *report_outcome(const char *error, size_t *ret_length);
+/* Nothing but how it went: `error` in words, NULL if well; and lines that were told, or NULL. Likewise. */
+char *report_outcome(const char *error, const char *told, size_t *ret_length);
 
 /* "3 buses, 12/14 devices up, 85 values/s, backlog 0 rows": for people. Written to `text`, cut if need be. */
 void report_line(const struct health *health, char *text, size_t size);

@@ -328,8 +328,14 @@ control_server_answer(struct control_server *server, uint64_t ticket, char *text
 void
 control_server_say(struct control_server *server, uint64_t ticket, const char *error)
 {
+	control_server_tell(server, ticket, error, NULL);
+}
+
+void
+control_server_tell(struct control_server *server, uint64_t ticket, const char *error, const char *told)
+{
 	size_t length;
-	char *text = report_outcome(error, &length);
+	char *text = report_outcome(error, told, &length);
 
 	control_server_answer(server, ticket, text, length);
 }

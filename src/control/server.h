@@ -35,4 +35,7 @@ void control_server_answer(struct control_server *server, uint64_t ticket, char 
 /* {"ok":true} or, with `error`, {"ok":false,"error":...} */
 void control_server_say(struct control_server *server, uint64_t ticket, const char *error);
 
+/* The same with "told": lines for people. */
+void control_server_tell(struct control_server *server, uint64_t ticket, const char *error, const char *told);
+
 #endif

@@ -308,6 +308,20 @@ spool_new(const struct settings *settings, struct spool **ret)
 	return 0;
 }
 
+int
+spool_rebind(struct spool *spool, const struct settings *settings, bool same)
+{
+	uint32_t *numbers = same ? spool->numbers : calloc(settings->device_count + 1, sizeof(numbers[0]));
+
+	if (!numbers)
+		return -ENOMEM;
+	if (!same)
+		free(spool->numbers);
+	spool->numbers = numbers;
+	spool->settings = settings;
+	return 0;
+}
+
 void
 spool_close(struct spool *spool)
 {

@@ -6,7 +6,7 @@
 
 #include "line/pattern.h"
 
-#define LENGTH_FIELD_MAX 4 /* bytes */
+#define WASTE_TOLD 4096 /* bytes that are told of though it goes on */
 
 /* What the bytes at hand make. */
 enum step {
@@ -251,7 +251,7 @@ step_length_field(struct framer *framer, struct cut *ret)
 {
 	const struct framing *framing = framer->framing;
 	enum step step = look_for_start(framer, ret);
-	size_t head = (size_t)(framing->length_at + framing->length_size);
+	size_t head = (size_t)framing->length_at + (size_t)framing->length_size;
 	const uint8_t *field = at_hand(framer) + framing->length_at;
 	uint32_t said = 0;
 	int64_t total;
@@ -370,6 +370,8 @@ add_waste(struct framer *framer, const uint8_t *bytes, size_t length, const char
 	framer->waste_bytes += length;
 	framer->resyncs += framer->in_step;
 	framer->in_step = false;
+	if (framer->waiting >= WASTE_TOLD)
+		tell_waste(framer);
 }
 
 static void
@@ -571,10 +573,10 @@ framer_new(const struct framing *framing, bool proven, framer_sink *sink, framer
     struct framer **ret)
 {
 	struct framer *framer = calloc(1, sizeof(*framer));
-	int error = framer ? 0 : -ENOMEM;
+	int error = 0;
 
-	if (error)
-		return error;
+	if (!framer)
+		return -ENOMEM;
 	framer->framing = framing;
 	framer->proven = proven;
 	framer->sink = sink;

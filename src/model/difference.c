@@ -20,6 +20,7 @@ struct difference {
 	const struct point **points_now;
 	struct difference_count bus_count;
 	struct difference_count device_count;
+	bool sessions;
 	bool server;
 	bool store;
 	bool clock;
@@ -38,12 +39,18 @@ same_text(const char *a, const char *b)
 	return a == b || (a && b && strcmp(a, b) == 0);
 }
 
+/* What a session is made with. */
+static bool
+same_sessions(const struct server_settings *a, const struct server_settings *b)
+{
+	return ALIKE_TEXT(host) && ALIKE(port) && ALIKE(keepalive_s) && ALIKE(tls.on) && ALIKE_TEXT(tls.ca_file) &&
+	       ALIKE_TEXT(tls.cert_file) && ALIKE_TEXT(tls.key_file);
+}
+
 static bool
 same_server(const struct server_settings *a, const struct server_settings *b)
 {
-	return ALIKE_TEXT(host) && ALIKE(port) && ALIKE(tls.on) && ALIKE_TEXT(tls.ca_file) &&
-	       ALIKE_TEXT(tls.cert_file) && ALIKE_TEXT(tls.key_file) && ALIKE(keepalive_s) && ALIKE(connect_timeout_ms) &&
-	       ALIKE(reconnect_min_ms) && ALIKE(reconnect_max_ms) && ALIKE(rpc_timeout_ms) &&
+	return same_sessions(a, b) && ALIKE(connect_timeout_ms) && ALIKE(reconnect_min_ms) && ALIKE(reconnect_max_ms) && ALIKE(rpc_timeout_ms) &&
 	       ALIKE(ack_timeout_ms) && ALIKE(in_flight) && ALIKE(batch_bytes);
 }
 
@@ -160,6 +167,12 @@ same_identity(const struct device *a, const struct device *b)
 }
 
 static bool
+same_provision(const struct provision *a, const struct provision *b)
+{
+	return a == b || (a && b && ALIKE_TEXT(key) && ALIKE_TEXT(secret) && ALIKE(type));
+}
+
+static bool
 same_secrets(const struct device *a, const struct device *b)
 {
 	return ALIKE_TEXT(credentials.password) && ALIKE_TEXT(credentials.secret_file) &&
@@ -170,7 +183,7 @@ same_secrets(const struct device *a, const struct device *b)
 static bool
 same_device(const struct device *a, const struct device *b)
 {
-	return same_identity(a, b) && same_secrets(a, b) && ALIKE(timeout_ms) && ALIKE(max_registers) &&
+	return same_identity(a, b) && same_secrets(a, b) && same_provision(a->provision, b->provision) && ALIKE(timeout_ms) && ALIKE(max_registers) &&
 	       ALIKE(max_bits) && ALIKE(max_hole_registers) && ALIKE(write_pause_ms) && ALIKE(mask_write) &&
 	       ALIKE(raw_rpc) &&
 	       ALIKE(offline_retry_max_ms) && ALIKE(point_count) && ALIKE(cloud_loss_s) && same_rpc(a, b) &&
@@ -305,6 +318,7 @@ difference_new(const struct settings *from, const struct settings *to)
 	if (made) {
 		pair_buses(difference);
 		pair_devices(difference, devices, points);
+		difference->sessions = !same_sessions(&from->server, &to->server);
 		difference->server = !same_server(&from->server, &to->server);
 		difference->store = !same_store(&from->store, &to->store);
 		difference->clock = from->clock.wait_s != to->clock.wait_s;
@@ -417,6 +431,12 @@ struct difference_count
 difference_devices(const struct difference *difference)
 {
 	return difference->device_count;
+}
+
+bool
+difference_sessions(const struct difference *difference)
+{
+	return difference->sessions;
 }
 
 bool

@@ -47,6 +47,9 @@ int difference_carry(const struct point *point, struct value *value);
 struct difference_count difference_buses(const struct difference *difference);
 struct difference_count difference_devices(const struct difference *difference);
 
+/* Is the server another one, or is it to be spoken to in another way? Then all sessions are to be made anew. */
+bool difference_sessions(const struct difference *difference);
+
 /* Is anything about these another? */
 bool difference_server(const struct difference *difference);
 bool difference_store(const struct difference *difference);

@@ -16,17 +16,23 @@ SYSTEM_TESTS = \
 	tests/system/230-time \
 	tests/system/240-isolation \
 	tests/system/250-tls \
+	tests/system/260-provision \
 	tests/system/300-rpc \
 	tests/system/305-methods \
 	tests/system/310-shared \
 	tests/system/320-write-latency \
 	tests/system/330-writing \
+	tests/system/340-instruments \
+	tests/system/341-talk \
+	tests/system/342-line-faults \
 	tests/system/400-faults \
 	tests/system/410-line \
 	tests/system/420-transcript \
 	tests/system/500-service \
 	tests/system/520-status \
+	tests/system/530-watchdog \
 	tests/system/510-example \
+	tests/system/520-reload \
 	tests/system/600-interop \
 	tests/system/700-install \
 	tests/system/900-torture
@@ -35,13 +41,15 @@ TESTS += $(SYSTEM_TESTS)
 
 # Preloaded into the daemon by 230-time and 240-isolation. They are no part of the program, and the sanitizers have no business
 # in them.
-PRELOADED = tests/system/clockshift.so tests/system/hangdns.so
+PRELOADED = tests/system/clockshift.so tests/system/hangdns.so tests/system/hangsend.so
 check_DATA += $(PRELOADED)
-EXTRA_DIST += tests/system/clockshift.c tests/system/hangdns.c
+EXTRA_DIST += tests/system/clockshift.c tests/system/hangdns.c tests/system/hangsend.c
 CLEANFILES += $(PRELOADED)
 PRELOADED_LINK = $(CC) -std=gnu11 -D_GNU_SOURCE -Wall -Wextra -O1 -fPIC -shared -o $@
 
 tests/system/clockshift.so: tests/system/clockshift.c
 	$(AM_V_GEN)$(MKDIR_P) tests/system && $(PRELOADED_LINK) $(srcdir)/tests/system/clockshift.c
+tests/system/hangsend.so: tests/system/hangsend.c
+	$(AM_V_GEN)$(MKDIR_P) tests/system && $(PRELOADED_LINK) $(srcdir)/tests/system/hangsend.c
 tests/system/hangdns.so: tests/system/hangdns.c
 	$(AM_V_GEN)$(MKDIR_P) tests/system && $(PRELOADED_LINK) $(srcdir)/tests/system/hangdns.c

@@ -129,8 +129,8 @@ connect_session(struct bench *bench)
 static void
 close_bench(struct bench *bench)
 {
-	resolver_stop(bench->resolver);
 	mqtt_free(bench->mqtt);
+	resolver_stop(bench->resolver);
 	sd_event_unref(bench->loop);
 	thingsboard_stop(&bench->tb);
 	free(bench);
