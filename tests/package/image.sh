@@ -2,6 +2,7 @@
 # Makes the disk of a machine that boots Debian with the libraries that the package depends on, its kernel and initrd: OUT.img,
 # OUT.kernel, OUT.initrd. Needs mmdebstrap, mke2fs and root, so that the
 # files have their owners. The disk has a shell on a virtio port, guest.sh.
+# Does nothing if it is there with the same libraries.
 #   tests/package/image.sh SUITE PACKAGE OUT
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
@@ -11,6 +12,8 @@ out=$(cd "$(dirname "$3")" && pwd)/$(basename "$3")
 folder=$(mktemp -d)
 trap 'rm -rf "$folder"' EXIT
 depends=$(dpkg-deb -f "$package" Depends | tr ',' '\n' | sed 's/^ *//; s/[ (|].*//' | grep '^lib' | paste -sd ,)
+
+[ ! -e "$out.img" ] || [ "$(cat "$out.depends")" != "$depends" ] || exit 0
 
 # shellcheck disable=SC2016 # $1 is mmdebstrap's
 mmdebstrap --quiet --variant=apt \
@@ -27,3 +30,4 @@ cp -L "$folder"/root/boot/initrd.img-* "$folder/initrd"
 truncate -s 2G "$folder/img"
 mke2fs -q -t ext4 -d "$folder/root" "$folder/img"
 for part in kernel initrd img; do mv "$folder/$part" "$out.$part"; done
+echo "$depends" >"$out.depends"

@@ -36,7 +36,7 @@ check-package: distdir
 SYSTEM = $(HOME)/.cache/fieldgate/system-$(SUITE)
 check-system: deb $(check_PROGRAMS)
 	package=$(PACKAGES)/$(SUITE)/fieldgate_$(PACKAGE_VERSION)_$$(dpkg --print-architecture).deb; \
-	test -e $(SYSTEM).img || $(srcdir)/tests/package/image.sh $(SUITE) $$package $(SYSTEM) && \
+	$(srcdir)/tests/package/image.sh $(SUITE) $$package $(SYSTEM) && \
 	$(srcdir)/tests/package/newer.sh $$package $(PACKAGES)/newer.deb && \
 	srcdir=$(srcdir) $(srcdir)/tests/package/system.py $(SYSTEM) $$package $(PACKAGES)/newer.deb
 
