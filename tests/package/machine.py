@@ -33,8 +33,8 @@ class Machine:
             "-device", "virtio-serial", "-chardev", f"socket,id=commands,path={commands.getsockname()}",
             "-device", "virtserialport,chardev=commands,name=commands",
             "-qmp", f"unix:{monitor.getsockname()}",
-            "-device", "qemu-xhci", "-chardev", f"serial,id=line,path={self.port}",
-            "-device", "usb-serial,id=adapter,chardev=line",
+            "-device", "qemu-xhci,id=usb", "-chardev", f"serial,id=line,path={self.port}",
+            "-device", "usb-serial,id=adapter,chardev=line,bus=usb.0,port=1,serial=FG0001",
         ], stdin=subprocess.DEVNULL)
         self.commands = self.accept(commands, patience)
         self.monitor = self.accept(monitor, patience)
@@ -96,7 +96,7 @@ class Machine:
         self.ask("device_del", id="adapter")
 
     def plug(self):
-        self.ask("device_add", driver="usb-serial", id="adapter", chardev="line")
+        self.ask("device_add", driver="usb-serial", id="adapter", chardev="line", bus="usb.0", port="1", serial="FG0001")
 
     def power_cut(self):
         self.process.kill()

@@ -137,7 +137,8 @@ def a_good_configuration_is_taken_over_by_reload(world):
 def a_bad_configuration_is_refused_by_reload(world):
     pid = world.main_pid()
     world.run("sed -i 's/uint16/uint17/' /etc/fieldgate/gateway.conf")
-    world.shell("systemctl reload fieldgate")
+    code, said = world.shell("systemctl reload fieldgate")
+    assert code != 0, "systemctl does not say that it was refused"
     world.until("journalctl -u fieldgate --no-pager | grep -q uint17", PATIENCE)
     world.arrives("Plc")
     assert world.main_pid() == pid
