@@ -17,6 +17,7 @@
 #include "base/fifo.h"
 #include "base/log.h"
 #include "cloud/downlink.h"
+#include "cloud/chores.h"
 #include "cloud/intake.h"
 #include "cloud/mqtt.h"
 #include "cloud/overflow.h"
@@ -77,6 +78,8 @@ struct uplink {
 	struct fifo *samples;
 	struct fifo *outcomes;
 	struct fifo *questions; /* struct health_question */
+	struct fifo *chores;	/* struct chore, of the gateway itself */
+	struct fifo *done;	/* struct chore_done */
 	struct fifo *stop; /* of int: the grace in ms */
 	struct fifo *orders;
 	struct fifo *answers;
@@ -86,7 +89,7 @@ struct uplink {
 	struct overflow overflows[OVERFLOWS];
 
 	sd_event *loop;
-	sd_event_source *samples_io, *outcomes_io, *questions_io, *stop_io, *orders_io, *store_io, *timer, *post;
+	sd_event_source *samples_io, *outcomes_io, *questions_io, *done_io, *stop_io, *orders_io, *store_io, *timer, *post;
 	int64_t armed_mono_ms;
 	pthread_t thread;
 	bool running;
@@ -364,6 +367,28 @@ on_questions(sd_event_source *source, int fd, uint32_t revents, void *userdata)
 {
 	(void)source, (void)fd, (void)revents;
 	answer_questions(userdata);
+	return 0;
+}
+
+/* ---- what the gateway itself is asked ---- */
+
+static int
+push_chore(void *ctx, const struct chore *chore)
+{
+	struct uplink *uplink = ctx;
+
+	return fifo_push(uplink->chores, chore, 1) == 1 ? 0 : -EBUSY;
+}
+
+static int
+on_done(sd_event_source *source, int fd, uint32_t revents, void *userdata)
+{
+	struct uplink *uplink = userdata;
+	struct chore_done done;
+
+	(void)source, (void)fd, (void)revents;
+	while (fifo_pop(uplink->done, &done, 1) == 1)
+		downlink_chore_done(uplink->downlink, &done);
 	return 0;
 }
 
@@ -765,7 +790,10 @@ static struct downlink_port
 downlink_port(struct uplink *uplink)
 {
 	return (struct downlink_port){
-		.publish = downlink_port_publish, .subscribe = downlink_port_subscribe, .ctx = uplink
+		.publish = downlink_port_publish,
+		.subscribe = downlink_port_subscribe,
+		.chore = push_chore,
+		.ctx = uplink,
 	};
 }
 
@@ -780,6 +808,8 @@ add_sources(struct uplink *uplink)
 		 on_outcomes, uplink)) < 0 ||
 	    (error = sd_event_add_io(uplink->loop, &uplink->questions_io, fifo_fd(uplink->questions), EPOLLIN,
 		 on_questions, uplink)) < 0 ||
+	    (error = sd_event_add_io(
+		 uplink->loop, &uplink->done_io, fifo_fd(uplink->done), EPOLLIN, on_done, uplink)) < 0 ||
 	    (error = sd_event_add_io(
 		 uplink->loop, &uplink->stop_io, fifo_fd(uplink->stop), EPOLLIN, on_stop, uplink)) < 0 ||
 	    (error = sd_event_add_io(
@@ -818,12 +848,14 @@ make_parts(struct uplink *uplink, struct resolver *resolver)
 	uplink->samples = fifo_new(sizeof(struct sample), SAMPLES_WAITING);
 	uplink->outcomes = fifo_new(sizeof(struct outcome), DOWNLINK_PENDING_MAX);
 	uplink->questions = fifo_new(sizeof(struct health_question), QUESTIONS_MAX);
+	uplink->chores = fifo_new(sizeof(struct chore), CHORES_MAX);
+	uplink->done = fifo_new(sizeof(struct chore_done), CHORES_MAX);
 	uplink->stop = fifo_new(sizeof(int), 1);
 	uplink->orders = fifo_new(sizeof(enum order), 1);
 	uplink->answers = fifo_new(sizeof(struct answer), 2);
 	uplink->routes = make_routes(uplink, settings);
 	if (!uplink->store || !uplink->intake || !uplink->sender || !uplink->samples || !uplink->outcomes ||
-	    !uplink->questions || !uplink->stop || !uplink->orders || !uplink->answers || !uplink->routes)
+	    !uplink->questions || !uplink->chores || !uplink->done || !uplink->stop || !uplink->orders || !uplink->answers || !uplink->routes)
 		return errno ? -errno : -ENOMEM;
 	if ((error = attach_disk(uplink)) < 0 || (error = sd_event_new(&uplink->loop)) < 0 ||
 	    (error = add_sources(uplink)) < 0)
@@ -864,11 +896,14 @@ drain_queues(struct uplink *uplink)
 {
 	struct outcome outcome;
 	struct sample sample;
+	struct chore_done done;
 
 	while (uplink->samples && fifo_pop(uplink->samples, &sample, 1) == 1)
 		value_done(&sample.value);
 	while (uplink->outcomes && fifo_pop(uplink->outcomes, &outcome, 1) == 1)
 		value_done(&outcome.value);
+	while (uplink->done && fifo_pop(uplink->done, &done, 1) == 1)
+		free(done.text);
 }
 
 void
@@ -885,6 +920,7 @@ uplink_free(struct uplink *uplink)
 	sd_event_source_disable_unref(uplink->samples_io);
 	sd_event_source_disable_unref(uplink->outcomes_io);
 	sd_event_source_disable_unref(uplink->questions_io);
+	sd_event_source_disable_unref(uplink->done_io);
 	sd_event_source_disable_unref(uplink->stop_io);
 	sd_event_source_disable_unref(uplink->orders_io);
 	sd_event_source_disable_unref(uplink->store_io);
@@ -895,6 +931,8 @@ uplink_free(struct uplink *uplink)
 	fifo_free(uplink->samples);
 	fifo_free(uplink->outcomes);
 	fifo_free(uplink->questions);
+	fifo_free(uplink->chores);
+	fifo_free(uplink->done);
 	fifo_free(uplink->stop);
 	fifo_free(uplink->orders);
 	fifo_free(uplink->answers);
@@ -931,6 +969,18 @@ struct outcome_sink
 uplink_outcomes(struct uplink *uplink)
 {
 	return (struct outcome_sink){ .push = push_outcome, .ctx = uplink };
+}
+
+struct fifo *
+uplink_chores(const struct uplink *uplink)
+{
+	return uplink->chores;
+}
+
+struct fifo *
+uplink_chores_done(const struct uplink *uplink)
+{
+	return uplink->done;
 }
 
 int

@@ -188,6 +188,12 @@ read_secret(struct settle *settle, const struct named *named, const struct setti
 
 /* ---- the credentials of a device ---- */
 
+static const char *
+group_of(const struct device_input *device)
+{
+	return device->is_gateway ? "gateway" : "device";
+}
+
 static int
 settle_token(struct settle *settle, struct device_input *device)
 {
@@ -197,11 +203,11 @@ settle_token(struct settle *settle, struct device_input *device)
 	credentials->kind = CREDENTIALS_TOKEN;
 	if (!device->token_file)
 		return 0;
-	if (is_given("device", &device->node, "token")) {
+	if (is_given(group_of(device), &device->node, "token")) {
 		mistakes_add(settle->mistakes, device->node.setting, "token_file", "the device has a token as well, one of the two is allowed");
 		return 0;
 	}
-	return read_secret(settle, &file, schema_find(group_called("device"), "token", 0),
+	return read_secret(settle, &file, schema_find(group_called(group_of(device)), "token", 0),
 	    &credentials->secret_file, &credentials->token);
 }
 
@@ -249,9 +255,9 @@ settle_certificate(struct settle *settle, struct device_input *device)
 
 	credentials->kind = CREDENTIALS_CERTIFICATE;
 	if (settle->root->server.node.setting && !is_given("server", &settle->root->server.node, "tls"))
-		mistakes_add(settle->mistakes, device->node.setting, is_given("device", &device->node, "cert_file") ? "cert_file" : "key_file",
+		mistakes_add(settle->mistakes, device->node.setting, is_given(group_of(device), &device->node, "cert_file") ? "cert_file" : "key_file",
 		    "a certificate is shown with TLS only, server.tls is required");
-	return settle_pair(settle, "device", &device->node, &credentials->cert_file, &credentials->key_file);
+	return settle_pair(settle, group_of(device), &device->node, &credentials->cert_file, &credentials->key_file);
 }
 
 /* The kinds, by the settings that belong to each. */
@@ -271,7 +277,7 @@ static const char *
 kind_given(const struct device_input *device, size_t kind)
 {
 	for (size_t i = 0; i < 2; i++)
-		if (kinds[kind].names[i] && is_given("device", &device->node, kinds[kind].names[i]))
+		if (kinds[kind].names[i] && is_given(group_of(device), &device->node, kinds[kind].names[i]))
 			return kinds[kind].names[i];
 	return NULL;
 }
@@ -395,6 +401,8 @@ compare_shown(const void *left, const void *right)
 	const struct shown *a = left, *b = right;
 	int order = compare_credentials(a, b);
 
+	if (order == 0 && a->device->is_gateway != b->device->is_gateway)
+		return a->device->is_gateway ? 1 : -1; /* it is in no list with the others */
 	return order ? order : a->device < b->device ? -1 : a->device > b->device;
 }
 
@@ -425,6 +433,8 @@ settle_alike(struct settle *settle)
 		return -ENOMEM;
 	for (size_t i = 0; i < count; i++)
 		shown[i] = shown_by(&devices[i]);
+	if (settle->root->gateway.device.node.setting)
+		shown[count++] = shown_by(&settle->root->gateway.device);
 	qsort(shown, count, sizeof(shown[0]), compare_shown);
 	for (size_t i = 1, first = 0; i < count; i++) {
 		if (compare_credentials(&shown[i], &shown[first]) != 0)
@@ -462,5 +472,8 @@ credentials_settle(
 	for (size_t i = 0; error == 0 && i < root->devices.count; i++)
 		if (config_setting_is_group(devices[i].node.setting))
 			error = settle_device(&settle, &devices[i]);
+	root->gateway.device.is_gateway = true;
+	if (error == 0 && root->gateway.device.node.setting)
+		error = settle_device(&settle, &root->gateway.device);
 	return error ? error : settle_alike(&settle);
 }

@@ -117,10 +117,17 @@ same_writing(const struct point *a, const struct point *b)
 	       ALIKE(max) && ALIKE(write) && ALIKE(verify) && !difference_line_writing(a, b);
 }
 
+/* What the gateway tells of itself is on no bus. */
+static bool
+same_place(const struct point *a, const struct point *b)
+{
+	return a->bus && b->bus ? same_bus(a->bus, b->bus) : a->bus == b->bus;
+}
+
 static bool
 same_point(const struct point *a, const struct point *b)
 {
-	return ALIKE_TEXT(device->name) && same_bus(a->bus, b->bus) && same_reading(a, b) &&
+	return ALIKE_TEXT(device->name) && same_place(a, b) && same_reading(a, b) &&
 	       same_reporting(a, b) && same_writing(a, b);
 }
 

@@ -30,8 +30,9 @@ SYSTEM_TESTS = \
 	tests/system/410-line \
 	tests/system/420-transcript \
 	tests/system/500-service \
-	tests/system/520-status \
+	tests/system/525-status \
 	tests/system/530-watchdog \
+	tests/system/540-gateway \
 	tests/system/510-example \
 	tests/system/520-reload \
 	tests/system/600-interop \
