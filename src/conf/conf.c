@@ -232,6 +232,8 @@ build_call_results(struct build *build, const struct call_input *input, const st
 		if (error || result->value.kind != VALUE_NONE)
 			continue;
 		result->field = inputs[i].field ? inputs[i].field : inputs[i].point;
+		if (strcmp(result->field, ".") == 0)
+			result->field = "";
 		error = copy_text(build, &result->field);
 	}
 	return error;
