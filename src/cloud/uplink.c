@@ -108,7 +108,7 @@ on_down(void *owner)
 {
 	struct route *route = owner;
 
-	sender_down(route->uplink->sender, route->device);
+	sender_down(route->uplink->sender, route->device, mqtt_session_end(route->session));
 	downlink_down(route->uplink->downlink, route->device);
 }
 
@@ -140,7 +140,12 @@ static void
 on_message(void *owner, const char *topic, const void *payload, size_t length)
 {
 	struct route *route = owner;
+	int64_t id;
 
+	if (tb_topic_parse(topic, &id) == TB_RPC_RESPONSE && id == SENDER_LIMITS_ID) {
+		sender_limits(route->uplink->sender, route->device, payload, length);
+		return;
+	}
 	downlink_message(route->uplink->downlink, route->device, topic, payload, length);
 }
 
@@ -162,29 +167,31 @@ port_is_up(void *ctx, size_t device)
 }
 
 static int
-port_publish(void *ctx, size_t device, const char *topic, const void *payload, size_t length)
+port_publish(void *ctx, size_t device, enum tb_topic topic, int64_t id, const void *payload, size_t length)
+{
+	struct uplink *uplink = ctx;
+	char text[TB_TOPIC_MAX];
+
+	return mqtt_publish(uplink->routes[device].session, tb_topic_print(topic, id, text), payload, length);
+}
+
+static int
+downlink_publish(void *ctx, size_t device, enum tb_topic topic, int64_t id, const void *payload, size_t length)
 {
 	struct uplink *uplink = ctx;
 
-	return mqtt_publish(uplink->routes[device].session, topic, payload, length);
+	sender_note_message(uplink->sender, device);
+	return port_publish(ctx, device, topic, id, payload, length);
 }
 
 static int
-downlink_port_publish(
-    void *ctx, size_t device, enum tb_topic topic, int64_t id, const void *payload, size_t length)
-{
-	char text[TB_TOPIC_MAX];
-
-	return port_publish(ctx, device, tb_topic_print(topic, id, text), payload, length);
-}
-
-static int
-downlink_port_subscribe(void *ctx, size_t device, bool attributes)
+downlink_subscribe(void *ctx, size_t device, bool attributes)
 {
 	struct uplink *uplink = ctx;
 	const char *const filters[] = { tb_topic_filter(TB_RPC_REQUEST), tb_topic_filter(TB_ATTRIBUTES),
 		tb_topic_filter(TB_ATTRIBUTE_RESPONSE) };
 
+	sender_note_message(uplink->sender, device);
 	return mqtt_subscribe(uplink->routes[device].session, filters, attributes ? 3 : 1);
 }
 
@@ -590,7 +597,7 @@ int
 uplink_start(struct uplink *uplink, struct command_sink commands)
 {
 	struct downlink_port port = {
-		.publish = downlink_port_publish, .subscribe = downlink_port_subscribe, .ctx = uplink
+		.publish = downlink_publish, .subscribe = downlink_subscribe, .ctx = uplink
 	};
 	sigset_t all, before;
 	int error;

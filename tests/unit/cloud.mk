@@ -8,6 +8,13 @@ tests_unit_test_tb_json_CFLAGS = $(AM_CFLAGS) $(CMOCKA_CFLAGS)
 tests_unit_test_tb_json_LDFLAGS = $(AM_LDFLAGS) -Wl,--wrap=strdup
 tests_unit_test_tb_json_LDADD = libcloud.a libmodel.a libbase.a $(CMOCKA_LIBS) $(JSON_LIBS) -lm
 
+check_PROGRAMS += tests/unit/test_limits
+TESTS += tests/unit/test_limits
+
+tests_unit_test_limits_SOURCES = tests/unit/test_limits.c
+tests_unit_test_limits_CFLAGS = $(AM_CFLAGS) $(CMOCKA_CFLAGS)
+tests_unit_test_limits_LDADD = libcloud.a libmodel.a libbase.a $(CMOCKA_LIBS) $(JSON_LIBS) -lm
+
 # What talks to a server runs against tbbench.
 
 CLOUD_TEST_LIBS = libcloud.a libflow.a libmodel.a libbase.a $(CMOCKA_LIBS) $(MOSQUITTO_LIBS) $(JSON_LIBS) $(SQLITE_LIBS) $(SYSTEMD_LIBS) -lm
