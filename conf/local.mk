@@ -1,5 +1,6 @@
 # The configuration that a user edits, and its manual.
-EXTRA_DIST += conf/gateway.conf conf/demo.conf
+EXAMPLES = conf/examples/plc.conf conf/examples/meters.conf conf/examples/meters.points
+EXTRA_DIST += conf/gateway.conf conf/demo.conf $(EXAMPLES)
 dist_man_MANS += man/gateway.conf.5
 
 # What the user has edited stays: a new version's file comes beside it.
@@ -19,3 +20,13 @@ uninstall-config:
 	if cmp -s '$(srcdir)/conf/gateway.conf' '$(DESTDIR)$(fieldgateconfdir)/gateway.conf'; then \
 		rm -f '$(DESTDIR)$(fieldgateconfdir)/gateway.conf'; \
 	fi
+
+# To read and to copy from; the configuration as it was installed is among them.
+exampledir = $(pkgdatadir)/examples
+
+install-examples:
+	$(MKDIR_P) '$(DESTDIR)$(exampledir)'
+	for file in conf/gateway.conf $(EXAMPLES); do $(INSTALL_DATA) "$(srcdir)/$$file" '$(DESTDIR)$(exampledir)'; done
+
+uninstall-examples:
+	for file in conf/gateway.conf $(EXAMPLES); do rm -f "$(DESTDIR)$(exampledir)/$${file##*/}"; done

@@ -1,8 +1,8 @@
 # A room of the house is a convenience library; fieldgate, the tests and the fuzz targets link what they need.
 # One library, one room: only conf sees libconfig, only field libmodbus and libserialport,
-# only flow SQLite, only cloud mosquitto and json-c.
+# only line PCRE2, only flow SQLite, only cloud mosquitto, only cloud and line json-c.
 
-noinst_LIBRARIES += libbase.a libmodel.a libconf.a libfield.a libflow.a libcloud.a libcli.a
+noinst_LIBRARIES += libbase.a libmodel.a libline.a libconf.a libfield.a libflow.a libcloud.a libcli.a
 
 libbase_a_SOURCES = \
 	src/base/clock.c src/base/clock.h \
@@ -19,11 +19,25 @@ libbase_a_SOURCES = \
 libmodel_a_SOURCES = \
 	src/model/codec.c src/model/codec.h \
 	src/model/command.c src/model/command.h \
+	src/model/difference.c src/model/difference.h \
 	src/model/exception.c src/model/exception.h \
 	src/model/half.c src/model/half.h \
 	src/model/sample.c src/model/sample.h \
 	src/model/settings.c src/model/settings.h \
 	src/model/value.c src/model/value.h
+
+libline_a_CFLAGS = $(AM_CFLAGS) $(PCRE2_CFLAGS) $(JSON_CFLAGS)
+libline_a_SOURCES = \
+	src/line/checksum.c src/line/checksum.h \
+	src/line/extract.c src/line/extract.h \
+	src/line/frame.h \
+	src/line/framer.c src/line/framer.h \
+	src/line/listener.c src/line/listener.h \
+	src/line/number.c src/line/number.h \
+	src/line/pattern.c src/line/pattern.h \
+	src/line/template.c src/line/template.h
+
+LINE_LIBS = libline.a libmodel.a libbase.a $(PCRE2_LIBS) $(JSON_LIBS)
 
 libconf_a_CFLAGS = $(AM_CFLAGS) $(CONFIG_CFLAGS)
 libconf_a_SOURCES = \
@@ -76,6 +90,7 @@ libcloud_a_SOURCES = \
 	src/cloud/version.c src/cloud/version.h \
 	src/cloud/reason.c src/cloud/reason.h \
 	src/cloud/rpc.c src/cloud/rpc.h \
+	src/cloud/rpc_client.c src/cloud/rpc_client.h \
 	src/cloud/rpc_server.c src/cloud/rpc_server.h \
 	src/cloud/shared.c src/cloud/shared.h \
 	src/cloud/batch.c src/cloud/batch.h \
@@ -103,8 +118,8 @@ libcli_a_SOURCES = \
 	src/cli/run.c
 
 FIELDGATE_LIBS = \
-	libcli.a libcloud.a libfield.a libconf.a libflow.a libmodel.a libbase.a \
-	$(CONFIG_LIBS) $(MODBUS_LIBS) $(SERIALPORT_LIBS) $(MOSQUITTO_LIBS) $(JSON_LIBS) $(SQLITE_LIBS) $(SYSTEMD_LIBS) -lm
+	libcli.a libcloud.a libfield.a libconf.a libline.a libflow.a libmodel.a libbase.a \
+	$(CONFIG_LIBS) $(PCRE2_LIBS) $(MODBUS_LIBS) $(SERIALPORT_LIBS) $(MOSQUITTO_LIBS) $(JSON_LIBS) $(SQLITE_LIBS) $(SYSTEMD_LIBS) -lm
 
 bin_PROGRAMS += fieldgate
 fieldgate_SOURCES = src/main.c

@@ -19,6 +19,7 @@ libfake_a_SOURCES = \
 
 include tests/unit/base.mk
 include tests/unit/model.mk
+include tests/unit/line.mk
 include tests/unit/conf.mk
 include tests/unit/field.mk
 include tests/unit/flow.mk

@@ -28,6 +28,7 @@ struct resolver {
 	size_t waiting; /* questions */
 	size_t helpers; /* threads */
 	size_t busy;	/* of these, in getaddrinfo() */
+	struct question *asking[HELPERS_MAX]; /* what these ask, or NULL */
 	bool stopped;
 	bool abandoned; /* by its owner: the last helper frees it */
 };
@@ -93,18 +94,23 @@ resolver_free(struct resolver *resolver)
 
 /* The lock is held before and after, and not while getaddrinfo() may hang. */
 static void
-answer_question(struct resolver *resolver, const struct question *question)
+answer_question(struct resolver *resolver, struct question *question)
 {
 	struct resolver_answer answer = { .tag = question->tag };
+	size_t place = 0;
 
 	resolver->waiting--;
 	resolver->busy++;
+	while (resolver->asking[place])
+		place++;
+	resolver->asking[place] = question;
 	pthread_mutex_unlock(&resolver->lock);
 	answer.error = look_up(question->host, question->port, AI_ADDRCONFIG, &answer);
 	answer.answered_mono_ms = clock_mono_ms();
 	pthread_mutex_lock(&resolver->lock);
 	resolver->busy--;
-	if (!resolver->stopped)
+	resolver->asking[place] = NULL;
+	if (!resolver->stopped && question->answers)
 		fifo_push(question->answers, &answer, 1);
 }
 
@@ -234,4 +240,24 @@ resolver_ask(struct resolver *resolver, const char *host, uint16_t port, uint64_
 	pthread_cond_signal(&resolver->changed);
 	pthread_mutex_unlock(&resolver->lock);
 	return taken ? 0 : -EBUSY;
+}
+
+void
+resolver_forget(struct resolver *resolver, const struct fifo *answers)
+{
+	struct question question;
+	size_t waiting;
+
+	pthread_mutex_lock(&resolver->lock);
+	waiting = resolver->waiting;
+	for (size_t i = 0; i < waiting && fifo_pop(resolver->questions, &question, 1) == 1; i++) {
+		if (question.answers == answers)
+			resolver->waiting--;
+		else
+			fifo_push(resolver->questions, &question, 1);
+	}
+	for (size_t i = 0; i < HELPERS_MAX; i++)
+		if (resolver->asking[i] && resolver->asking[i]->answers == answers)
+			resolver->asking[i]->answers = NULL;
+	pthread_mutex_unlock(&resolver->lock);
 }

@@ -4,7 +4,7 @@
  *
  * A caller owns a queue of `struct resolver_answer` (base/fifo.h), asks, and finds the answer there; it knows its question
  * by `tag`. Answers come in any order. A question that hangs occupies a helper: do not ask again before the answer is there.
- * The queue must outlive the resolver. Any thread may ask.
+ * The queue must outlive the resolver, or be forgotten. Any thread may ask.
  */
 #ifndef BASE_RESOLVER_H
 #define BASE_RESOLVER_H
@@ -41,6 +41,9 @@ void resolver_stop(struct resolver *resolver);
 
 /* Ask for the addresses of `host`, IPv4 and IPv6; the answer, with `port` in it, is pushed to `answers`. Returns 0; -ENAMETOOLONG; -EBUSY when too many questions are waiting. */
 int resolver_ask(struct resolver *resolver, const char *host, uint16_t port, uint64_t tag, struct fifo *answers);
+
+/* No answer will be pushed to `answers` any more: it may be freed. */
+void resolver_forget(struct resolver *resolver, const struct fifo *answers);
 
 /* Where `address` stands among those of an answer, so that who had success with it goes on with it; 0 if it is not there. */
 size_t resolver_find(const struct resolver_answer *answer, const struct resolver_address *address);

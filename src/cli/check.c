@@ -72,6 +72,9 @@ print_summary(const struct settings *settings)
 	if (error < 0)
 		return error;
 	printf("OK: %s, %.1f requests/s\n", cli_figures(settings, figures), rate);
+	if (settings->example.file)
+		printf("%s:%u: this is an example: delete this line for \"fieldgate run\" to read and send\n",
+		    settings->example.file, settings->example.line);
 	return 0;
 }
 

@@ -19,6 +19,7 @@ enum cli_status {
 	CLI_OK = 0,
 	CLI_WRONG = 1, /* what was asked about is wrong, such as a bad configuration */
 	CLI_USAGE = 2, /* the command line is wrong */
+	CLI_CONFIG = 78, /* run: the configuration is wrong, so that a restart does not help; EX_CONFIG of sysexits.h */
 };
 
 #define CLI_FIGURES_MAX 96

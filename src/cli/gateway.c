@@ -14,6 +14,19 @@
  * cloud's. */
 #define FLUSH_GRACE_MS 1000
 
+/* What the example describes is nobody's: nothing of it is asked or sent, and the log says how to go on. */
+static void
+leave_example(struct settings *settings)
+{
+	if (!settings->example.file)
+		return;
+	log_notice("%s:%u: this is an example, nothing is read or sent: describe your buses and devices "
+		   "there, delete "
+		   "this line, then restart fieldgate",
+	    settings->example.file, settings->example.line);
+	settings->bus_count = settings->device_count = settings->point_count = 0;
+}
+
 static struct settings *
 load_settings(const char *path)
 {
@@ -28,6 +41,8 @@ load_settings(const char *path)
 	else if (error < 0)
 		log_error("%s: not started: %zu mistake%s", path, report.count, report.count == 1 ? "" : "s");
 	conf_report_done(&report);
+	if (settings)
+		leave_example(settings);
 	return settings;
 }
 
@@ -126,8 +141,8 @@ gateway_failed(const struct gateway *gateway)
 void
 gateway_free(struct gateway *gateway)
 {
-	resolver_stop(gateway->resolver);
 	field_free(gateway->field);
+	resolver_stop(gateway->resolver);
 	uplink_free(gateway->uplink);
 	settings_free(gateway->settings);
 }

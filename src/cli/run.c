@@ -102,6 +102,21 @@ make_loop(struct run *run)
 	return error < 0 ? error : 0;
 }
 
+/* What "systemctl status" shows. */
+static void
+notify_ready(const struct settings *settings)
+{
+	char figures[CLI_FIGURES_MAX];
+
+	if (settings->example.file)
+		sd_notifyf(0,
+		    "READY=1\nSTATUS=Nothing to do: edit %s, delete its line %u (example = true), then "
+		    "restart",
+		    settings->example.file, settings->example.line);
+	else
+		sd_notifyf(0, "READY=1\nSTATUS=%s", cli_figures(settings, figures));
+}
+
 /* Returns 0 after a signal, negative errno if the loop failed: then there is no way to end but this. */
 static int
 serve(struct run *run)
@@ -109,9 +124,8 @@ serve(struct run *run)
 	char figures[CLI_FIGURES_MAX];
 	int error;
 
-	cli_figures(run->gateway.settings, figures);
-	log_notice("%s started: %s", PACKAGE_STRING, figures);
-	sd_notifyf(0, "READY=1\nSTATUS=%s", figures);
+	log_notice("%s started: %s", PACKAGE_STRING, cli_figures(run->gateway.settings, figures));
+	notify_ready(run->gateway.settings);
 	error = sd_event_loop(run->loop);
 	if (error < 0)
 		log_error("main: the event loop failed: %s", strerror(-error));
@@ -151,7 +165,7 @@ run_main(int argc, char **argv)
 		return status;
 	log_init((enum log_level)arguments.log_level, isatty(STDERR_FILENO));
 	if (gateway_load(&run.gateway, arguments.path) < 0)
-		return CLI_WRONG;
+		return CLI_CONFIG;
 	block_signals(&run.signals);
 	log_never_wait();
 	status = run_gateway(&run);

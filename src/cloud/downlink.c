@@ -8,12 +8,14 @@
 #include "base/log.h"
 #include "cloud/cloud_loss.h"
 #include "cloud/commands.h"
+#include "cloud/rpc_client.h"
 #include "cloud/rpc_server.h"
 #include "cloud/shared.h"
 #include "cloud/tb_json.h"
 
 #define ASK_AGAIN_MS 10000 /* an attribute request that fails is not answered at all */
 #define ASK_TRIES    5
+#define ASKS_MORE    64 /* requests to the server without an answer, beyond one of each device */
 
 enum stage { STAGE_DOWN, STAGE_SUBSCRIBING, STAGE_ASKING, STAGE_READY };
 
@@ -34,6 +36,7 @@ struct downlink {
 	struct commands *commands;
 	struct shared *shared;
 	struct rpc_server *rpc_server;
+	struct rpc_client *rpc_client;
 	struct cloud_loss *cloud_loss;
 	struct heap due;
 	struct channel *channels;
@@ -58,10 +61,12 @@ downlink_new(const struct settings *settings, struct downlink_port port, struct 
 	downlink->commands = commands;
 	downlink->shared = shared;
 	downlink->rpc_server = rpc_server_new(settings, port, commands, shared);
+	downlink->rpc_client =
+	    rpc_client_new(settings->device_count, settings->device_count + ASKS_MORE, port);
 	downlink->cloud_loss = cloud_loss_new(settings, commands, shared);
 	downlink->channels = calloc(settings->device_count + 1, sizeof(downlink->channels[0]));
 	if (heap_init(&downlink->due, settings->device_count) < 0 || !downlink->rpc_server ||
-	    !downlink->cloud_loss || !downlink->channels) {
+	    !downlink->rpc_client || !downlink->cloud_loss || !downlink->channels) {
 		downlink_free(downlink);
 		return NULL;
 	}
@@ -76,6 +81,7 @@ downlink_free(struct downlink *downlink)
 	if (!downlink)
 		return;
 	cloud_loss_free(downlink->cloud_loss);
+	rpc_client_free(downlink->rpc_client);
 	rpc_server_free(downlink->rpc_server);
 	shared_free(downlink->shared);
 	commands_free(downlink->commands);
@@ -155,6 +161,7 @@ downlink_down(struct downlink *downlink, size_t device)
 	channel->stage = STAGE_DOWN;
 	heap_remove(&downlink->due, &channel->due);
 	rpc_server_down(downlink->rpc_server, device);
+	rpc_client_down(downlink->rpc_client, device);
 	cloud_loss_silent(downlink->cloud_loss, device);
 }
 
@@ -214,14 +221,26 @@ downlink_message(
 	kind = tb_topic_parse(topic, &id);
 	if (kind == TB_RPC_REQUEST) {
 		rpc_server_request(downlink->rpc_server, device, id, payload, length);
-		return;
+	} else if (kind == TB_RPC_RESPONSE) {
+		rpc_client_response(downlink->rpc_client, device, id, payload, length);
+	} else {
+		json = kind == TB_UNKNOWN ? NULL : tb_json_parse(payload, length);
+		if (json)
+			take_document(downlink, channel, kind, id, json);
+		else
+			log_debug(
+			    "device %s: message on %.64s is not understood", channel->device->name, topic);
+		tb_json_free(json);
 	}
-	json = kind == TB_UNKNOWN ? NULL : tb_json_parse(payload, length);
-	if (json)
-		take_document(downlink, channel, kind, id, json);
-	else
-		log_debug("device %s: message on %.64s is not understood", channel->device->name, topic);
-	tb_json_free(json);
+}
+
+int
+downlink_ask(struct downlink *downlink, size_t device, const char *method, const char *params, int timeout_ms,
+    rpc_answer *answered, void *ctx)
+{
+	if (downlink->channels[device].stage == STAGE_DOWN)
+		return -ENOTCONN;
+	return rpc_client_ask(downlink->rpc_client, device, method, params, timeout_ms, answered, ctx);
 }
 
 /* ---- time ---- */
@@ -230,9 +249,14 @@ int64_t
 downlink_due_mono_ms(const struct downlink *downlink)
 {
 	const struct heap_node *first = heap_first(&downlink->due);
-	int64_t due = cloud_loss_due_mono_ms(downlink->cloud_loss);
+	int64_t dues[] = { first ? first->due : CLOCK_NEVER, cloud_loss_due_mono_ms(downlink->cloud_loss),
+		rpc_server_due_mono_ms(downlink->rpc_server), rpc_client_due_mono_ms(downlink->rpc_client) };
+	int64_t due = CLOCK_NEVER;
 
-	return first && first->due < due ? first->due : due;
+	for (size_t i = 0; i < sizeof(dues) / sizeof(dues[0]); i++)
+		if (dues[i] < due)
+			due = dues[i];
+	return due;
 }
 
 static void
@@ -258,6 +282,8 @@ downlink_tick(struct downlink *downlink)
 	while ((first = heap_first(&downlink->due)) && first->due <= now)
 		try_again(downlink, heap_entry(first, struct channel, due));
 	cloud_loss_tick(downlink->cloud_loss);
+	rpc_server_tick(downlink->rpc_server);
+	rpc_client_tick(downlink->rpc_client);
 }
 
 struct downlink_counts

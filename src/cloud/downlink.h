@@ -12,6 +12,7 @@
 
 #include "cloud/commands.h"
 #include "cloud/downlink_port.h"
+#include "cloud/rpc_client.h"
 #include "model/command.h"
 #include "model/sample.h"
 #include "model/settings.h"
@@ -37,6 +38,10 @@ void downlink_outcome(struct downlink *downlink, struct outcome *outcome);
 
 /* A fresh sample: its unit answers, so what could not be written to it is tried again. */
 void downlink_sample(struct downlink *downlink, const struct sample *sample);
+
+/* Ask the server on the device's session, as rpc_client_ask() says; -ENOTCONN if there is none. */
+int downlink_ask(struct downlink *downlink, size_t device, const char *method, const char *params,
+    int timeout_ms, rpc_answer *answered, void *ctx);
 
 /* When downlink_tick() is to be called, CLOCK_NEVER if it need not. */
 int64_t downlink_due_mono_ms(const struct downlink *downlink);

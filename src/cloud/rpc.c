@@ -168,14 +168,16 @@ reply_results(const char *summary, const struct rpc_result *results, size_t coun
 }
 
 size_t
-rpc_reply_values(const struct rpc_result *results, size_t count, char *reply)
+rpc_reply_values(const char *summary, const struct rpc_result *results, size_t count, char *reply)
 {
-	char summary[RPC_TEXT_MAX];
+	char counted[RPC_TEXT_MAX];
 	size_t wrongs = 0;
 
 	for (size_t i = 0; i < count; i++)
 		wrongs += results[i].value == NULL;
-	snprintf(summary, sizeof(summary), "%zu of %zu values failed", wrongs, count);
+	snprintf(counted, sizeof(counted), "%zu of %zu values failed", wrongs, count);
+	if (!summary)
+		summary = counted;
 	return reply_results(wrongs > 0 ? summary : NULL, results, count, reply);
 }
 
@@ -249,26 +251,44 @@ struct values_walk {
 	struct rpc_call *call;
 	size_t count;
 	size_t wrong_count;
-	struct rpc_result results[COMMAND_GROUP_MAX];
-	char errors[COMMAND_GROUP_MAX][RPC_TEXT_MAX];
+	struct rpc_result results[RPC_ITEMS_MAX];
+	char errors[RPC_ITEMS_MAX][RPC_TEXT_MAX];
 };
+
+static void
+note_wrong(struct values_walk *walk, const char *key)
+{
+	walk->results[walk->wrong_count] =
+	    (struct rpc_result){ .key = key, .error = walk->errors[walk->wrong_count] };
+	walk->wrong_count++;
+}
+
+/* If one is wrong none is written. Returns 0, or -EPROTO with the reply in place. */
+static int
+finish_walk(const struct values_walk *walk, char *reply, size_t *ret_length)
+{
+	if (walk->wrong_count == 0)
+		return 0;
+	*ret_length = reply_results("nothing was written", walk->results, walk->wrong_count, reply);
+	return -EPROTO;
+}
 
 static void
 take_member(void *ctx, const char *key, const struct tb_json *member)
 {
 	struct values_walk *walk = ctx;
-	size_t at = walk->count++;
 	const struct point *point;
+	char *error;
 
-	if (at >= COMMAND_GROUP_MAX)
+	if (walk->count++ >= RPC_ITEMS_MAX)
 		return;
-	if (take_point(walk->device, key, &point, walk->errors[at]) == 0 &&
-	    take_value(point, member, walk->call, walk->errors[at]) == 0)
-		return;
-	walk->results[walk->wrong_count++] = (struct rpc_result){ .key = key, .error = walk->errors[at] };
+	error = walk->errors[walk->wrong_count];
+	if (take_point(walk->device, key, &point, error) < 0 ||
+	    take_value(point, member, walk->call, error) < 0)
+		note_wrong(walk, key);
 }
 
-/* {"values":{"a":1,"b":2}}: if one is wrong none is written. Returns -EPROTO with the reply in place. */
+/* {"values":{"a":1,"b":2}} */
 static int
 parse_values(const struct device *device, const struct tb_json *values, struct rpc_call *ret, char *error,
     char *reply, size_t *ret_length)
@@ -280,13 +300,45 @@ parse_values(const struct device *device, const struct tb_json *values, struct r
 		return wrong(error, "the member \"values\" must be an object of keys and values");
 	if (walk.count == 0)
 		return wrong(error, "the member \"values\" has no keys");
-	if (walk.count > COMMAND_GROUP_MAX)
+	if (walk.count > RPC_ITEMS_MAX)
 		return wrong(error, "%zu values are too many, at most %d are taken at once", walk.count,
-		    COMMAND_GROUP_MAX);
-	if (walk.wrong_count == 0)
-		return 0;
-	*ret_length = reply_results("nothing was written", walk.results, walk.wrong_count, reply);
-	return -EPROTO;
+		    RPC_ITEMS_MAX);
+	return finish_walk(&walk, reply, ret_length);
+}
+
+/* The value of one step, which the configuration or a parameter has. */
+static int
+take_step(const struct rpc_step *step, const struct tb_json *params, struct rpc_call *ret, char *error)
+{
+	struct value copy;
+
+	if (step->value.kind == VALUE_NONE) {
+		const struct tb_json *param = tb_json_get(params, step->param);
+		char cut[QUOTE_MAX];
+
+		return param ? take_value(step->point, param, ret, error)
+			     : wrong(error, "the parameter \"%s\" is missing",
+				   quote(step->param, cut, sizeof(cut)));
+	}
+	if (value_copy(&step->value, &copy) < 0)
+		return wrong(error, "out of memory");
+	ret->items[ret->count++] = (struct rpc_item){ .point = step->point, .value = copy };
+	return 0;
+}
+
+/* A method with a list of points. */
+static int
+parse_listed(const struct rpc_method *method, const struct tb_json *params, struct rpc_call *ret, char *reply,
+    size_t *ret_length)
+{
+	struct values_walk walk = { .call = ret };
+
+	ret->kind = COMMAND_WRITE;
+	ret->many = ret->in_order = true;
+	for (size_t i = 0; i < method->step_count; i++)
+		if (take_step(&method->steps[i], params, ret, walk.errors[walk.wrong_count]) < 0)
+			note_wrong(&walk, method->steps[i].point->key);
+	return finish_walk(&walk, reply, ret_length);
 }
 
 static int
@@ -306,14 +358,28 @@ static const struct {
 	{ .method = "set", .parse = parse_set },
 };
 
+/* A method with one point. */
 static int
 parse_named(const struct rpc_method *method, const struct tb_json *params, struct rpc_call *ret, char *error)
 {
+	const struct rpc_step *step = &method->steps[0];
 	const struct tb_json *inner = tb_json_get(params, "value");
 
 	if (method->action == RPC_GET)
-		return take_read(method->point, ret, error);
-	return take_value(method->point, inner ? inner : params, ret, error);
+		return take_read(step->point, ret, error);
+	if (step->value.kind == VALUE_NONE)
+		return take_value(step->point, inner ? inner : params, ret, error);
+	ret->kind = COMMAND_WRITE;
+	return take_step(step, NULL, ret, error);
+}
+
+static const struct rpc_method *
+find_method(const struct device *device, const char *name)
+{
+	for (size_t i = 0; i < device->rpc_count; i++)
+		if (strcmp(device->rpc[i].method, name) == 0)
+			return &device->rpc[i];
+	return NULL;
 }
 
 static int
@@ -329,35 +395,39 @@ unknown_method(const struct device *device, const char *method, char *error)
 	return wrong(error, "unknown method '%s' (known: %s)", quote(method, cut, sizeof(cut)), known);
 }
 
-static int
-parse_method(const struct device *device, const char *method, const struct tb_json *params,
-    struct rpc_call *ret, char *error)
-{
-	for (size_t i = 0; i < device->rpc_count; i++)
-		if (strcmp(device->rpc[i].method, method) == 0)
-			return parse_named(&device->rpc[i], params, ret, error);
-	for (size_t i = 0; i < sizeof(built_in) / sizeof(built_in[0]); i++)
-		if (strcmp(built_in[i].method, method) == 0)
-			return built_in[i].parse(device, params, ret, error);
-	return unknown_method(device, method, error);
-}
-
 /* Does the request set several values? The key of a single one goes before. */
 static const struct tb_json *
-values_of(const struct device *device, const char *method, const struct tb_json *params)
+values_of(const char *method, const struct tb_json *params)
 {
-	for (size_t i = 0; i < device->rpc_count; i++)
-		if (strcmp(device->rpc[i].method, method) == 0)
-			return NULL;
 	return strcmp(method, "set") == 0 && !tb_json_get(params, "key") ? tb_json_get(params, "values")
 									 : NULL;
+}
+
+/* Returns 0; -EINVAL with what is wrong in `error`; -EPROTO with the reply in place. */
+static int
+parse_method(const struct device *device, const char *name, const struct tb_json *params,
+    struct rpc_call *ret, char *error, char *reply, size_t *ret_length)
+{
+	const struct rpc_method *method = find_method(device, name);
+	const struct tb_json *values;
+
+	if (method)
+		return method->listed ? parse_listed(method, params, ret, reply, ret_length)
+				      : parse_named(method, params, ret, error);
+	values = values_of(name, params);
+	if (values)
+		return parse_values(device, values, ret, error, reply, ret_length);
+	for (size_t i = 0; i < sizeof(built_in) / sizeof(built_in[0]); i++)
+		if (strcmp(built_in[i].method, name) == 0)
+			return built_in[i].parse(device, params, ret, error);
+	return unknown_method(device, name, error);
 }
 
 static int
 parse_request(const struct device *device, const struct tb_json *json, struct rpc_call *ret, char *reply,
     size_t *ret_length)
 {
-	const struct tb_json *params, *values;
+	const struct tb_json *params;
 	char error[RPC_TEXT_MAX];
 	const char *method;
 	int result;
@@ -366,10 +436,8 @@ parse_request(const struct device *device, const struct tb_json *json, struct rp
 		result = wrong(error, "the request is not valid JSON");
 	else if (tb_json_rpc(json, &method, &params) < 0)
 		result = wrong(error, "the request must be an object with the member \"method\", a text");
-	else if ((values = values_of(device, method, params)))
-		result = parse_values(device, values, ret, error, reply, ret_length);
 	else
-		result = parse_method(device, method, params, ret, error);
+		result = parse_method(device, method, params, ret, error, reply, ret_length);
 	if (result == -EINVAL)
 		*ret_length = rpc_reply_error(error, reply);
 	return result == 0 ? 0 : -EINVAL;
@@ -383,7 +451,7 @@ rpc_parse(const struct device *device, const void *payload, size_t length, struc
 	int result;
 
 	ret->count = 0;
-	ret->many = false;
+	ret->many = ret->in_order = false;
 	result = parse_request(device, json, ret, reply, ret_length);
 	if (result < 0)
 		rpc_call_done(ret);

@@ -3,6 +3,7 @@
 #ifndef CLOUD_RPC_H
 #define CLOUD_RPC_H
 
+#include <assert.h>
 #include <stdbool.h>
 #include <stddef.h>
 
@@ -13,6 +14,10 @@
 #define RPC_TEXT_MAX  OUTCOME_TEXT_MAX /* an error in words */
 #define RPC_REPLY_MAX TB_MAX_PAYLOAD
 
+#define RPC_ITEMS_MAX COMMAND_GROUP_MAX
+
+static_assert(RPC_STEPS_MAX <= RPC_ITEMS_MAX, "a method of the configuration is one call");
+
 /* One point of a request. */
 struct rpc_item {
 	const struct point *point;
@@ -22,9 +27,10 @@ struct rpc_item {
 /* What a request asks for. */
 struct rpc_call {
 	enum command_kind kind; /* COMMAND_READ or COMMAND_WRITE */
-	bool many;		/* {"values":{..}}: answered in kind, else `count` is 1 */
+	bool many;		/* answered by key, else `count` is 1 */
+	bool in_order;		/* each after the one before succeeded; else those that touch together */
 	size_t count;
-	struct rpc_item items[COMMAND_GROUP_MAX];
+	struct rpc_item items[RPC_ITEMS_MAX];
 };
 
 /* What came of one key. */
@@ -53,8 +59,9 @@ size_t rpc_reply_value(const struct value *value, char *reply);
 size_t rpc_reply_error(const char *error, char *reply);
 
 /* {"values":{..}} into RPC_REPLY_MAX bytes; with {"errors":{..}} and {"error":"text"} if there are any.
+ * summary  that text; NULL counts the errors
  * Returns the length. */
-size_t rpc_reply_values(const struct rpc_result *results, size_t count, char *reply);
+size_t rpc_reply_values(const char *summary, const struct rpc_result *results, size_t count, char *reply);
 
 /* The point of a device by its key, or NULL. */
 const struct point *rpc_point(const struct device *device, const char *key);

@@ -1,5 +1,6 @@
 #include "cloud/rpc_server.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -11,6 +12,7 @@
 #define CALLS_MAX      32 /* of one device: beyond, a request is answered "busy" */
 #define ANSWERS_KEPT   16 /* replies to writes, for requests that the server repeats */
 #define ANSWER_KEPT_MS 60000
+#define REPLY_GRACE_MS 200 /* for a command that has just expired to say so */
 
 /* A reply that was given. */
 struct answer {
@@ -23,9 +25,19 @@ struct answer {
 
 struct channel;
 
-/* An RPC without a reply. */
+/* One value of a call. */
+struct call_item {
+	const struct point *point;
+	struct value value; /* until it is pushed */
+	bool tried;
+	bool over; /* its outcome has come */
+	struct outcome outcome;
+};
+
+/* An RPC whose outcomes have not all come. */
 struct call {
 	struct awaiter awaiter;
+	struct heap_node due; /* mono ms: it is answered, whatever has come */
 	struct channel *channel;
 	struct call *next; /* of the same device */
 	int64_t id;
@@ -34,9 +46,11 @@ struct call {
 	int64_t sent_mono_ms;
 	enum command_kind kind;
 	bool many;
+	bool in_order;
+	bool answered; /* without waiting any longer */
 	size_t count;
-	size_t left; /* outcomes that have not come */
-	struct outcome outcomes[];
+	size_t left; /* outcomes that are on their way */
+	struct call_item items[];
 };
 
 /* Of one device. */
@@ -57,6 +71,7 @@ struct rpc_server {
 	struct commands *commands;
 	struct shared *shared;
 	struct channel *channels;
+	struct heap due; /* of the calls */
 	struct rpc_server_counts counts;
 	char reply[RPC_REPLY_MAX];
 };
@@ -74,7 +89,7 @@ rpc_server_new(const struct settings *settings, struct downlink_port port, struc
 	server->commands = commands;
 	server->shared = shared;
 	server->channels = calloc(settings->device_count + 1, sizeof(server->channels[0]));
-	if (!server->channels) {
+	if (heap_init(&server->due, settings->device_count * CALLS_MAX) < 0 || !server->channels) {
 		rpc_server_free(server);
 		return NULL;
 	}
@@ -86,8 +101,10 @@ rpc_server_new(const struct settings *settings, struct downlink_port port, struc
 static void
 call_free(struct call *call)
 {
-	for (size_t i = 0; i < call->count; i++)
-		value_done(&call->outcomes[i].value);
+	for (size_t i = 0; i < call->count; i++) {
+		value_done(&call->items[i].value);
+		value_done(&call->items[i].outcome.value);
+	}
 	free(call);
 }
 
@@ -108,6 +125,7 @@ rpc_server_free(struct rpc_server *server)
 			call_free(call);
 		}
 	}
+	heap_done(&server->due);
 	free(server->channels);
 	free(server);
 }
@@ -174,39 +192,160 @@ keep_answer(struct channel *channel, const struct call *call, const char *reply,
 	channel->next_answer = (channel->next_answer + 1) % ANSWERS_KEPT;
 }
 
+/* What came of an item, in words. */
+static void
+item_text(const struct call *call, const struct call_item *item, char *text)
+{
+	if (item->over || (!item->tried && !call->in_order))
+		outcome_text(&item->outcome, call->kind, text, RPC_TEXT_MAX);
+	else if (item->tried)
+		snprintf(text, RPC_TEXT_MAX, "no outcome yet%s",
+		    call->kind == COMMAND_READ ? "" : "; it may or may not be written");
+	else
+		snprintf(text, RPC_TEXT_MAX, "not sent");
+}
+
 static size_t
 reply_to_one(const struct call *call, char *reply)
 {
-	const struct outcome *outcome = &call->outcomes[0];
+	const struct call_item *item = &call->items[0];
 	char error[RPC_TEXT_MAX];
 
-	if (outcome_is_good(outcome))
-		return rpc_reply_value(&outcome->value, reply);
-	outcome_text(outcome, call->kind, error, sizeof(error));
+	if (outcome_is_good(&item->outcome))
+		return rpc_reply_value(&item->outcome.value, reply);
+	item_text(call, item, error);
 	return rpc_reply_error(error, reply);
+}
+
+/* A point may be written more than once: what is told of it is what came of it last. */
+static bool
+is_told(const struct call *call, size_t index)
+{
+	const struct call_item *item = &call->items[index];
+
+	for (size_t i = 0; i < call->count; i++) {
+		const struct call_item *other = &call->items[i];
+
+		if (i != index && other->point == item->point && other->tried >= item->tried &&
+		    (i > index || other->tried > item->tried))
+			return false;
+	}
+	return true;
+}
+
+/* In order it is the first that failed which tells why the others were not sent. */
+static const char *
+summary_of(const struct call *call, char *text)
+{
+	char error[RPC_TEXT_MAX / 2];
+	size_t failed = 0;
+
+	while (failed < call->count && outcome_is_good(&call->items[failed].outcome))
+		failed++;
+	if (!call->in_order || failed == call->count)
+		return NULL;
+	item_text(call, &call->items[failed], error);
+	snprintf(text, RPC_TEXT_MAX, "%.64s: %s; %zu of %zu values were written",
+	    call->items[failed].point->key, error, failed, call->count);
+	return text;
 }
 
 static size_t
 reply_to_many(const struct call *call, char *reply)
 {
-	struct rpc_result results[COMMAND_GROUP_MAX];
-	char errors[COMMAND_GROUP_MAX][RPC_TEXT_MAX];
+	struct rpc_result results[RPC_ITEMS_MAX];
+	char errors[RPC_ITEMS_MAX][RPC_TEXT_MAX];
+	char summary[RPC_TEXT_MAX];
+	size_t count = 0;
 
 	for (size_t i = 0; i < call->count; i++) {
-		const struct outcome *outcome = &call->outcomes[i];
+		const struct call_item *item = &call->items[i];
 
-		results[i] = (struct rpc_result){ .key = outcome->point->key };
-		if (outcome_is_good(outcome)) {
-			results[i].value = &outcome->value;
+		if (!is_told(call, i))
 			continue;
-		}
-		outcome_text(outcome, call->kind, errors[i], sizeof(errors[i]));
-		results[i].error = errors[i];
+		results[count] = (struct rpc_result){ .key = item->point->key, .error = errors[count] };
+		if (outcome_is_good(&item->outcome))
+			results[count].value = &item->outcome.value;
+		else
+			item_text(call, item, errors[count]);
+		count++;
 	}
-	return rpc_reply_values(results, call->count, reply);
+	return rpc_reply_values(summary_of(call, summary), results, count, reply);
 }
 
-/* ---- outcomes ---- */
+/* Print the reply. Returns its length. */
+static size_t
+compose(const struct call *call)
+{
+	char *reply = call->channel->server->reply;
+
+	return call->many ? reply_to_many(call, reply) : reply_to_one(call, reply);
+}
+
+/* Send what compose() has printed to who waits for it. */
+static void
+deliver(const struct call *call, size_t length)
+{
+	struct channel *channel = call->channel;
+
+	if (channel->up && call->connection == channel->connection)
+		publish(channel, call->id, channel->server->reply, length);
+	else
+		channel->server->counts.replies_dropped++;
+}
+
+/* ---- commands ---- */
+
+/* Push the items of the call from `first` on that go out together: in order it is one, else all of one bus.
+ */
+static void
+push_items(struct call *call, size_t first)
+{
+	struct rpc_server *server = call->channel->server;
+	const struct bus *bus = call->items[first].point->bus;
+	size_t end = call->in_order ? first + 1 : call->count;
+	struct command_group group;
+
+	group.count = 0;
+	for (size_t i = first; i < end; i++) {
+		struct call_item *item = &call->items[i];
+		struct command command = {
+			.kind = call->kind,
+			.point = item->point,
+			.value = item->value,
+			.expires_mono_ms = call->sent_mono_ms + server->settings->server.rpc_timeout_ms,
+		};
+
+		if (item->point->bus == bus)
+			command_group_add(&group, &command, &call->awaiter, i);
+	}
+	if (commands_push(server->commands, &group) != 0)
+		return;
+	call->left += group.count;
+	for (size_t i = 0; i < group.count; i++) {
+		call->items[group.indexes[i]].tried = true;
+		call->items[group.indexes[i]].value = (struct value){ 0 };
+	}
+}
+
+static bool
+is_first_of_bus(const struct call *call, size_t index)
+{
+	for (size_t i = 0; i < index; i++)
+		if (call->items[i].point->bus == call->items[index].point->bus)
+			return false;
+	return true;
+}
+
+static void
+push_first(struct call *call)
+{
+	size_t count = call->in_order ? 1 : call->count;
+
+	for (size_t i = 0; i < count; i++)
+		if (is_first_of_bus(call, i))
+			push_items(call, i);
+}
 
 static void
 unlink_call(struct call *call)
@@ -217,21 +356,18 @@ unlink_call(struct call *call)
 		at = &(*at)->next;
 	*at = call->next;
 	call->channel->call_count--;
+	heap_remove(&call->channel->server->due, &call->due);
 }
 
 static void
 finish_call(struct call *call)
 {
-	struct channel *channel = call->channel;
-	char *reply = channel->server->reply;
-	size_t length = call->many ? reply_to_many(call, reply) : reply_to_one(call, reply);
+	size_t length = compose(call);
 
 	unlink_call(call);
-	keep_answer(channel, call, reply, length);
-	if (channel->up && call->connection == channel->connection)
-		publish(channel, call->id, reply, length);
-	else
-		channel->server->counts.replies_dropped++;
+	keep_answer(call->channel, call, call->channel->server->reply, length);
+	if (!call->answered)
+		deliver(call, length);
 	call_free(call);
 }
 
@@ -240,14 +376,44 @@ static void
 call_outcome(struct awaiter *awaiter, size_t index, struct outcome *outcome)
 {
 	struct call *call = heap_entry(awaiter, struct call, awaiter);
+	bool good = outcome_is_good(outcome);
 
 	/* What a person has just set is not overwritten by an older wish that could not be written then. */
-	if (call->kind == COMMAND_WRITE && outcome_is_good(outcome))
+	if (call->kind == COMMAND_WRITE && good)
 		shared_overrule(call->channel->server->shared, outcome->point, call->sent_mono_ms);
-	call->outcomes[index] = *outcome;
+	call->items[index].over = true;
+	call->items[index].outcome = *outcome;
 	outcome->value = (struct value){ 0 };
-	if (--call->left == 0)
+	call->left--;
+	if (call->in_order && good && index + 1 < call->count && !call->answered)
+		push_items(call, index + 1);
+	if (call->left == 0)
 		finish_call(call);
+}
+
+int64_t
+rpc_server_due_mono_ms(const struct rpc_server *server)
+{
+	const struct heap_node *first = heap_first(&server->due);
+
+	return first ? first->due : CLOCK_NEVER;
+}
+
+/* Whoever asks does not wait for ever: what has not come by now is told as such. The outcome is still
+ * awaited, for a request that is repeated. */
+void
+rpc_server_tick(struct rpc_server *server)
+{
+	int64_t now = clock_mono_ms();
+	struct heap_node *first;
+
+	while ((first = heap_first(&server->due)) && first->due <= now) {
+		struct call *call = heap_entry(first, struct call, due);
+
+		heap_remove(&server->due, &call->due);
+		deliver(call, compose(call));
+		call->answered = true;
+	}
 }
 
 /* ---- requests ---- */
@@ -259,6 +425,8 @@ is_repeated(struct channel *channel, int64_t id, uint64_t hash)
 	for (struct call *call = channel->calls; call; call = call->next)
 		if (call->id == id && call->hash == hash) {
 			call->connection = channel->connection;
+			if (call->answered)
+				deliver(call, compose(call));
 			return true;
 		}
 	for (size_t i = 0; i < ANSWERS_KEPT; i++) {
@@ -273,10 +441,11 @@ is_repeated(struct channel *channel, int64_t id, uint64_t hash)
 	return false;
 }
 
+/* Takes the values. */
 static struct call *
-call_new(struct channel *channel, int64_t id, uint64_t hash, const struct rpc_call *parsed)
+call_new(struct channel *channel, int64_t id, uint64_t hash, struct rpc_call *parsed)
 {
-	struct call *call = calloc(1, sizeof(*call) + parsed->count * sizeof(call->outcomes[0]));
+	struct call *call = calloc(1, sizeof(*call) + parsed->count * sizeof(call->items[0]));
 
 	if (!call)
 		return NULL;
@@ -289,68 +458,38 @@ call_new(struct channel *channel, int64_t id, uint64_t hash, const struct rpc_ca
 		.sent_mono_ms = clock_mono_ms(),
 		.kind = parsed->kind,
 		.many = parsed->many,
+		.in_order = parsed->in_order,
 		.count = parsed->count,
 	};
-	/* Until there is another outcome: no queue had room. */
-	for (size_t i = 0; i < call->count; i++)
-		call->outcomes[i] =
-		    (struct outcome){ .status = OUTCOME_STOPPED, .point = parsed->items[i].point };
-	return call;
-}
-
-/* Push the items of the call that are for the bus of item `first`; the values that were taken are moved. */
-static void
-push_items(struct call *call, struct rpc_call *parsed, size_t first)
-{
-	struct rpc_server *server = call->channel->server;
-	const struct bus *bus = parsed->items[first].point->bus;
-	struct command_group group;
-
-	group.count = 0;
-	for (size_t i = first; i < parsed->count; i++) {
-		struct rpc_item *item = &parsed->items[i];
-		struct command command = {
-			.kind = parsed->kind,
-			.point = item->point,
-			.value = item->value,
-			.expires_mono_ms = call->sent_mono_ms + server->settings->server.rpc_timeout_ms,
-		};
-
-		if (item->point->bus == bus)
-			command_group_add(&group, &command, &call->awaiter, i);
+	for (size_t i = 0; i < call->count; i++) {
+		/* Until there is another outcome: no queue had room. */
+		call->items[i] = (struct call_item){ .point = parsed->items[i].point,
+			.value = parsed->items[i].value,
+			.outcome = { .status = OUTCOME_STOPPED, .point = parsed->items[i].point } };
+		parsed->items[i].value = (struct value){ 0 };
 	}
-	if (commands_push(server->commands, &group) != 0)
-		return;
-	call->left += group.count;
-	for (size_t i = 0; i < group.count; i++)
-		parsed->items[group.indexes[i]].value = (struct value){ 0 };
-}
-
-static bool
-is_first_of_bus(const struct rpc_call *parsed, size_t index)
-{
-	for (size_t i = 0; i < index; i++)
-		if (parsed->items[i].point->bus == parsed->items[index].point->bus)
-			return false;
-	return true;
+	return call;
 }
 
 static void
 start_call(struct channel *channel, int64_t id, uint64_t hash, struct rpc_call *parsed)
 {
+	struct rpc_server *server = channel->server;
 	struct call *call = channel->call_count < CALLS_MAX ? call_new(channel, id, hash, parsed) : NULL;
 
-	for (size_t i = 0; call && i < parsed->count; i++)
-		if (is_first_of_bus(parsed, i))
-			push_items(call, parsed, i);
 	rpc_call_done(parsed);
+	if (call)
+		push_first(call);
 	if (call && call->left > 0) {
 		call->next = channel->calls;
 		channel->calls = call;
 		channel->call_count++;
+		heap_set(&server->due, &call->due,
+		    call->sent_mono_ms + server->settings->server.rpc_timeout_ms + REPLY_GRACE_MS);
 		return;
 	}
-	free(call);
+	if (call)
+		call_free(call);
 	publish_error(channel, id, "busy: too many requests are waiting, nothing was sent");
 }
 

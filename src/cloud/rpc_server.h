@@ -1,6 +1,6 @@
 /* RPC requests that the server makes: each becomes commands, and is answered whatever happens, once, and on
  * the connection that asked; ThingsBoard asks again on a new connection, and gets the same answer without a
- * second write. The cloud's thread.
+ * second write. The reply comes within rpc_timeout_ms and a moment, be the unit dead. The cloud's thread.
  */
 #ifndef CLOUD_RPC_SERVER_H
 #define CLOUD_RPC_SERVER_H
@@ -24,6 +24,10 @@ void rpc_server_up(struct rpc_server *server, size_t device); /* a new connectio
 void rpc_server_down(struct rpc_server *server, size_t device);
 void rpc_server_request(
     struct rpc_server *server, size_t device, int64_t id, const void *payload, size_t length);
+
+/* When rpc_server_tick() is to be called, CLOCK_NEVER if it need not. */
+int64_t rpc_server_due_mono_ms(const struct rpc_server *server);
+void rpc_server_tick(struct rpc_server *server);
 
 struct rpc_server_counts {
 	uint64_t requests;	  /* that came, repeated ones included */

@@ -134,6 +134,38 @@ build_points(struct build *build, const struct root_input *root, const struct de
 	return error;
 }
 
+/* The letters of a text are copied. */
+static int
+build_value(struct build *build, const struct value *value, struct value *ret)
+{
+	*ret = *value;
+	return value->kind == VALUE_LABEL ? copy_text(build, &ret->label) : 0;
+}
+
+/* One step for the point of the method, or those of its list. */
+static int
+build_steps(struct build *build, const struct rpc_input *input, const struct device *device,
+    struct rpc_method *method)
+{
+	const struct step_input *inputs = input->steps.items;
+	int error = 0;
+
+	if (input->steps.count == 0) {
+		method->steps->point = &device->points[input->point_at];
+		return build_value(build, &input->value, &method->steps->value);
+	}
+	for (size_t i = 0; !error && i < input->steps.count; i++) {
+		struct rpc_step *step = &method->steps[i];
+
+		step->point = &device->points[inputs[i].point_at];
+		step->param = inputs[i].param ? inputs[i].param : inputs[i].point;
+		error = copy_text(build, &step->param);
+		if (!error)
+			error = build_value(build, &inputs[i].value, &step->value);
+	}
+	return error;
+}
+
 static int
 build_rpc(struct build *build, const struct device_input *input, struct device *device)
 {
@@ -144,10 +176,16 @@ build_rpc(struct build *build, const struct device_input *input, struct device *
 	device->rpc = rpc;
 	device->rpc_count = input->rpc.count;
 	for (size_t i = 0; !error && i < input->rpc.count; i++, rpc++) {
-		*rpc = (struct rpc_method){ .method = inputs[i].method,
-			.point = &device->points[inputs[i].point_at],
-			.action = inputs[i].action };
-		error = copy_text(build, &rpc->method);
+		*rpc = (struct rpc_method){
+			.method = inputs[i].method,
+			.action = inputs[i].action,
+			.listed = inputs[i].steps.count > 0,
+			.step_count = inputs[i].steps.count > 0 ? inputs[i].steps.count : 1,
+		};
+		rpc->steps = settings_alloc(build->settings, rpc->step_count * sizeof(*rpc->steps));
+		error = rpc->steps ? copy_text(build, &rpc->method) : -ENOMEM;
+		if (!error)
+			error = build_steps(build, &inputs[i], device, rpc);
 	}
 	return error;
 }
@@ -163,10 +201,8 @@ build_writes(struct build *build, const struct items *items, const struct device
 	*ret = writes;
 	*ret_count = items->count;
 	for (size_t i = 0; !error && i < items->count; i++) {
-		writes[i] = (struct point_write){ .point = &device->points[inputs[i].point_at],
-			.value = inputs[i].value };
-		if (writes[i].value.kind == VALUE_LABEL)
-			error = copy_text(build, &writes[i].value.label);
+		writes[i].point = &device->points[inputs[i].point_at];
+		error = build_value(build, &inputs[i].value, &writes[i].value);
 	}
 	return error;
 }
@@ -205,6 +241,15 @@ build_devices(struct build *build, const struct root_input *root)
 }
 
 static int
+build_example(struct build *build, const struct root_input *root)
+{
+	if (!root->example)
+		return 0;
+	return build_source(
+	    build, config_setting_get_member(root->node.setting, "example"), &build->settings->example);
+}
+
+static int
 build_settings(const struct document *document, const struct root_input *root, struct settings **ret)
 {
 	struct build build = { .document = document, .settings = settings_new() };
@@ -221,6 +266,8 @@ build_settings(const struct document *document, const struct root_input *root, s
 	}
 	if (!error && build.settings->store.dir)
 		error = copy_text(&build, &build.settings->store.dir);
+	if (!error)
+		error = build_example(&build, root);
 	if (!error)
 		error = build_buses(&build, root);
 	if (!error)

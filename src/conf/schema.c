@@ -832,6 +832,31 @@ static const struct setting_group point_group = { .name = "point",
 	.row_count = COUNT(point_rows),
 	.size = sizeof(struct point_input) };
 
+static const struct setting_row step_rows[] = {
+	{ .name = "point",
+	    .about = "key of a writable point of the device",
+	    .kind = SETTING_TEXT,
+	    .min = 1,
+	    .max = KEY_CHARACTERS,
+	    .required = true,
+	    INTO(struct step_input, point) },
+	{ .name = "param",
+	    .about = "name of the parameter that is written",
+	    .kind = SETTING_TEXT,
+	    .min = 1,
+	    .max = KEY_CHARACTERS,
+	    .preset_about = "the key of the point",
+	    INTO(struct step_input, param) },
+	{ .name = "value",
+	    .about = "what is written instead, whatever the parameters are",
+	    .kind = SETTING_VALUE,
+	    INTO(struct step_input, value) },
+};
+
+static const struct setting_group step_group = {
+	.name = "step", .rows = step_rows, .row_count = COUNT(step_rows), .size = sizeof(struct step_input)
+};
+
 static const struct setting_row rpc_rows[] = {
 	{ .name = "method",
 	    .about = "what the RPC is called; unique in the device, get and set are built in",
@@ -846,7 +871,6 @@ static const struct setting_row rpc_rows[] = {
 	    .kind = SETTING_TEXT,
 	    .min = 1,
 	    .max = KEY_CHARACTERS,
-	    .required = true,
 	    INTO(struct rpc_input, point) },
 	{ .name = "action",
 	    .about = "what it does",
@@ -854,6 +878,16 @@ static const struct setting_row rpc_rows[] = {
 	    .names = action_name,
 	    .preset_about = "set if the point is writable, else get",
 	    INTO(struct rpc_input, action) },
+	{ .name = "value",
+	    .about = "what it sets the point to, whatever the parameters are",
+	    .kind = SETTING_VALUE,
+	    INTO(struct rpc_input, value) },
+	{ .name = "set",
+	    .about = "several points in place of one, written in this order",
+	    .kind = SETTING_LIST,
+	    .min = 1,
+	    .group = &step_group,
+	    INTO(struct rpc_input, steps) },
 };
 
 static const struct setting_group rpc_group = {
@@ -1050,6 +1084,11 @@ static const struct setting_group device_group = { .name = "device",
 	.size = sizeof(struct device_input) };
 
 static const struct setting_row root_rows[] = {
+	{ .name = "example",
+	    .about = "this file is an example, which can be checked but is not run",
+	    .kind = SETTING_BOOL,
+	    .preset = "false",
+	    INTO(struct root_input, example) },
 	{ .name = "server",
 	    .about = "the ThingsBoard server",
 	    .kind = SETTING_GROUP,
@@ -1088,7 +1127,8 @@ static const struct setting_group root_group = { .name = "gateway.conf",
 	.size = sizeof(struct root_input) };
 
 const struct setting_group *const schema_groups[] = { &root_group, &server_group, &store_group, &clock_group,
-	&bus_group, &device_group, &point_group, &rpc_group, &label_group, &write_group, &cloud_loss_group };
+	&bus_group, &device_group, &point_group, &rpc_group, &step_group, &label_group, &write_group,
+	&cloud_loss_group };
 const size_t schema_group_count = COUNT(schema_groups);
 
 /* In the contract, not in this version. */

@@ -75,6 +75,17 @@ struct rpc_input {
 	const char *method;
 	const char *point; /* key */
 	enum rpc_action action;
+	struct value value;
+	struct items steps; /* struct step_input */
+	size_t point_at;    /* in the device's points */
+};
+
+/* One value of a method that has several. */
+struct step_input {
+	struct node node;
+	const char *point; /* key */
+	struct value value;
+	const char *param;
 	size_t point_at; /* in the device's points */
 };
 
@@ -104,6 +115,7 @@ struct device_input {
 
 struct root_input {
 	struct node node;
+	bool example;
 	struct server_input server;
 	struct store_input store;
 	struct clock_input clock;

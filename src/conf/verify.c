@@ -45,6 +45,7 @@ enum group_at {
 	GROUP_DEVICE,
 	GROUP_POINT,
 	GROUP_RPC,
+	GROUP_STEP,
 	GROUP_LABEL,
 	GROUP_WRITE,
 	GROUP_CLOUD_LOSS
@@ -725,17 +726,19 @@ verify_writing(struct verify *verify, const struct point_input *input, bool coun
 static void
 verify_unreadable(struct verify *verify, struct point_input *input, const struct device *device, bool counted)
 {
-	static const char *const of_reads[] = { "kind", "report", "deadband", "deadband_percent", "min_interval_ms",
-		"max_interval_ms", "aggregate", "window_ms", "quality", "period_ms", "invalid", "valid_min", "valid_max",
-		"decimals", "verify" };
+	static const char *const of_reads[] = { "kind", "report", "deadband", "deadband_percent",
+		"min_interval_ms", "max_interval_ms", "aggregate", "window_ms", "quality", "period_ms",
+		"invalid", "valid_min", "valid_max", "decimals", "verify" };
 	const struct node *node = &input->node;
 	struct point *point = &input->point;
 
 	if (!point->writable && !is_wrong(GROUP_POINT, node, "writable"))
-		fault(verify, node, "readable", "the point is not writable either, writable = true is required");
+		fault(verify, node, "readable",
+		    "the point is not writable either, writable = true is required");
 	for (size_t i = 0; i < sizeof(of_reads) / sizeof(of_reads[0]); i++)
 		if (has(GROUP_POINT, node, of_reads[i]))
-			fault(verify, node, of_reads[i], "the point is never read, readable = true is required");
+			fault(verify, node, of_reads[i],
+			    "the point is never read, readable = true is required");
 	if (counted && codec_needs_current(point) && !(device->mask_write && point->count == 1))
 		fault(verify, node, "readable",
 		    "the other bits of its register cannot be kept without reading them, %s is required",
@@ -755,7 +758,8 @@ verify_aggregate(struct verify *verify, const struct point_input *input, bool ty
 
 	if (has(GROUP_POINT, node, "window_ms") && !has(GROUP_POINT, node, "aggregate") &&
 	    !is_wrong(GROUP_POINT, node, "aggregate"))
-		fault(verify, node, "window_ms", "has nothing to do without aggregate, which is required with it");
+		fault(verify, node, "window_ms",
+		    "has nothing to do without aggregate, which is required with it");
 	if (!has(GROUP_POINT, node, "aggregate"))
 		return;
 	if (!has(GROUP_POINT, node, "window_ms") && !is_wrong(GROUP_POINT, node, "window_ms"))
@@ -764,7 +768,8 @@ verify_aggregate(struct verify *verify, const struct point_input *input, bool ty
 		fault(verify, node, "window_ms", "%d is less than the period, allowed are %d or more",
 		    point->window_ms, point->period_ms);
 	if (typed && (point->type == TYPE_STRING || input->labels.count > 0))
-		fault(verify, node, "aggregate", "a text cannot be aggregated, numbers and bool without enum can");
+		fault(verify, node, "aggregate",
+		    "a text cannot be aggregated, numbers and bool without enum can");
 	if (point->kind == KIND_ATTRIBUTE)
 		fault(verify, node, "aggregate", "an attribute has no times, only telemetry is allowed");
 	for (size_t i = 0; i < sizeof(useless) / sizeof(useless[0]); i++)
@@ -850,56 +855,6 @@ verify_point(
 	return verify_labels(verify, input, counted);
 }
 
-/* RPC. */
-
-static void
-verify_rpc(
-    struct verify *verify, struct rpc_input *rpc, const struct device_input *device, const struct index *keys)
-{
-	const struct point_input *points = device->points.items;
-	const struct entry *entry;
-	char quoted[MISTAKES_QUOTE_SIZE], names[SCHEMA_TEXT_SIZE];
-
-	if (!has(GROUP_RPC, &rpc->node, "point"))
-		return;
-	entry = index_find(keys, rpc->point);
-	if (!entry) {
-		fault(verify, &rpc->node, "point", "the device has no point %s, allowed are %s",
-		    mistakes_quote(rpc->point, quoted),
-		    keys->count ? index_names(keys, names, sizeof(names)) : "the keys of its points");
-		return;
-	}
-	rpc->point_at = entry->at;
-	if (!has(GROUP_RPC, &rpc->node, "action"))
-		rpc->action = points[entry->at].point.writable ? RPC_SET : RPC_GET;
-	else if (rpc->action == RPC_SET && !points[entry->at].point.writable &&
-		 !is_wrong(GROUP_POINT, &points[entry->at].node, "writable"))
-		fault(verify, &rpc->node, "action", "the point %s is not writable, only get is allowed",
-		    mistakes_quote(rpc->point, quoted));
-	else if (rpc->action == RPC_GET && !points[entry->at].readable)
-		fault(verify, &rpc->node, "action", "the point %s is never read, only set is allowed",
-		    mistakes_quote(rpc->point, quoted));
-}
-
-static int
-verify_rpcs(struct verify *verify, const struct device_input *device, const struct index *keys)
-{
-	struct rpc_input *rpc = device->rpc.items;
-	struct index methods;
-	int error = index_init(&methods, device->rpc.count);
-
-	if (error)
-		return error;
-	for (size_t i = 0; i < device->rpc.count; i++) {
-		if (has(GROUP_RPC, &rpc[i].node, "method"))
-			index_add(&methods, rpc[i].method, rpc[i].node.setting, i);
-		verify_rpc(verify, &rpc[i], device, keys);
-	}
-	index_close(&methods, verify->mistakes, "method", "the method", true);
-	index_done(&methods);
-	return 0;
-}
-
 /* Writes that nobody asks for. */
 
 /* Can the value be written to the point, whose labels are not yet in it? Returns 0; -EINVAL with what is
@@ -925,39 +880,67 @@ judge_value(const struct point_input *input, const struct value *value, char *te
 	return wrong != CODEC_OK ? -EINVAL : 0;
 }
 
+/* Where the point with that key is, which `name` of the node names. Returns NULL after a word about it. */
+static const struct entry *
+find_point(struct verify *verify, const struct node *node, const char *key, const struct index *keys)
+{
+	const struct entry *entry = index_find(keys, key);
+	char quoted[MISTAKES_QUOTE_SIZE], text[SCHEMA_TEXT_SIZE];
+
+	if (!entry)
+		fault(verify, node, "point", "the device has no point %s, allowed are %s",
+		    mistakes_quote(key, quoted),
+		    keys->count ? index_names(keys, text, sizeof(text)) : "the keys of its points");
+	return entry;
+}
+
+/* The point that is to be written. Returns NULL unless there is one that can be. */
+static const struct point_input *
+find_writable(struct verify *verify, const struct node *node, const char *key,
+    const struct device_input *device, const struct index *keys, size_t *ret_at)
+{
+	const struct entry *entry = find_point(verify, node, key, keys);
+	const struct point_input *point;
+	char quoted[MISTAKES_QUOTE_SIZE];
+
+	if (!entry)
+		return NULL;
+	*ret_at = entry->at;
+	point = (const struct point_input *)device->points.items + entry->at;
+	if (point->point.writable)
+		return point;
+	if (!is_wrong(GROUP_POINT, &point->node, "writable"))
+		fault(verify, node, "point", "the point %s is not writable, a writable one is required",
+		    mistakes_quote(key, quoted));
+	return NULL;
+}
+
+/* The value that the node has for a point. Returns 0 or -ENOMEM. */
+static int
+verify_value(struct verify *verify, const struct node *node, const struct point_input *point,
+    const struct value *value)
+{
+	char quoted[MISTAKES_QUOTE_SIZE], text[SCHEMA_TEXT_SIZE];
+	int error = point->right ? judge_value(point, value, text, sizeof(text)) : 0;
+
+	if (error == -EINVAL)
+		fault(verify, node, "value", "the value for point %s %s",
+		    mistakes_quote(point->point.key, quoted), text);
+	return error == -EINVAL ? 0 : error;
+}
+
 static int
 verify_write(struct verify *verify, struct write_input *write, const struct device_input *device,
     const struct index *keys)
 {
-	const struct point_input *points = device->points.items;
-	const struct entry *entry;
-	int error;
-	char quoted[MISTAKES_QUOTE_SIZE], text[SCHEMA_TEXT_SIZE];
+	const struct point_input *point;
 
 	if (!has(GROUP_WRITE, &write->node, "point"))
 		return 0;
-	entry = index_find(keys, write->point);
-	if (!entry) {
-		fault(verify, &write->node, "point", "the device has no point %s, allowed are %s",
-		    mistakes_quote(write->point, quoted),
-		    keys->count ? index_names(keys, text, sizeof(text)) : "the keys of its points");
+	point = find_writable(verify, &write->node, write->point, device, keys, &write->point_at);
+	if (!point || !has(GROUP_WRITE, &write->node, "value"))
 		return 0;
-	}
-	write->point_at = entry->at;
-	if (!points[entry->at].point.writable) {
-		if (!is_wrong(GROUP_POINT, &points[entry->at].node, "writable"))
-			fault(verify, &write->node, "point",
-			    "the point %s is not writable, a writable one is required",
-			    mistakes_quote(write->point, quoted));
-		return 0;
-	}
-	if (!points[entry->at].right || !has(GROUP_WRITE, &write->node, "value"))
-		return 0;
-	error = judge_value(&points[entry->at], &write->value, text, sizeof(text));
-	if (error == -EINVAL)
-		fault(verify, &write->node, "value", "the value for point %s %s",
-		    mistakes_quote(write->point, quoted), text);
-	return error == -EINVAL ? 0 : error;
+	return verify_value(verify, &write->node, point, &write->value);
 }
 
 static int
@@ -965,11 +948,113 @@ verify_writes(struct verify *verify, const struct items *writes, const struct de
     const struct index *keys)
 {
 	struct write_input *inputs = writes->items;
-
 	int error = 0;
 
 	for (size_t i = 0; !error && i < writes->count; i++)
 		error = verify_write(verify, &inputs[i], device, keys);
+	return error;
+}
+
+/* RPC. */
+
+/* What the method does with its one point. Returns false if it cannot. */
+static bool
+verify_action(struct verify *verify, struct rpc_input *rpc, const struct point_input *point)
+{
+	bool given = has(GROUP_RPC, &rpc->node, "action");
+	char quoted[MISTAKES_QUOTE_SIZE];
+
+	if (!given)
+		rpc->action = point->point.writable || rpc->value.kind != VALUE_NONE ? RPC_SET : RPC_GET;
+	if (rpc->action == RPC_GET && rpc->value.kind != VALUE_NONE)
+		return fault(verify, &rpc->node, "value", "is of no use to action get, only set writes");
+	if (rpc->action == RPC_GET && !point->readable)
+		return fault(verify, &rpc->node, "action", "the point %s is never read, only set is allowed",
+		    mistakes_quote(rpc->point, quoted));
+	if (rpc->action == RPC_SET && !point->point.writable &&
+	    !is_wrong(GROUP_POINT, &point->node, "writable"))
+		return fault(verify, &rpc->node, given ? "action" : "value",
+		    given ? "the point %s is not writable, only get is allowed"
+			  : "the point %s is not writable, a writable one is required",
+		    mistakes_quote(rpc->point, quoted));
+	return true;
+}
+
+static int
+verify_step(struct verify *verify, struct step_input *step, const struct device_input *device,
+    const struct index *keys)
+{
+	const struct point_input *point;
+
+	if (has(GROUP_STEP, &step->node, "param") && has(GROUP_STEP, &step->node, "value"))
+		fault(verify, &step->node, "param", "stands beside a value, only one of them is allowed");
+	if (!has(GROUP_STEP, &step->node, "point"))
+		return 0;
+	point = find_writable(verify, &step->node, step->point, device, keys, &step->point_at);
+	if (!point || !has(GROUP_STEP, &step->node, "value"))
+		return 0;
+	return verify_value(verify, &step->node, point, &step->value);
+}
+
+static int
+verify_steps(
+    struct verify *verify, struct rpc_input *rpc, const struct device_input *device, const struct index *keys)
+{
+	static const char *const others[] = { "point", "value", "action" };
+	struct step_input *steps = rpc->steps.items;
+	int error = 0;
+
+	for (size_t i = 0; i < sizeof(others) / sizeof(others[0]); i++)
+		if (has(GROUP_RPC, &rpc->node, others[i]))
+			fault(
+			    verify, &rpc->node, others[i], "stands beside set, only one of them is allowed");
+	if (rpc->steps.count > RPC_STEPS_MAX)
+		fault(verify, &rpc->node, "set", "has %zu points, at most %d are allowed", rpc->steps.count,
+		    RPC_STEPS_MAX);
+	for (size_t i = 0; !error && i < rpc->steps.count; i++)
+		error = verify_step(verify, &steps[i], device, keys);
+	return error;
+}
+
+static int
+verify_rpc(
+    struct verify *verify, struct rpc_input *rpc, const struct device_input *device, const struct index *keys)
+{
+	const struct point_input *points = device->points.items;
+	const struct entry *entry;
+
+	if (has(GROUP_RPC, &rpc->node, "set"))
+		return verify_steps(verify, rpc, device, keys);
+	if (!has(GROUP_RPC, &rpc->node, "point")) {
+		if (!is_wrong(GROUP_RPC, &rpc->node, "point") && !is_wrong(GROUP_RPC, &rpc->node, "set"))
+			fault(verify, &rpc->node, "point", "missing, the key of a point is required, or set");
+		return 0;
+	}
+	entry = find_point(verify, &rpc->node, rpc->point, keys);
+	if (!entry)
+		return 0;
+	rpc->point_at = entry->at;
+	if (!verify_action(verify, rpc, &points[entry->at]) || !has(GROUP_RPC, &rpc->node, "value"))
+		return 0;
+	return verify_value(verify, &rpc->node, &points[entry->at], &rpc->value);
+}
+
+static int
+verify_rpcs(struct verify *verify, const struct device_input *device, const struct index *keys)
+{
+	struct rpc_input *rpc = device->rpc.items;
+	struct index methods;
+	int error = index_init(&methods, device->rpc.count);
+
+	if (error)
+		return error;
+	for (size_t i = 0; !error && i < device->rpc.count; i++) {
+		if (has(GROUP_RPC, &rpc[i].node, "method"))
+			index_add(&methods, rpc[i].method, rpc[i].node.setting, i);
+		error = verify_rpc(verify, &rpc[i], device, keys);
+	}
+	index_close(&methods, verify->mistakes, "method", "the method", true);
+	index_done(&methods);
 	return error;
 }
 
@@ -1018,7 +1103,8 @@ verify_made_key(struct verify *verify, const struct point_input *input, const st
 
 	snprintf(key, sizeof(key), "%s_%s", input->point.key, suffix);
 	if (index_find(keys, key))
-		fault(verify, &input->node, name, "makes the key %s, which another point has, each must be unique",
+		fault(verify, &input->node, name,
+		    "makes the key %s, which another point has, each must be unique",
 		    mistakes_quote(key, quoted));
 	else if (schema_characters(key) > row->max)
 		fault(verify, &input->node, name, "makes a key of %lld characters, allowed are %lld..%lld",

@@ -1,15 +1,18 @@
-#include "field/bus.h"
+#include <config.h>
 
 #include <assert.h>
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/epoll.h>
+#include <unistd.h>
 
 #include "base/clock.h"
 #include "base/fifo.h"
 #include "base/duration.h"
 #include "base/log.h"
+#include "field/bus.h"
 #include "field/memory.h"
 #include "field/port.h"
 #include "field/reopen.h"
@@ -47,7 +50,10 @@ struct bus_worker {
 	bool forgetting_told; /* the log says that it cannot */
 	struct thread thread;
 
+	bool begun; /* it has run */
+
 	struct fifo *commands; /* struct queued */
+	int news_fd;	       /* readable when one of pause and commands is */
 	struct writer *writer; /* executes them */
 	int in_a_row;	       /* commands since the last poll */
 	int64_t commands_us;   /* and how long they took */
@@ -438,6 +444,23 @@ note_time(struct bus_worker *worker, struct poll_request *poll, int error, int64
 		    &worker->schedule, poll, report->done_mono_us - report->asked_mono_us, now_us);
 }
 
+/* The request was given up for us to end, and its answer may still come. Should the line stay open over that, the answer must
+ * not be taken for another's. */
+static void
+note_given_up(struct bus_worker *worker, struct poll_unit *unit, int timeout_ms, const struct link_report *report)
+{
+	if (!report->sent)
+		return;
+	if (worker->bus->type == BUS_TCP) {
+		worker->fruitful = true;
+		close_line(worker, 0);
+		worker->reopen.at_us = worker->closed_us;
+	} else if (unit) {
+		schedule_unit_pause(&worker->schedule, unit,
+		    report->asked_mono_us + (int64_t)2 * timeout_ms * 1000, clock_mono_us());
+	}
+}
+
 /* Make one request and let everybody know what came of it but the one who asked.
  * unit  NULL if nothing of it is polled
  * poll  what is polled, or NULL for a command
@@ -451,8 +474,10 @@ ask(struct bus_worker *worker, struct poll_unit *unit, struct poll_request *poll
 	int wait_ms = poll ? schedule_wait_ms(poll) : timeout_ms;
 	int error = worker->link->ops->exchange(worker->link, request, wait_ms, cells, report);
 
-	if (error == -ECANCELED)
+	if (error == -ECANCELED) {
+		note_given_up(worker, unit, timeout_ms, report);
 		return error;
+	}
 	if (error != -ENOTCONN && unit) {
 		unit_count(&unit->state.counters, error);
 		if (poll)
@@ -861,11 +886,17 @@ run_next(struct bus_worker *worker)
 
 /* --- the loop --- */
 
+/* What ends a wait while nothing is asked. */
+static int
+wake_fd(const struct bus_worker *worker)
+{
+	return writer_room(worker->writer) > 0 ? worker->news_fd : thread_pause_fd(&worker->thread);
+}
+
 static void
 sleep_until(struct bus_worker *worker, int fd, short events, int64_t until_us)
 {
-	int wake_fd = writer_room(worker->writer) > 0 ? fifo_fd(worker->commands) : -1;
-	int ready = port_wait(fd, events, wake_fd, thread_stop_fd(&worker->thread), until_us);
+	int ready = port_wait(fd, events, wake_fd(worker), thread_stop_fd(&worker->thread), until_us);
 	int error;
 
 	if (ready <= 0)
@@ -878,11 +909,10 @@ sleep_until(struct bus_worker *worker, int fd, short events, int64_t until_us)
 static void
 sleep_closed(struct bus_worker *worker)
 {
-	int wake_fd = writer_room(worker->writer) > 0 ? fifo_fd(worker->commands) : -1;
 	short events = 0;
 	int fd = worker->link->ops->idle_fd(worker->link, &events);
 
-	if (port_wait(fd, events, wake_fd, thread_stop_fd(&worker->thread), worker->reopen.at_us) <= 0)
+	if (port_wait(fd, events, wake_fd(worker), thread_stop_fd(&worker->thread), worker->reopen.at_us) <= 0)
 		return;
 	(void)worker->link->ops->idle(worker->link);
 	reopen_soon(&worker->reopen, clock_mono_us());
@@ -911,7 +941,7 @@ open_line(struct bus_worker *worker)
 		return;
 	}
 	error = worker->link->ops->open(
-	    worker->link, wanted ? -1 : fifo_fd(worker->commands), wanted ? grace_us : CLOCK_NEVER);
+	    worker->link, wanted ? thread_pause_fd(&worker->thread) : worker->news_fd, wanted ? grace_us : CLOCK_NEVER);
 	if (error == 0) {
 		note_open(worker);
 	} else if (error != -EAGAIN && error != -ECANCELED) {
@@ -945,9 +975,6 @@ worker_run(void *arg)
 {
 	struct bus_worker *worker = arg;
 
-	worker->closed_us = clock_mono_us();
-	reopen_init(&worker->reopen, worker->bus, worker->closed_us);
-	worker->load = (struct load){ .since_us = worker->closed_us };
 	while (!thread_should_end(&worker->thread)) {
 		take_commands(worker);
 		writer_expire(worker->writer);
@@ -959,9 +986,6 @@ worker_run(void *arg)
 		else if (!line_ready(worker) || !run_next(worker))
 			wait_for_work(worker);
 	}
-	worker->link->ops->close(worker->link);
-	worker->open = false;
-	keep_rest(worker);
 	return NULL;
 }
 
@@ -973,6 +997,21 @@ answer_rest(struct bus_worker *worker)
 		writer_refuse(worker->writer, OUTCOME_STOPPED, 0);
 		take_commands(worker);
 	} while (writer_waits(worker->writer));
+}
+
+/* Returns a descriptor that is readable when one of the two is, or -1 with errno set. */
+static int
+watch_both(int a, int b)
+{
+	struct epoll_event event = { .events = EPOLLIN };
+	int fd = epoll_create1(EPOLL_CLOEXEC);
+
+	if (fd >= 0 && epoll_ctl(fd, EPOLL_CTL_ADD, a, &event) == 0 &&
+	    epoll_ctl(fd, EPOLL_CTL_ADD, b, &event) == 0)
+		return fd;
+	if (fd >= 0)
+		close(fd);
+	return -1;
 }
 
 /* Points that one reply may bring: any plan's largest request. */
@@ -993,16 +1032,17 @@ bus_worker_new(const struct settings *settings, const struct bus *bus, struct li
 		return NULL;
 	worker->bus = bus;
 	worker->samples = samples;
+	worker->news_fd = -1;
 	error = thread_init(&worker->thread);
 	worker->commands = error == 0 ? fifo_new(sizeof(struct queued), BUS_COMMANDS_MAX) : NULL;
+	if (worker->commands)
+		worker->news_fd = watch_both(thread_pause_fd(&worker->thread), fifo_fd(worker->commands));
 	if (error == 0)
-		error = worker->commands ? schedule_init(&worker->schedule, settings, bus, clock_mono_us()) : -errno;
+		error = worker->news_fd >= 0 ? schedule_init(&worker->schedule, settings, bus, clock_mono_us()) : -errno;
 	if (error == 0)
 		worker->batch = calloc(most_samples(&worker->schedule), sizeof(*worker->batch));
 	if (error == 0)
 		worker->memory = memory_new(bus);
-	if (worker->memory)
-		recall(worker);
 	if (error == 0 && worker->batch)
 		worker->writer = writer_new(settings, bus, writer_port(worker), outcomes);
 	if (worker->writer && worker->memory)
@@ -1021,23 +1061,59 @@ bus_worker_free(struct bus_worker *worker)
 {
 	if (!worker)
 		return;
-	if (worker->commands && worker->writer)
-		answer_rest(worker);
+	if (worker->link && worker->writer)
+		bus_worker_close(worker);
 	writer_free(worker->writer);
 	if (worker->link)
 		worker->link->ops->free(worker->link);
 	memory_free(worker->memory);
 	schedule_done(&worker->schedule);
+	if (worker->news_fd >= 0)
+		close(worker->news_fd);
 	thread_done(&worker->thread);
 	fifo_free(worker->commands);
 	free(worker->batch);
 	free(worker);
 }
 
+/* Points that are new to a unit or a line that is not there are so from the begin. */
+static void
+note_absent(struct bus_worker *worker)
+{
+	for (size_t i = 0; i < worker->schedule.item_count; i++) {
+		struct schedule_item *item = &worker->schedule.items[i];
+		const struct poll_unit *unit = schedule_unit(&worker->schedule, item->point->unit);
+
+		if (worker->reopen.told || unit->state.state == UNIT_OFFLINE)
+			note_quality(worker, item, QUALITY_OFFLINE);
+	}
+}
+
+static void
+begin(struct bus_worker *worker)
+{
+	if (worker->begun) {
+		note_absent(worker);
+		return;
+	}
+	worker->begun = true;
+	worker->closed_us = clock_mono_us();
+	reopen_init(&worker->reopen, worker->bus, worker->closed_us);
+	worker->load = (struct load){ .since_us = worker->closed_us };
+	recall(worker);
+}
+
 int
 bus_worker_start(struct bus_worker *worker)
 {
+	begin(worker);
 	return thread_start(&worker->thread, worker_run, worker);
+}
+
+void
+bus_worker_tell_pause(struct bus_worker *worker)
+{
+	thread_tell_pause(&worker->thread);
 }
 
 void
@@ -1046,11 +1122,78 @@ bus_worker_tell_stop(struct bus_worker *worker)
 	thread_tell_stop(&worker->thread);
 }
 
-void
-bus_worker_join(struct bus_worker *worker)
+bool
+bus_worker_await(struct bus_worker *worker, int64_t until_us)
 {
-	if (thread_join(&worker->thread))
-		answer_rest(worker);
+	return thread_await(&worker->thread, until_us);
+}
+
+void
+bus_worker_close(struct bus_worker *worker)
+{
+	worker->link->ops->close(worker->link);
+	worker->open = false;
+	keep_rest(worker);
+	answer_rest(worker);
+}
+
+/* --- other settings --- */
+
+/* Commands that have not been taken yet, behind those that have. */
+static void
+adopt_commands(struct bus_worker *worker, struct bus_worker *from, const struct difference *difference)
+{
+	do {
+		writer_adopt(worker->writer, from->writer, difference);
+		take_commands(from);
+	} while (writer_waits(from->writer));
+}
+
+/* The line as it is: whether it is open, how it did, and what of it was told. */
+static void
+adopt_line(struct bus_worker *worker, struct bus_worker *from)
+{
+	struct link *link = worker->link;
+
+	/* A link knows what ends its waits. */
+	worker->link = from->link;
+	from->link = link;
+	thread_exchange(&worker->thread, &from->thread);
+	worker->link->ops->rebind(worker->link, worker->bus);
+	worker->open = from->open;
+	worker->fruitful = from->fruitful;
+	worker->reopen = from->reopen;
+	worker->reopen.bus = worker->bus;
+	worker->closed_us = from->closed_us;
+	from->open = false;
+}
+
+static void
+adopt_memory(struct bus_worker *worker, struct bus_worker *from)
+{
+	struct memory *memory = worker->memory;
+
+	worker->memory = from->memory;
+	from->memory = memory;
+	memory_rebind(worker->memory, worker->bus);
+	memory_rebind(memory, from->bus);
+	worker->saved_us = from->saved_us;
+	worker->forgetting_told = from->forgetting_told;
+	from->schedule.learned = false;
+}
+
+void
+bus_worker_adopt(struct bus_worker *worker, struct bus_worker *from, const struct difference *difference)
+{
+	assert(!worker->thread.running && !from->thread.running);
+	schedule_adopt(&worker->schedule, &from->schedule, difference, clock_mono_us());
+	adopt_commands(worker, from, difference);
+	adopt_line(worker, from);
+	adopt_memory(worker, from);
+	worker->load = from->load;
+	worker->samples_refused = from->samples_refused;
+	worker->samples_told = from->samples_told;
+	worker->begun = from->begun;
 }
 
 int

@@ -7,6 +7,7 @@
 
 #include "field/link.h"
 #include "model/command.h"
+#include "model/difference.h"
 #include "model/sample.h"
 #include "model/settings.h"
 
@@ -30,15 +31,27 @@ struct link_maker {
 struct bus_worker *bus_worker_new(const struct settings *settings, const struct bus *bus,
     struct link_maker maker, struct sample_sink samples, struct outcome_sink outcomes);
 
-/* Frees a worker that does not run. Commands that still wait get OUTCOME_STOPPED. NULL is fine. */
+/* Closes and frees a worker that does not run. NULL is fine. */
 void bus_worker_free(struct bus_worker *worker);
 
-/* Returns 0 or negative errno. */
+/* Run, or go on after bus_worker_await(). Returns 0 or negative errno. */
 int bus_worker_start(struct bus_worker *worker);
 
-/* Tell the worker to end, and wait until it has. To stop several, tell all first. */
+/* Tell the worker to end when the exchange in flight is over; or at once: a read in flight is given up, a write is waited for
+ * a second at most. Its line stays open. To end several, tell all first. */
+void bus_worker_tell_pause(struct bus_worker *worker);
 void bus_worker_tell_stop(struct bus_worker *worker);
-void bus_worker_join(struct bus_worker *worker);
+
+/* Wait until it has ended, or until `until_us` (CLOCK_NEVER: as long as it takes). Returns whether it has. */
+bool bus_worker_await(struct bus_worker *worker, int64_t until_us);
+
+/* It does not run and will not: close the line, keep what was learned, answer whatever waits with OUTCOME_STOPPED. */
+void bus_worker_close(struct bus_worker *worker);
+
+/* Neither runs. Go on where `from`, of the same bus in older settings, has been, with its line as it is. Commands whose points
+ * are not the same get OUTCOME_STOPPED with their old point, at once. `from` is left to be freed. */
+void bus_worker_adopt(
+    struct bus_worker *worker, struct bus_worker *from, const struct difference *difference);
 
 /* Any thread. As command.h says for the sink. */
 int bus_worker_command(struct bus_worker *worker, const struct command *commands, size_t count);

@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <stdlib.h>
 
+#include "base/clock.h"
 #include "field/bus.h"
 #include "field/link_modbus.h"
 
@@ -79,7 +80,7 @@ field_start(struct field *field)
 		int error = bus_worker_start(field->workers[i]);
 
 		if (error != 0) {
-			field_stop(field);
+			field_pause(field);
 			return error;
 		}
 	}
@@ -91,6 +92,37 @@ field_stop(struct field *field)
 {
 	for (size_t i = 0; i < field->count; i++)
 		bus_worker_tell_stop(field->workers[i]);
+	for (size_t i = 0; i < field->count; i++) {
+		bus_worker_await(field->workers[i], CLOCK_NEVER);
+		bus_worker_close(field->workers[i]);
+	}
+}
+
+void
+field_pause(struct field *field)
+{
+	int64_t until_us = clock_mono_us() + (int64_t)FIELD_PAUSE_MS * 1000;
+
 	for (size_t i = 0; i < field->count; i++)
-		bus_worker_join(field->workers[i]);
+		bus_worker_tell_pause(field->workers[i]);
+	for (size_t i = 0; i < field->count; i++)
+		if (!bus_worker_await(field->workers[i], until_us))
+			bus_worker_tell_stop(field->workers[i]);
+	for (size_t i = 0; i < field->count; i++)
+		bus_worker_await(field->workers[i], CLOCK_NEVER);
+}
+
+void
+field_adopt(struct field *field, struct field *from, const struct difference *difference)
+{
+	const struct settings *settings = difference_to(difference);
+
+	for (size_t i = 0; i < field->count; i++) {
+		const struct bus *was = difference_bus(difference, &settings->buses[i]);
+
+		if (was)
+			bus_worker_adopt(field->workers[i], from->workers[was->index], difference);
+	}
+	for (size_t i = 0; i < from->count; i++)
+		bus_worker_close(from->workers[i]);
 }

@@ -87,6 +87,9 @@ struct link_ops {
 	int (*exchange)(struct link *link, const struct pdu_request *request, int timeout_ms, uint16_t *cells,
 	    struct link_report *report);
 
+	/* The settings are others, in which `bus` says the same about the line. Fine whether it is open or not. */
+	void (*rebind)(struct link *link, const struct bus *bus);
+
 	void (*free)(struct link *link);
 };
 

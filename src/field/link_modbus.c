@@ -631,6 +631,15 @@ link_counters(const struct link *link)
 }
 
 static void
+link_rebind(struct link *link, const struct bus *bus)
+{
+	struct link_modbus *self = self_of(link);
+
+	self->bus = bus;
+	port_rebind(self->port, bus);
+}
+
+static void
 link_free(struct link *link)
 {
 	struct link_modbus *self = self_of(link);
@@ -650,6 +659,7 @@ static const struct link_ops link_modbus_ops = {
 	.news = link_news,
 	.counters = link_counters,
 	.exchange = link_exchange,
+	.rebind = link_rebind,
 	.free = link_free,
 };
 

@@ -91,6 +91,12 @@ memory_free(struct memory *memory)
 	free(memory);
 }
 
+void
+memory_rebind(struct memory *memory, const struct bus *bus)
+{
+	memory->bus = bus;
+}
+
 /* --- as text --- */
 
 static void

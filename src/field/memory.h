@@ -20,6 +20,9 @@ struct memory *memory_new(const struct bus *bus);
 /* Waits for what is being written. NULL is fine. */
 void memory_free(struct memory *memory);
 
+/* The settings are others, in which the bus is the same. */
+void memory_rebind(struct memory *memory, const struct bus *bus);
+
 /* Tell the schedule what was kept. Returns how many points and units that is; -ENOENT if nothing was kept or
  * can be; -ESTALE if it is of another line; -EBADMSG if it is damaged; other negative errno. */
 int memory_load(const struct memory *memory, struct schedule *schedule, int64_t now_us);

@@ -115,8 +115,16 @@ port_free(struct port *port)
 	if (!port)
 		return;
 	port_close(port);
+	if (port->asked)
+		resolver_forget(port->resolver, port->answers);
 	fifo_free(port->answers);
 	free(port);
+}
+
+void
+port_rebind(struct port *port, const struct bus *bus)
+{
+	port->bus = bus;
 }
 
 static void

@@ -15,12 +15,14 @@
 
 struct port;
 
-/* The settings and the resolver must outlive it; the resolver is stopped before port_free(), see
- * resolver_start().
+/* The settings and the resolver must outlive it.
  * stop_fd  readable when all waiting is to end
  * Returns NULL with errno set. */
 struct port *port_new(const struct bus *bus, struct resolver *resolver, int stop_fd);
 void port_free(struct port *port);
+
+/* As link.h says for rebind(). */
+void port_rebind(struct port *port, const struct bus *bus);
 
 /* As link.h says for open(). */
 int port_open(struct port *port, int wake_fd, int64_t until_us);

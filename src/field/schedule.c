@@ -14,6 +14,8 @@
 #define TURNAROUND_NEAR_US 2000 /* less is no difference */
 #define LENGTH_DOUBTS	   2
 #define UPDATE_RETRY_US	   1000000
+#define GOLDEN_RATIO	   0.6180339887498949
+#define PHASE_SPAN_US	   1000000 /* buses are spread over so much, or the shortest period if that is less */
 
 /* The halves of a refused request, and theirs. It ends when each was answered; they stay until the next plan.
  */
@@ -916,10 +918,30 @@ compare_units(const void *a, const void *b)
 	return (p > q) - (p < q);
 }
 
+/* Buses that start together would be due together for ever, all in the same millisecond. Everything is read at once all the
+ * same; the periods count from a moment before that, another for each bus: as far apart as the golden ratio puts them. */
+static int64_t
+phase_us(const struct settings *settings, const struct bus *bus)
+{
+	double turns = (double)bus->index * GOLDEN_RATIO;
+	int64_t span = PHASE_SPAN_US;
+
+	for (size_t i = 0; i < settings->device_count; i++)
+		for (size_t j = 0; j < settings->devices[i].point_count; j++) {
+			const struct point *point = &settings->devices[i].points[j];
+			int64_t period = (int64_t)point->period_ms * 1000;
+
+			if (point->bus == bus && period > 0 && period < span)
+				span = period;
+		}
+	return (int64_t)((turns - (double)(int64_t)turns) * (double)span);
+}
+
 static size_t
 collect_items(
     const struct settings *settings, const struct bus *bus, struct schedule_item *items, int64_t now_us)
 {
+	int64_t due_us = items ? now_us - phase_us(settings, bus) : 0;
 	size_t count = 0;
 
 	for (size_t i = 0; i < settings->device_count; i++)
@@ -931,7 +953,7 @@ collect_items(
 			if (items)
 				items[count] = (struct schedule_item){
 					.point = point,
-					.due_us = now_us,
+					.due_us = due_us,
 					.fresh_us = now_us,
 					.quality = QUALITY_UNKNOWN,
 				};
@@ -1040,6 +1062,101 @@ schedule_done(struct schedule *schedule)
 	free(schedule->unit);
 	free(schedule->items);
 	*schedule = (struct schedule){ 0 };
+}
+
+/* --- other settings --- */
+
+static void
+adopt_unit(struct poll_unit *unit, const struct poll_unit *from)
+{
+	struct unit state = from->state;
+
+	state.wait_min_ms = unit->state.wait_min_ms;
+	state.pause_max_ms = unit->state.pause_max_ms;
+	unit->state = state;
+	unit->lore = from->lore;
+	unit->timed_out = from->timed_out;
+	unit->late_told = from->late_told;
+	unit->holes_proven = from->holes_proven;
+	unit->holes_silenced = from->holes_silenced;
+	unit->silence_forgiven = from->silence_forgiven;
+	unit->holes_acquitted = from->holes_acquitted;
+	unit->length_doubts = from->length_doubts;
+}
+
+/* Returns false for a point that was not polled, or not the same. */
+static bool
+adopt_item(struct schedule_item *item, const struct schedule *from, const struct difference *difference)
+{
+	const struct point *was = difference_point(difference, item->point);
+	const struct schedule_item *old = was ? item_of(from, was) : NULL;
+	struct schedule_item now;
+
+	if (!old)
+		return false;
+	now = *old;
+	now.point = item->point;
+	now.request = item->request;
+	*item = now;
+	return true;
+}
+
+static bool
+is_read_with(const struct point *a, const struct point *b)
+{
+	return a->unit == b->unit && a->table == b->table && a->period_ms == b->period_ms;
+}
+
+/* A period before its nearest neighbour is due the next time: that has passed, so it is due now. */
+static void
+fall_in(struct schedule *schedule, struct schedule_item *item, const bool *adopted, int64_t now_us)
+{
+	const struct schedule_item *nearest = NULL;
+
+	for (size_t i = 0; i < schedule->item_count; i++) {
+		const struct schedule_item *other = &schedule->items[i];
+
+		if (!adopted[i] || other->retry_ms > 0 || !is_read_with(other->point, item->point))
+			continue;
+		if (!nearest || abs(other->point->addr - item->point->addr) <
+				    abs(nearest->point->addr - item->point->addr))
+			nearest = other;
+	}
+	if (nearest && nearest->due_us < now_us + (int64_t)item->point->period_ms * 1000)
+		item->due_us = nearest->due_us - (int64_t)item->point->period_ms * 1000;
+}
+
+void
+schedule_adopt(struct schedule *schedule, const struct schedule *from, const struct difference *difference,
+    int64_t now_us)
+{
+	bool *adopted = calloc(schedule->item_count + 1, sizeof(*adopted));
+
+	for (size_t i = 0; i < schedule->unit_count; i++) {
+		const struct poll_unit *unit = schedule_unit(from, schedule->unit[i].state.id);
+
+		if (unit)
+			adopt_unit(&schedule->unit[i], unit);
+	}
+	for (size_t i = 0; i < schedule->item_count; i++) {
+		bool done = adopt_item(&schedule->items[i], from, difference);
+
+		if (adopted)
+			adopted[i] = done;
+	}
+	for (size_t i = 0; adopted && i < schedule->item_count; i++)
+		if (!adopted[i])
+			fall_in(schedule, &schedule->items[i], adopted, now_us);
+	free(adopted);
+	schedule->probe_at_us = from->probe_at_us;
+	schedule->other_share = from->other_share;
+	schedule->other_us = from->other_us;
+	schedule->other_since_us = from->other_since_us;
+	schedule->open_us = from->open_us;
+	schedule->forgive_at_us = from->forgive_at_us;
+	schedule->learned = from->learned;
+	schedule->outdated = true;
+	schedule_update(schedule, now_us);
 }
 
 /* --- what others know --- */

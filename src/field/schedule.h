@@ -28,6 +28,7 @@
 #include "base/heap.h"
 #include "field/plan.h"
 #include "field/unit.h"
+#include "model/difference.h"
 #include "model/sample.h"
 
 #define SCHEDULE_REFUSED_MIN_MS (10 * 60 * 1000) /* a point that the unit refuses is tried this seldom, */
@@ -134,10 +135,16 @@ struct schedule {
 	bool learned;
 };
 
-/* Plan the bus; everything is due at `now_us`. Returns 0 or -ENOMEM. */
+/* Plan the bus; everything is due at `now_us`, and from then on in a phase of the bus's own. Returns 0 or -ENOMEM. */
 int schedule_init(
     struct schedule *schedule, const struct settings *settings, const struct bus *bus, int64_t now_us);
 void schedule_done(struct schedule *schedule);
+
+/* Go on where `from`, of the same bus in older settings, has been: points that are the same keep their due time, quality and
+ * what came of asking for them; units what is known of them. What is new is due at once, and then in step with what is read
+ * together with it, so that the others keep theirs. */
+void schedule_adopt(struct schedule *schedule, const struct schedule *from, const struct difference *difference,
+    int64_t now_us);
 
 /* Make the plan again if that is wanted. Every poll_request from before is gone if this returns true. */
 bool schedule_update(struct schedule *schedule, int64_t now_us);

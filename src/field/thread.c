@@ -1,22 +1,27 @@
-#include "field/thread.h"
+#include <config.h>
 
 #include <errno.h>
 #include <signal.h>
+#include <time.h>
+
+#include "base/clock.h"
+#include "field/thread.h"
 
 #define STACK_BYTES (256 * 1024) /* of which some 16 KiB are ever touched */
 
 int
 thread_init(struct thread *thread)
 {
-	*thread = (struct thread){ .stop = fifo_new(1, 1) };
-	return thread->stop ? 0 : -errno;
+	*thread = (struct thread){ .stop = fifo_new(1, 1), .pause = fifo_new(1, 1) };
+	return thread->stop && thread->pause ? 0 : -errno;
 }
 
 void
 thread_done(struct thread *thread)
 {
 	fifo_free(thread->stop);
-	thread->stop = NULL;
+	fifo_free(thread->pause);
+	thread->stop = thread->pause = NULL;
 }
 
 int
@@ -48,14 +53,53 @@ thread_tell_stop(struct thread *thread)
 		fifo_push(thread->stop, "", 1);
 }
 
+void
+thread_tell_pause(struct thread *thread)
+{
+	if (thread->running)
+		fifo_push(thread->pause, "", 1);
+}
+
+bool
+thread_await(struct thread *thread, int64_t until_us)
+{
+	struct timespec until = { .tv_sec = until_us / 1000000, .tv_nsec = until_us % 1000000 * 1000 };
+	char byte;
+
+	if (!thread->running)
+		return true;
+	if (until_us == CLOCK_NEVER)
+		pthread_join(thread->id, NULL);
+	else if (pthread_clockjoin_np(thread->id, NULL, CLOCK_MONOTONIC, &until) != 0)
+		return false;
+	thread->running = false;
+	while (fifo_pop(thread->pause, &byte, 1) + fifo_pop(thread->stop, &byte, 1) > 0)
+		;
+	return true;
+}
+
 bool
 thread_join(struct thread *thread)
 {
-	if (!thread->running)
-		return false;
-	pthread_join(thread->id, NULL);
-	thread->running = false;
-	return true;
+	bool running = thread->running;
+
+	thread_await(thread, CLOCK_NEVER);
+	return running;
+}
+
+void
+thread_exchange(struct thread *a, struct thread *b)
+{
+	struct fifo *stop = a->stop;
+
+	a->stop = b->stop;
+	b->stop = stop;
+}
+
+int
+thread_pause_fd(const struct thread *thread)
+{
+	return fifo_fd(thread->pause);
 }
 
 int
@@ -70,6 +114,6 @@ thread_should_end(struct thread *thread)
 	char byte;
 
 	if (!thread->ending)
-		thread->ending = fifo_pop(thread->stop, &byte, 1) > 0;
+		thread->ending = fifo_pop(thread->pause, &byte, 1) + fifo_pop(thread->stop, &byte, 1) > 0;
 	return thread->ending;
 }

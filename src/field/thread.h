@@ -6,6 +6,7 @@
 
 #include <pthread.h>
 #include <stdbool.h>
+#include <stdint.h>
 
 #include "base/fifo.h"
 
@@ -14,6 +15,7 @@ struct thread {
 	bool running; /* it is to be joined */
 	bool ending;  /* the thread knows that it is to end */
 	struct fifo *stop;
+	struct fifo *pause;
 };
 
 /* Returns 0 or negative errno. */
@@ -23,12 +25,23 @@ void thread_done(struct thread *thread);
 /* Run `run(arg)`, without signals and with a small stack. Returns 0 or negative errno. */
 int thread_start(struct thread *thread, void *(*run)(void *), void *arg);
 
-/* To stop several, tell all first. Join returns whether there was something to join. */
+/* To end at once, or when it does nothing that could not go on later. To end several, tell all first. */
 void thread_tell_stop(struct thread *thread);
+void thread_tell_pause(struct thread *thread);
+
+/* Wait until it has ended, or until `until_us` (CLOCK_NEVER: as long as it takes). Returns whether it has. It may be started
+ * again. */
+bool thread_await(struct thread *thread, int64_t until_us);
+
+/* Wait as long as it takes. Returns whether there was something to join. */
 bool thread_join(struct thread *thread);
+
+/* Neither runs: what ends the waits of one is what ended those of the other. */
+void thread_exchange(struct thread *a, struct thread *b);
 
 /* Readable when it is to end, until it has asked: afterwards its waits no longer end for that. */
 int thread_stop_fd(const struct thread *thread);
+int thread_pause_fd(const struct thread *thread);
 bool thread_should_end(struct thread *thread);
 
 #endif

@@ -820,6 +820,73 @@ run_step(struct writer *writer, size_t index)
 	sweep(writer);
 }
 
+/* --- other settings --- */
+
+static struct greeting *
+same_greeting(struct writer *writer, const struct greeting *from, const struct difference *difference)
+{
+	const struct point *point = difference_point_now(difference, from->write->point);
+
+	for (size_t i = 0; point && i < writer->greeting_count; i++)
+		if (writer->greetings[i].write->point == point &&
+		    value_equal(&writer->greetings[i].write->value, &from->write->value))
+			return &writer->greetings[i];
+	return NULL;
+}
+
+/* An on_connect value whose writing has begun begins again. */
+static void
+adopt_greetings(struct writer *writer, const struct writer *from, const struct difference *difference)
+{
+	for (size_t i = 0; i < from->greeting_count; i++) {
+		const struct greeting *old = &from->greetings[i];
+		struct greeting *greeting = same_greeting(writer, old, difference);
+
+		if (!greeting)
+			continue;
+		greeting->wanted = old->wanted || old->queued;
+		greeting->met = old->met || old->queued;
+		greeting->told = old->told;
+		greeting->tries = old->tries;
+		writer->greet = writer->greet || greeting->met;
+	}
+}
+
+static void
+adopt_job(struct writer *writer, struct writer *from, struct job *job, const struct difference *difference)
+{
+	const struct point *point = difference_point_now(difference, job->command.point);
+
+	if (!point || writer_room(writer) == 0 || difference_carry(point, &job->command.value) != 0) {
+		struct outcome outcome = { .status = OUTCOME_STOPPED };
+
+		if (is_begun(job))
+			outcome = failure_of(job, -ECANCELED, true, true);
+		finish(from, job, &outcome);
+		return;
+	}
+	writer->jobs[writer->job_count] = *job;
+	writer->jobs[writer->job_count++].command.point = point;
+	writer->taken++;
+}
+
+void
+writer_adopt(struct writer *writer, struct writer *from, const struct difference *difference)
+{
+	adopt_greetings(writer, from, difference);
+	for (int i = 0; i < UNITS; i++)
+		writer->units[i].lacks_mask_write = from->units[i].lacks_mask_write;
+	writer->group = from->group;
+	writer->group_open = from->group_open;
+	writer->outcomes_refused = from->outcomes_refused;
+	for (size_t i = 0; i < from->job_count; i++)
+		if (!from->jobs[i].greeting)
+			adopt_job(writer, from, &from->jobs[i], difference);
+	from->job_count = 0;
+	from->taken = 0;
+	from->greet = false;
+}
+
 /* --- units that come on line --- */
 
 void

@@ -19,6 +19,7 @@
 #include "field/link.h"
 #include "field/pdu.h"
 #include "model/command.h"
+#include "model/difference.h"
 #include "model/settings.h"
 
 #define WRITER_COMMANDS_MAX   64 /* that wait at the same time */
@@ -52,6 +53,11 @@ struct writer *writer_new(const struct settings *settings, const struct bus *bus
 
 /* What still waits gets OUTCOME_STOPPED. NULL is fine. */
 void writer_free(struct writer *writer);
+
+/* Go on where `from`, of the same bus in older settings, has been: it is left with nothing that waits. Commands for points
+ * that are not the same any more get OUTCOME_STOPPED, with their old point. on_connect values that are the same are not
+ * written again for it; those that are new or others are, when their unit answers next. */
+void writer_adopt(struct writer *writer, struct writer *from, const struct difference *difference);
 
 /* How many commands it can take now. */
 size_t writer_room(const struct writer *writer);

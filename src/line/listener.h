@@ -17,6 +17,7 @@ enum frame_verdict {
 	FRAME_NO_CHECKSUM, /* there is none where it should be */
 	FRAME_NOBODYS,	   /* no device claims it */
 	FRAME_EMPTY,	   /* a device claims it, but none of its points is in it */
+	FRAME_WASTE,	   /* bytes that are no frame */
 };
 
 #define LISTENER_PRINTABLE_MAX 160
@@ -36,9 +37,10 @@ struct listener_counters {
 };
 
 /* Told in this order: for a frame, first `frame`; if it proves itself, for each device on the bus `claim`, and after the claim
- * of one `value` or `miss` for each of its points. All may be NULL. What is passed lives until the call returns. */
+ * one `value` or `miss` for each of its points. All may be NULL. What is passed lives until the call returns. */
 struct listener_sink {
-	/* why  what is wrong with the checksum, or "" */
+	/* proven  its checksum is right, or none is asked for
+	 * why     what is wrong with the checksum, or "" */
 	void (*frame)(void *ctx, const struct line_frame *frame, bool proven, const char *why);
 	/* Does the frame belong to the device? claimed: it was heard; else why not. */
 	void (*claim)(void *ctx, const struct device *device, bool claimed, const char *why);
@@ -47,8 +49,8 @@ struct listener_sink {
 	void (*value)(void *ctx, const struct point *point, enum quality quality, struct value *value, const char *why);
 	/* The point is not in this frame, which is nothing bad. */
 	void (*miss)(void *ctx, const struct point *point, const char *why);
-	/* Bytes in no frame. */
-	void (*waste)(void *ctx, const uint8_t *bytes, size_t length, const char *why);
+	/* Bytes in no frame: the first `kept` of `length`. */
+	void (*waste)(void *ctx, const uint8_t *bytes, size_t kept, uint64_t length, const char *why);
 	void *ctx;
 };
 
@@ -64,7 +66,9 @@ void listener_feed(struct listener *listener, const uint8_t *bytes, size_t lengt
 int64_t listener_deadline(const struct listener *listener); /* when listener_tick() is due; INT64_MAX = never */
 void listener_tick(struct listener *listener, int64_t now_mono_ms);
 void listener_end(struct listener *listener, int64_t now_mono_ms); /* nothing more comes: the file is at its end */
-void listener_reset(struct listener *listener);			   /* the port was opened anew */
+
+/* The port was opened anew. middle: as in framer_reset(). */
+void listener_reset(struct listener *listener, bool middle);
 
 void listener_counters(const struct listener *listener, struct listener_counters *ret);
 

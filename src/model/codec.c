@@ -1,6 +1,7 @@
 #include "model/codec.h"
 
 #include <errno.h>
+#include <inttypes.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -1031,6 +1032,101 @@ codec_decode(const struct point *point, const uint16_t *cells, struct value *ret
 	return point->array > 0 ? decode_list(point, cells, ret) : decode_one(point, cells, ret);
 }
 
+/* Decimals of the shortest decimal number that reads as `number`; -1 if they are more than
+ * SCALE_DECIMALS_MAX. */
+static int
+decimals_of(double number)
+{
+	double power = 1;
+
+	for (int decimals = 0; decimals <= SCALE_DECIMALS_MAX; decimals++, power *= 10)
+		if (round(number * power) / power == number)
+			return decimals;
+	return -1;
+}
+
+/* The double nearest to the number. Returns false if it is too large for one. */
+static bool
+decimal_real(const struct codec_decimal *number, double *ret)
+{
+	char text[64];
+
+	/* No decimal point is in this text, so that no locale has a say. */
+	snprintf(text, sizeof(text), "%s%" PRIu64 "e%d", number->negative ? "-" : "", number->magnitude,
+	    -number->decimals);
+	*ret = strtod(text, NULL);
+	return isfinite(*ret);
+}
+
+/* Returns false if it has a fraction, or more than 64 bits. */
+static bool
+decimal_whole(const struct codec_decimal *number, struct whole *ret)
+{
+	struct whole whole = { .magnitude = number->magnitude };
+	int decimals = number->decimals;
+
+	for (; decimals > 0 && whole.magnitude % 10 == 0 && whole.magnitude > 0; decimals--)
+		whole.magnitude /= 10;
+	for (; decimals < 0 && whole.magnitude > 0; decimals++)
+		if (__builtin_mul_overflow(whole.magnitude, 10, &whole.magnitude))
+			return false;
+	whole.negative = number->negative && whole.magnitude > 0;
+	*ret = whole;
+	return decimals <= 0 || whole.magnitude == 0;
+}
+
+static bool
+is_invalid_whole(const struct point *point, struct whole whole)
+{
+	for (size_t i = 0; i < point->invalid_count; i++) {
+		struct whole invalid = whole_of_int(point->invalid[i]);
+
+		if (invalid.negative == whole.negative && invalid.magnitude == whole.magnitude)
+			return true;
+	}
+	return false;
+}
+
+/* Decimals that show the number with scale and offset exactly. */
+static int
+decimals_of_text(const struct point *point, const struct codec_decimal *number)
+{
+	int of_scale = decimals_of(point->scale), of_offset = decimals_of(point->offset);
+	int decimals = number->decimals > 0 ? number->decimals : 0;
+
+	if (point->decimals != DECIMALS_TEXT)
+		return point->decimals;
+	if (of_scale < 0 || of_offset < 0 || decimals + of_scale > DECIMALS_MAX)
+		return DECIMALS_DOUBLE;
+	return decimals + of_scale > of_offset ? decimals + of_scale : of_offset;
+}
+
+int
+codec_decode_decimal(const struct point *point, const struct codec_decimal *number, struct value *ret)
+{
+	struct point as_text = *point;
+	struct whole whole;
+	struct value value;
+	double real;
+	bool is_whole = decimal_whole(number, &whole);
+	int error;
+
+	as_text.decimals = decimals_of_text(point, number);
+	if (is_whole && is_invalid_whole(point, whole))
+		return -ENODATA;
+	if (is_whole && (number->decimals <= 0 || label_numbered(point, whole)))
+		error = decode_whole(&as_text, whole, &value);
+	else if (decimal_real(number, &real))
+		error = real_to_value(&as_text, real * point->scale + point->offset, &value);
+	else
+		error = -ERANGE;
+	if (error == 0 && !is_plausible(point, &value))
+		error = -ENODATA;
+	if (error == 0)
+		*ret = value;
+	return error;
+}
+
 enum codec_fault
 codec_encode(const struct point *point, const struct value *value, uint16_t *cells)
 {
@@ -1123,19 +1219,6 @@ codec_fault_text(const struct point *point, enum codec_fault fault, char *text, 
 		snprintf(text, size, "is longer than %zu bytes", text_size(point));
 		break;
 	}
-}
-
-/* Decimals of the shortest decimal number that reads as `number`; -1 if they are more than
- * SCALE_DECIMALS_MAX. */
-static int
-decimals_of(double number)
-{
-	double power = 1;
-
-	for (int decimals = 0; decimals <= SCALE_DECIMALS_MAX; decimals++, power *= 10)
-		if (round(number * power) / power == number)
-			return decimals;
-	return -1;
 }
 
 int

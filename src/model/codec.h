@@ -39,6 +39,17 @@ int codec_raw_width(const struct point *point);
  */
 int codec_decode(const struct point *point, const uint16_t *cells, struct value *ret);
 
+/* A number as a text has it: magnitude / 10^decimals, exactly. */
+struct codec_decimal {
+	bool negative;
+	uint64_t magnitude;
+	int decimals; /* may be negative: zeros before the decimal point that the magnitude does not have */
+};
+
+/* The value of a point whose number came as text: scale, offset, labels, what is invalid or not plausible, as codec_decode().
+ * Returns 0; -ERANGE; -ENODATA. */
+int codec_decode_decimal(const struct point *point, const struct codec_decimal *number, struct value *ret);
+
 /* Why a value cannot be written. Text for people comes from codec_fault_text(). */
 enum codec_fault {
 	CODEC_OK,

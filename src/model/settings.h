@@ -214,6 +214,9 @@ struct line_field {
 	int column;
 	int at;
 	int length;
+	const char *separator; /* of columns, or of keys with their values; NULL = the usual ones; " " is any number of blanks */
+	char assign;	       /* between a key and its value */
+	bool decimal_comma;    /* 12,5 is a number with a decimal */
 	const char *const *no_values; /* texts that say that there is no value */
 	size_t no_value_count;
 };
@@ -323,7 +326,8 @@ struct point {
 	/* engineering value = raw * scale + offset; both finite, scale not 0 */
 	double scale;
 	double offset;
-	int decimals; /* 0..DECIMALS_MAX, or DECIMALS_HALF/SINGLE/DOUBLE; worked out from type, scale and offset if not given */
+	int decimals; /* 0..DECIMALS_MAX, or DECIMALS_HALF/SINGLE/DOUBLE; worked out from type, scale and offset if not given; of
+		       * what is read from text, DECIMALS_TEXT: as many as the text has */
 
 	const int64_t *invalid; /* raw values, as many bits of each as the raw value has, that mean "no value" */
 	size_t invalid_count;
@@ -364,10 +368,21 @@ struct point_write {
 
 enum rpc_action { RPC_SET, RPC_GET };
 
+/* One value of a method. */
+struct rpc_step {
+	const struct point *point;
+	struct value value; /* what is written, whatever the request says; its letters belong to the settings */
+	const char *param;  /* if that is VALUE_NONE: the member of the params that is; NULL: the params are */
+};
+
+#define RPC_STEPS_MAX 32
+
 struct rpc_method {
 	const char *method;
-	const struct point *point;
 	enum rpc_action action;
+	bool listed; /* in order, each after the one before; else there is one step */
+	struct rpc_step *steps;
+	size_t step_count; /* 1..RPC_STEPS_MAX */
 };
 
 /* An identity in ThingsBoard. */
@@ -392,10 +407,7 @@ struct device {
 	/* On a bus of serial instruments. Its period_ms is that of `poll`; a point's period_ms is the least time between two of its
 	 * samples, 0 = every one. */
 	const char *pattern;   /* PCRE2: only frames that match are its; NULL = any */
-	const char *address;   /* only frames with this address are its; NULL = any */
-	const char *separator; /* of columns, one character or more; " " is any number of blanks */
-	char assign;	       /* between key and value */
-	bool decimal_comma;    /* 12,5 is a number with a decimal */
+	struct bytes address;  /* only frames with this address are its; length 0 = any */
 	int silence_s;	       /* nothing good from it for so long: it is offline; 0 = never */
 	struct line_script poll; /* asks it, every period_ms */
 
@@ -446,6 +458,7 @@ struct clock_settings {
 };
 
 struct settings {
+	struct source example; /* where it is said that this is only an example; no file: it is none */
 	struct server_settings server;
 	struct clock_settings clock;
 	struct store_settings store;

@@ -23,6 +23,7 @@ enum value_kind {
 #define DECIMALS_SINGLE (-1)
 #define DECIMALS_DOUBLE (-2)
 #define DECIMALS_HALF   (-3)
+#define DECIMALS_TEXT   (-4) /* of a point, never of a value: as many as the text that it is read from */
 #define DECIMALS_MAX    16
 
 struct value_list;

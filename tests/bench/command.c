@@ -82,6 +82,7 @@ command_rpc(struct work *work)
 	report_number(work_result(work), "rpc",
 	    downlink_rpc(work->device, method, work_member(work, "params"),
 		control_bool(work->command, "oneway", false), work_number(work, "timeout_ms", 10000)));
+	report_number(work_result(work), "at_us", clock_mono_us());
 	return NULL;
 }
 

@@ -24,6 +24,7 @@ struct timer_heap {
 /* The structure of which `member` is a part. */
 #define timer_owner(timer, type, member) ((type *)(void *)((char *)(timer)-offsetof(type, member)))
 
+int64_t clock_mono_us(void);
 int64_t clock_mono_ms(void);
 int64_t clock_unix_ms(void);
 

@@ -134,6 +134,12 @@ fake_exchange(struct link *link, const struct pdu_request *request, int timeout_
 }
 
 static void
+fake_rebind(struct link *link, const struct bus *bus)
+{
+	(void)link, (void)bus;
+}
+
+static void
 fake_free(struct link *link)
 {
 	(void)link;
@@ -149,6 +155,7 @@ static const struct link_ops fake_ops = {
 	.news = fake_news,
 	.counters = fake_counters,
 	.exchange = fake_exchange,
+	.rebind = fake_rebind,
 	.free = fake_free,
 };
 

@@ -69,6 +69,23 @@ judge_writes(const struct device *device, const struct point_write *writes, size
 }
 
 static void
+judge_method(const struct device *device, const struct rpc_method *method)
+{
+	uint16_t cells[MODBUS_MAX_READ_REGISTERS] = { 0 };
+
+	assert(method->step_count > 0 && method->step_count <= RPC_STEPS_MAX);
+	assert(method->listed ? method->action == RPC_SET : method->step_count == 1);
+	for (size_t i = 0; i < method->step_count; i++) {
+		const struct rpc_step *step = &method->steps[i];
+
+		assert(step->point->device == device && (method->action == RPC_GET || step->point->writable));
+		assert(!method->listed || step->param);
+		if (step->value.kind != VALUE_NONE)
+			assert(codec_encode(step->point, &step->value, cells) == CODEC_OK);
+	}
+}
+
+static void
 judge_settings(const struct settings *settings)
 {
 	size_t count = 0;
@@ -86,8 +103,7 @@ judge_settings(const struct settings *settings)
 		judge_writes(device, device->on_cloud_loss, device->on_cloud_loss_count);
 		assert((device->cloud_loss_s > 0) == (device->on_cloud_loss_count > 0));
 		for (size_t r = 0; r < device->rpc_count; r++)
-			assert(device->rpc[r].point->device == device &&
-			       (device->rpc[r].action == RPC_GET || device->rpc[r].point->writable));
+			judge_method(device, &device->rpc[r]);
 	}
 	assert(count == settings->point_count);
 }

@@ -15,6 +15,7 @@ SYSTEM_TESTS = \
 	tests/system/230-time \
 	tests/system/240-isolation \
 	tests/system/300-rpc \
+	tests/system/305-methods \
 	tests/system/310-shared \
 	tests/system/320-write-latency \
 	tests/system/330-writing \
@@ -22,6 +23,7 @@ SYSTEM_TESTS = \
 	tests/system/410-line \
 	tests/system/420-transcript \
 	tests/system/500-service \
+	tests/system/510-example \
 	tests/system/600-interop \
 	tests/system/700-install \
 	tests/system/900-torture

@@ -47,7 +47,8 @@ static void
 stop(void)
 {
 	bus_worker_tell_stop(worker);
-	bus_worker_join(worker);
+	bus_worker_await(worker, CLOCK_NEVER);
+	bus_worker_close(worker);
 }
 
 static int

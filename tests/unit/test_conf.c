@@ -313,10 +313,17 @@ test_indexes(void **state)
 	}
 	assert_int_equal(settings->point_count, next);
 	assert_null(settings->devices[1].bus);
-	assert_int_equal(settings->devices[0].rpc_count, 2);
-	assert_ptr_equal(settings->devices[0].rpc[0].point, point_called(settings, "bit"));
+	assert_int_equal(settings->devices[0].rpc_count, 4);
+	assert_ptr_equal(settings->devices[0].rpc[0].steps[0].point, point_called(settings, "bit"));
 	assert_int_equal(settings->devices[0].rpc[0].action, RPC_SET);
 	assert_int_equal(settings->devices[0].rpc[1].action, RPC_GET);
+	assert_string_equal(settings->devices[0].rpc[2].steps[0].value.label, "off");
+	assert_true(settings->devices[0].rpc[3].listed);
+	assert_int_equal(settings->devices[0].rpc[3].step_count, 4);
+	assert_string_equal(settings->devices[0].rpc[3].steps[0].param, "c16");
+	assert_string_equal(settings->devices[0].rpc[3].steps[1].param, "speed");
+	assert_int_equal(settings->devices[0].rpc[3].steps[1].value.kind, VALUE_NONE);
+	assert_false(settings->devices[0].rpc[3].steps[3].value.boolean);
 	assert_int_equal(settings->devices[1].rpc_count, 0);
 	settings_free(settings);
 }

@@ -102,6 +102,7 @@ test_examples(void **state)
 {
 	(void)state;
 	walk(SRCDIR "/conf", check_good);
+	walk(SRCDIR "/conf/examples", check_good);
 }
 
 int

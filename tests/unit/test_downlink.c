@@ -89,9 +89,20 @@ static const struct enum_label labels[] = { { .label = "off", .number = 0 },
 	{ .label = "heat", .number = 1 } };
 static struct bus bus = { .name = "plc" };
 static struct point points[3];
-static struct rpc_method rpc[2];
+static struct rpc_step steps[] = {
+	{ .point = &points[2] },
+	{ .point = &points[1], .param = "temp" },
+	{ .point = &points[2], .param = "mode" },
+	{ .point = &points[2], .value = { .kind = VALUE_LABEL, .label = "off" } },
+};
+static struct rpc_method rpc[] = {
+	{ .method = "setMode", .action = RPC_SET, .steps = &steps[0], .step_count = 1 },
+	{ .method = "getMode", .action = RPC_GET, .steps = &steps[0], .step_count = 1 },
+	{ .method = "stop", .action = RPC_SET, .steps = &steps[3], .step_count = 1 },
+	{ .method = "batch", .action = RPC_SET, .listed = true, .steps = &steps[1], .step_count = 3 },
+};
 static struct device device = {
-	.name = "Boiler", .points = points, .point_count = 3, .rpc = rpc, .rpc_count = 2
+	.name = "Boiler", .points = points, .point_count = 3, .rpc = rpc, .rpc_count = 4
 };
 static struct settings settings = {
 	.server = { .rpc_timeout_ms = 5000 },
@@ -127,8 +138,6 @@ set_up(void **state)
 		points[i].scale = 1;
 		points[i].period_ms = 1000;
 	}
-	rpc[0] = (struct rpc_method){ .method = "setMode", .point = &points[2], .action = RPC_SET };
-	rpc[1] = (struct rpc_method){ .method = "getMode", .point = &points[2], .action = RPC_GET };
 	clock_replace(&fake_clock);
 	now_ms = 1000000;
 	sent[0] = '\0';
@@ -230,7 +239,7 @@ every_mistake_is_answered_in_words(void **state)
 		{ "[]",
 		    "{\"error\":\"the request must be an object with the member \\\"method\\\", a text\"}" },
 		{ "{\"method\":\"fly\"}",
-		    "{\"error\":\"unknown method 'fly' (known: get, set, setMode, getMode)\"}" },
+		    "{\"error\":\"unknown method 'fly' (known: get, set, setMode, getMode, stop, batch)\"}" },
 		{ "{\"method\":\"get\"}", "{\"error\":\"params must have the member \\\"key\\\", a text\"}" },
 		{ "{\"method\":\"get\",\"params\":{\"key\":\"x\"}}", "{\"error\":\"no point 'x'\"}" },
 		{ "{\"method\":\"set\",\"params\":{\"key\":\"setpoint\"}}",
@@ -298,6 +307,116 @@ named_methods_take_the_value_bare_or_wrapped(void **state)
 	assert_int_equal(commands[2].kind, COMMAND_READ);
 	finish(2, OUTCOME_DONE, 1);
 	expect_reply(3, "{\"value\":1}");
+}
+
+static void
+a_fixed_value_is_written_whatever_the_params_are(void **state)
+{
+	(void)state;
+	request(1, "{\"method\":\"stop\",\"params\":{\"value\":1}}");
+	assert_int_equal(command_count, 1);
+	assert_ptr_equal(commands[0].point, &points[2]);
+	assert_int_equal(commands[0].value.kind, VALUE_LABEL);
+	assert_string_equal(commands[0].value.label, "off");
+	finish(0, OUTCOME_DONE, 0);
+	expect_reply(1, "{\"value\":0}");
+}
+
+static const char batch[] = "{\"method\":\"batch\",\"params\":{\"temp\":21,\"mode\":\"heat\"}}";
+
+static void
+a_list_is_written_one_by_one_and_in_order(void **state)
+{
+	(void)state;
+	request(1, batch);
+	for (size_t i = 0; i < 3; i++) {
+		assert_int_equal(command_count, i + 1);
+		assert_int_equal(push_count, i + 1);
+		assert_ptr_equal(commands[i].point, steps[1 + i].point);
+		assert_int_equal(commands[i].expires_mono_ms, 1000000 + 5000);
+		expect_sent("");
+		now_ms += 100;
+		finish(i, OUTCOME_DONE, 21 + (int)i);
+	}
+	/* A point that was written twice is told as it was left. */
+	expect_reply(1, "{\"values\":{\"setpoint\":21,\"mode\":23}}");
+	assert_int_equal(downlink_counts(downlink).pending, 0);
+}
+
+static void
+the_first_that_fails_ends_a_list(void **state)
+{
+	(void)state;
+	request(1, batch);
+	finish(0, OUTCOME_DONE, 21);
+	finish(1, OUTCOME_EXCEPTION, 2);
+	assert_int_equal(command_count, 2);
+	expect_reply(1,
+	    "{\"error\":\"mode: unit 3 refused: exception 2 (illegal data address); 1 of 3 values were "
+	    "written\",\"errors\":{\"mode\":\"unit 3 refused: exception 2 (illegal data address)\"},"
+	    "\"values\":{\"setpoint\":21}}");
+	request(2, batch);
+	finish(2, OUTCOME_TIMEOUT, ETIMEDOUT);
+	expect_reply(2,
+	    "{\"error\":\"setpoint: bus plc unit 3: no answer; it may or may not have been written; 0 of 3 "
+	    "values were written\",\"errors\":{\"setpoint\":\"bus plc unit 3: no answer; it may or may "
+	    "not have been written\",\"mode\":\"not sent\"},\"values\":{}}");
+	assert_int_equal(command_count, 3);
+}
+
+static void
+a_list_with_a_wrong_value_is_not_begun(void **state)
+{
+	(void)state;
+	request(1, "{\"method\":\"batch\",\"params\":{\"temp\":31}}");
+	expect_reply(1,
+	    "{\"error\":\"nothing was written\",\"errors\":{\"setpoint\":\"setpoint: 31 is above the "
+	    "maximum 30\",\"mode\":\"the parameter \\\"mode\\\" is missing\"},\"values\":{}}");
+	request(2, "{\"method\":\"batch\",\"params\":[1]}");
+	assert_non_null(strstr(sent, "the parameter \\\"temp\\\" is missing"));
+	assert_int_equal(command_count, 0);
+}
+
+static void
+a_list_goes_on_for_no_longer_than_the_caller_waits(void **state)
+{
+	(void)state;
+	request(1, batch);
+	finish(0, OUTCOME_DONE, 21);
+	now_ms += 5200;
+	downlink_tick(downlink);
+	expect_reply(1, "{\"error\":\"mode: no outcome yet; it may or may not be written; 1 of 3 values were "
+			"written\",\"errors\":{\"mode\":\"no outcome yet; it may or may not be written\"},"
+			"\"values\":{\"setpoint\":21}}");
+	finish(1, OUTCOME_DONE, 1);
+	expect_sent("");
+	assert_int_equal(command_count, 2);
+}
+
+static void
+a_reply_does_not_wait_for_ever(void **state)
+{
+	static const char set[] = "{\"method\":\"set\",\"params\":{\"key\":\"setpoint\",\"value\":21}}";
+
+	(void)state;
+	message("v1/devices/me/attributes/response/1", "{}");
+	request(1, set);
+	assert_int_equal(downlink_due_mono_ms(downlink), now_ms + 5200);
+	now_ms += 5199;
+	downlink_tick(downlink);
+	expect_sent("");
+	now_ms += 1;
+	downlink_tick(downlink);
+	expect_reply(1, "{\"error\":\"no outcome yet; it may or may not be written\"}");
+	/* Whoever asks again hears the same, and then what came of it. */
+	reconnect();
+	request(1, set);
+	expect_reply(1, "{\"error\":\"no outcome yet; it may or may not be written\"}");
+	finish(0, OUTCOME_DONE, 21);
+	expect_sent("");
+	request(1, set);
+	expect_reply(1, "{\"value\":21}");
+	assert_int_equal(command_count, 1);
 }
 
 static void
@@ -835,6 +954,87 @@ a_full_queue_delays_a_safe_value(void **state)
 
 #define test(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 
+/* ---- requests to the server ---- */
+
+static char told[256];
+
+static void
+tell(void *ctx, size_t asking, const struct tb_json *answer, const char *error)
+{
+	const char *text = tb_json_text(tb_json_get(answer, "text"));
+
+	(void)asking;
+	snprintf(told + strlen(told), sizeof(told) - strlen(told), "%s: %s\n", (const char *)ctx,
+	    error  ? error
+	    : text ? text
+		   : "no text");
+}
+
+static int
+try_ask(const char *name, const char *params)
+{
+	return downlink_ask(downlink, 0, name, params, 10000, tell, (void *)(uintptr_t)name);
+}
+
+static void
+ask(const char *name, const char *params)
+{
+	assert_int_equal(try_ask(name, params), 0);
+}
+
+static void
+the_server_is_asked_and_the_answer_finds_who_asked(void **state)
+{
+	(void)state;
+	told[0] = '\0';
+	message("v1/devices/me/attributes/response/1", "{}");
+	ask("getTime", NULL);
+	ask("get\"Limits", "[1]");
+	expect_sent("v1/devices/me/rpc/request/1 {\"method\":\"getTime\",\"params\":{}}\n"
+		    "v1/devices/me/rpc/request/2 {\"method\":\"get\\\"Limits\",\"params\":[1]}\n");
+	message("v1/devices/me/rpc/response/2", "{\"text\":\"two\"}");
+	message("v1/devices/me/rpc/response/2", "{\"text\":\"again\"}");
+	message("v1/devices/me/rpc/response/7", "{\"text\":\"seven\"}");
+	message("v1/devices/me/rpc/response/1", "[]");
+	assert_string_equal(told, "get\"Limits: two\ngetTime: no text\n");
+	assert_int_equal(downlink_due_mono_ms(downlink), CLOCK_NEVER);
+}
+
+static void
+who_asked_the_server_is_told_when_no_answer_comes(void **state)
+{
+	(void)state;
+	told[0] = '\0';
+	message("v1/devices/me/attributes/response/1", "{}");
+	ask("a", NULL);
+	message("v1/devices/me/rpc/response/1", "{\"text\":");
+	ask("b", NULL);
+	assert_int_equal(downlink_due_mono_ms(downlink), now_ms + 10000);
+	now_ms += 10000;
+	downlink_tick(downlink);
+	ask("c", NULL);
+	downlink_down(downlink, 0);
+	assert_int_equal(try_ask("d", NULL), -ENOTCONN);
+	assert_string_equal(told, "a: the server's answer is not valid JSON\n"
+				  "b: the server did not answer in time\n"
+				  "c: the session ended before the server answered\n");
+}
+
+static void
+requests_to_the_server_are_bounded(void **state)
+{
+	int count = 0;
+
+	(void)state;
+	told[0] = '\0';
+	while (try_ask("a", NULL) == 0)
+		count++;
+	assert_int_equal(count, 65);
+	message("v1/devices/me/rpc/response/65", "{}");
+	ask("b", NULL);
+	assert_int_equal(try_ask("a", NULL), -EBUSY);
+}
+
 int
 main(void)
 {
@@ -842,6 +1042,12 @@ main(void)
 		test(every_mistake_is_answered_in_words),
 		test(every_outcome_is_answered_in_words),
 		test(named_methods_take_the_value_bare_or_wrapped),
+		test(a_fixed_value_is_written_whatever_the_params_are),
+		test(a_list_is_written_one_by_one_and_in_order),
+		test(the_first_that_fails_ends_a_list),
+		test(a_list_with_a_wrong_value_is_not_begun),
+		test(a_list_goes_on_for_no_longer_than_the_caller_waits),
+		test(a_reply_does_not_wait_for_ever),
 		test(a_repeated_write_is_not_done_twice),
 		test(a_repeated_read_is_done_again),
 		test(a_reply_stays_with_its_connection),
@@ -871,6 +1077,9 @@ main(void)
 		test(what_was_not_written_is_tried_until_the_cloud_is_back),
 		test(an_older_wish_does_not_undo_a_safe_value),
 		test(a_full_queue_delays_a_safe_value),
+		test(the_server_is_asked_and_the_answer_finds_who_asked),
+		test(who_asked_the_server_is_told_when_no_answer_comes),
+		test(requests_to_the_server_are_bounded),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -166,8 +166,8 @@ end(void)
 
 	field_stop(field);
 	assert_true(clock_mono_ms() - began < 1500);
-	resolver_stop(resolver);
 	field_free(field);
+	resolver_stop(resolver);
 	sinks_done(&sinks);
 	fclose(to_simulator);
 	waitpid(simulator, NULL, 0);

@@ -161,6 +161,31 @@ test_stop_with_questions_waiting(void **state)
 	resolver_stop(NULL);
 }
 
+/* A queue that is forgotten may be freed at once, whatever is still asked for it; others get their answers. */
+static void
+test_forgotten_queue_is_not_touched(void **state)
+{
+	struct fifo *leaving = fifo_new(sizeof(struct resolver_answer), 64);
+	struct fifo *answers = fifo_new(sizeof(struct resolver_answer), 64);
+	struct resolver *resolver = resolver_start();
+
+	(void)state;
+	for (int i = 0; i < 30; i++) {
+		assert_int_equal(resolver_ask(resolver, "hang.test", 1, 1, leaving), 0);
+		assert_int_equal(resolver_ask(resolver, "hang.test", 1, 2, answers), 0);
+	}
+	while (names_hanging() == 0)
+		sched_yield();
+	resolver_forget(resolver, leaving);
+	fifo_free(leaving);
+	names_release();
+	for (int i = 0; i < 30; i++)
+		assert_int_equal(wait_answer(answers).tag, 2);
+	resolver_stop(resolver);
+	fifo_free(answers);
+	names_hold();
+}
+
 int
 main(void)
 {
@@ -171,6 +196,7 @@ main(void)
 		cmocka_unit_test(test_a_name_that_hangs_holds_up_no_other),
 		cmocka_unit_test(test_failure_is_an_answer),
 		cmocka_unit_test(test_stop_with_questions_waiting),
+		cmocka_unit_test(test_forgotten_queue_is_not_touched),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

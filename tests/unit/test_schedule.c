@@ -114,6 +114,34 @@ test_deadlines_do_not_drift(void **state)
 	schedule_done(&schedule);
 }
 
+/* Read at once, and then in phases of their own that are far apart; the points of one bus stay together. */
+static void
+test_buses_that_start_together_do_not_poll_together(void **state)
+{
+	int64_t phases[10];
+
+	(void)state;
+	for (size_t bus = 0; bus < 10; bus++) {
+		bench_init(&bench, BUS_TCP);
+		bench.bus.index = bus;
+		bench_point(&bench, 1, TABLE_HOLDING, 0, 1, 1000);
+		bench_point(&bench, 2, TABLE_HOLDING, 0, 1, 5000);
+		begin();
+		poll_next(0, true, NULL);
+		poll_next(0, true, NULL);
+		assert_int_equal(now, 100 * S);
+		assert_int_equal(poll_next(0, true, NULL)->period_ms, 1000);
+		phases[bus] = now % S;
+		for (int i = 0; i < 4; i++)
+			poll_next(0, true, NULL);
+		assert_int_equal(poll_next(0, true, NULL)->period_ms, 5000);
+		assert_int_equal(now % S, phases[bus]);
+		for (size_t other = 0; other < bus; other++)
+			assert_true(llabs(phases[bus] - phases[other]) > 50 * MS);
+		schedule_done(&schedule);
+	}
+}
+
 static void
 test_a_fast_point_keeps_its_deadlines_beside_many_slow_ones(void **state)
 {
@@ -928,6 +956,7 @@ int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_buses_that_start_together_do_not_poll_together),
 		cmocka_unit_test(test_deadlines_do_not_drift),
 		cmocka_unit_test(test_a_fast_point_keeps_its_deadlines_beside_many_slow_ones),
 		cmocka_unit_test(test_an_overloaded_bus_is_shared_by_period),

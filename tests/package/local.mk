@@ -1,0 +1,17 @@
+# The Debian package: how it is made, in a fresh root, and what it promises.
+TESTS += tests/package/version.sh tests/package/program.sh tests/package/unit.sh tests/package/completion.sh
+EXTRA_DIST += tests/package/version.sh tests/package/program.sh tests/package/unit.sh tests/package/completion.sh
+
+SUITE = bookworm
+PACKAGES = packages
+DEB = $(srcdir)/scripts/deb --suite $(SUITE)
+
+# A new tree each time: what is built is what "make dist" would ship.
+deb: distdir
+	$(DEB) $(distdir) $(PACKAGES)/$(SUITE)
+	rm -rf $(distdir)
+deb-arm64 deb-armhf: distdir
+	$(DEB) --arch $(@:deb-%=%) $(distdir) $(PACKAGES)/$(SUITE)
+	rm -rf $(distdir)
+
+.PHONY: deb deb-arm64 deb-armhf

@@ -1,0 +1,23 @@
+# Benchmarks: figures against floors measured in the same run. They judge nothing in "make check", since a busy machine would.
+#     make bench                       # every row
+#     make bench ROWS="rpc scale"      # some of them
+FLOORS = tests/perf/floor_poll tests/perf/floor_pipe
+EXTRA_PROGRAMS += $(FLOORS)
+CLEANFILES += $(FLOORS)
+tests_perf_floor_poll_SOURCES = tests/perf/floor_poll.c tests/perf/meter.h
+tests_perf_floor_poll_CPPFLAGS = $(AM_CPPFLAGS) -I$(top_srcdir)/tests
+tests_perf_floor_poll_CFLAGS = $(AM_CFLAGS) $(MODBUS_CFLAGS)
+tests_perf_floor_poll_LDADD = $(MODBUS_LIBS)
+tests_perf_floor_pipe_SOURCES = tests/perf/floor_pipe.c tests/perf/meter.h
+tests_perf_floor_pipe_CPPFLAGS = $(AM_CPPFLAGS) -I$(top_srcdir)/tests
+tests_perf_floor_pipe_CFLAGS = $(AM_CFLAGS) $(MODBUS_CFLAGS) $(MOSQUITTO_CFLAGS)
+tests_perf_floor_pipe_LDADD = $(MODBUS_LIBS) $(MOSQUITTO_LIBS)
+EXTRA_DIST += tests/perf/bench.py
+
+.PHONY: bench
+bench: all $(FLOORS) tests/perf/line_bench tests/bench/tbbench tests/sim/modsim
+	BUILD='$(abs_builddir)' $(top_srcdir)/tests/perf/bench.py $(ROWS)
+
+# Instructions do not depend on the load of the machine: these are judged.
+TESTS += tests/perf/guard
+EXTRA_DIST += tests/perf/guard tests/perf/hot_path.c tests/perf/hot_path.figures
