@@ -1,11 +1,13 @@
 #include "cloud/doubt.h"
 
-#define WAITS_MAX 5 /* doublings of the pace */
+#define WAITS_MAX 5	/* doublings of the pace */
+#define ROWS_MAX  4096 /* wary no more */
 
 void
 doubt_up(struct doubt *doubt, int64_t pace_ms, int64_t now_mono_ms)
 {
 	doubt->control = false;
+	doubt->wary_rows = 1;
 	doubt->pace_ms = pace_ms;
 	doubt->retry_mono_ms = now_mono_ms + (pace_ms << doubt->waits);
 }
@@ -21,15 +23,20 @@ static void
 suspect(struct doubt *doubt, uint64_t first_seq, uint64_t last_seq)
 {
 	doubt->state = DOUBT_SUSPECT;
+	doubt->wary_rows = 1;
+	doubt->wary_values = 0;
 	doubt->first_seq = first_seq;
 	doubt->last_seq = last_seq;
 	doubt->strikes = 0;
 	doubt->waits = 0;
 }
 
+/* What was not in doubt until now is as well. */
 static void
-extend(struct doubt *doubt, uint64_t first_seq, uint64_t last_seq)
+extend(struct doubt *doubt, uint64_t first_seq, uint64_t last_seq, const struct batch *alone)
 {
+	if (alone && alone->rows == 1 && alone->values > 1)
+		doubt->wary_values = alone->values / 2;
 	if (first_seq < doubt->first_seq)
 		doubt->first_seq = first_seq;
 	if (last_seq > doubt->last_seq)
@@ -62,25 +69,26 @@ strike(struct doubt *doubt, const struct batch *piece)
 }
 
 enum doubt_verdict
-doubt_closed(struct doubt *doubt, uint64_t first_seq, uint64_t last_seq, const struct batch *trial)
+doubt_closed(
+    struct doubt *doubt, uint64_t first_seq, uint64_t last_seq, const struct batch *alone, bool trial)
 {
 	switch (doubt->state) {
 	case DOUBT_NONE:
-		*doubt = (struct doubt){ .state = DOUBT_ALONE, .first_seq = first_seq, .last_seq = last_seq };
+		*doubt = (struct doubt){ .state = DOUBT_ALONE, .wary_rows = 1, .first_seq = first_seq, .last_seq = last_seq };
 		break;
 	case DOUBT_ALONE:
 		if (trial)
 			suspect(doubt, first_seq, last_seq);
 		else
-			extend(doubt, first_seq, last_seq);
+			extend(doubt, first_seq, last_seq, alone);
 		break;
 	case DOUBT_SUSPECT:
 		if (trial && doubt->control)
-			return strike(doubt, trial);
+			return strike(doubt, alone);
 		if (trial)
 			wait_longer(doubt);
 		else
-			extend(doubt, first_seq, last_seq);
+			extend(doubt, first_seq, last_seq, alone);
 		break;
 	}
 	return DOUBT_RETRY;
@@ -97,7 +105,7 @@ doubt_refused(struct doubt *doubt, const struct batch *batch, bool trial, bool f
 	if (doubt->state == DOUBT_NONE || doubt->state == DOUBT_ALONE)
 		suspect(doubt, batch->first_seq, batch->last_seq);
 	else if (!trial)
-		extend(doubt, batch->first_seq, batch->last_seq);
+		extend(doubt, batch->first_seq, batch->last_seq, batch);
 	if (for_good) {
 		halve(doubt, batch);
 		doubt->retry_mono_ms = now_mono_ms;
@@ -116,6 +124,7 @@ doubt_acked(struct doubt *doubt, const struct batch *batch, bool trial)
 {
 	if (!trial) {
 		doubt->control = true;
+		doubt->wary_rows = doubt->wary_rows < ROWS_MAX ? 2 * doubt->wary_rows : ROWS_MAX;
 		return;
 	}
 	doubt->strikes = 0;
@@ -134,7 +143,7 @@ doubt_advance(struct doubt *doubt, uint64_t next_seq)
 		doubt->first_seq = next_seq;
 	if (doubt->state == DOUBT_NONE || doubt->first_seq <= doubt->last_seq)
 		return 0;
-	*doubt = (struct doubt){ .control = doubt->control, .pace_ms = doubt->pace_ms };
+	*doubt = (struct doubt){ .control = doubt->control, .pace_ms = doubt->pace_ms, .wary_rows = 1 };
 	return only_size ? passed_max : 0;
 }
 

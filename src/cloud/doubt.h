@@ -34,6 +34,9 @@ struct doubt {
 	unsigned waits;	     /* how often the wait before the next try was doubled */
 	size_t rows_max;     /* of the piece; 0 = what fits */
 	unsigned values_max; /* the same */
+	/* What is not in doubt goes carefully meanwhile, for it may be the size that is wrong, or the rate: */
+	size_t wary_rows;	 /* of a message, from 1 on; doubled when one arrives */
+	unsigned wary_values; /* once a single row was too much; 0 = what fits */
 	int64_t pace_ms;
 	int64_t retry_mono_ms; /* the next try */
 	bool halved;	       /* it was cut ... */
@@ -51,9 +54,10 @@ enum doubt_verdict {
 void doubt_up(struct doubt *doubt, int64_t pace_ms, int64_t now_mono_ms);
 
 /* The connection ended by the server's doing, or because a PUBACK never came, with rows first_seq..last_seq unacknowledged.
- * trial  they were this message, alone, because in doubt; or NULL */
+ * alone  they were this message; NULL if there were several
+ * trial  it was sent alone because it is in doubt */
 enum doubt_verdict doubt_closed(
-    struct doubt *doubt, uint64_t first_seq, uint64_t last_seq, const struct batch *trial);
+    struct doubt *doubt, uint64_t first_seq, uint64_t last_seq, const struct batch *alone, bool trial);
 
 /* The server refused a message by a reason, and keeps the connection (MQTT 5).
  * for_good  the reason finds fault with the message itself */

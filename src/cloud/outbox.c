@@ -361,6 +361,9 @@ make_plan(struct outbox *outbox, bool trial)
 	} else if (doubt->state == DOUBT_SUSPECT) {
 		plan.skip_first_seq = doubt->first_seq;
 		plan.skip_last_seq = doubt->last_seq;
+		plan.rows_max = doubt->wary_rows;
+		if (doubt->wary_values > 0 && doubt->wary_values < plan.values_max)
+			plan.values_max = doubt->wary_values;
 	}
 	return plan;
 }
@@ -502,12 +505,12 @@ static void
 doubt_flights(struct outbox *outbox, const struct flight *alone, const char *why)
 {
 	enum doubt_state before = outbox->doubt.state;
-	const struct batch *trial = alone && alone->trial ? &alone->batch : NULL;
+	const struct batch *batch = alone ? &alone->batch : NULL;
 	uint64_t first_seq, last_seq;
 
 	flights_range(&outbox->flights, &first_seq, &last_seq);
-	if (doubt_closed(&outbox->doubt, first_seq, last_seq, trial) == DOUBT_SET_ASIDE)
-		set_aside(outbox, trial, why);
+	if (doubt_closed(&outbox->doubt, first_seq, last_seq, batch, alone && alone->trial) == DOUBT_SET_ASIDE)
+		set_aside(outbox, batch, why);
 	say_doubt(outbox, before, why);
 }
 

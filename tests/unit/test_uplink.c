@@ -423,6 +423,45 @@ what_is_refused_for_good_does_not_stop_the_rest(void **state)
 	close_bench(bench);
 }
 
+static long long
+await_level_of(struct bench *bench, long long wanted)
+{
+	long long level;
+
+	do
+		level = await_level(bench, NULL);
+	while (level != wanted);
+	return level;
+}
+
+/* What the server throws at, here by DISCONNECT 0x8B, is found by a device that has something else to say, and set aside. */
+static void
+poison_does_not_stop_the_rest(void **state)
+{
+	struct bench *bench = open_bench(1);
+	int at = 1;
+
+	(void)state;
+	bench->settings.server.ack_timeout_ms = 30000;
+	thingsboard_do(&bench->tb, "{\"cmd\":\"poison\",\"text\":\"666\"}");
+	log_init(LOG_LEVEL_SILENT, true);
+	start_gateway(bench);
+	await_begin(bench);
+	sample(bench, 0, POINT_LEVEL, at++, 666);
+	sample(bench, 0, POINT_SERIAL, at++, 666);
+	for (int i = 0; i < 6; i++) {
+		json_object_put(thingsboard_await(&bench->tb, "bad_publish", NULL));
+		sample(bench, 0, POINT_LEVEL, at++, i);
+		await_level_of(bench, i);
+	}
+	/* Three strikes for each, and it is over: what comes now is not disturbed any more. */
+	while (uplink_counts(bench->uplink).set_aside < 2) {
+		sample(bench, 0, POINT_LEVEL, at++, 7);
+		await_level_of(bench, 7);
+	}
+	close_bench(bench);
+}
+
 static void
 silence_is_no_reason_to_wait_for_ever(void **state)
 {
@@ -620,6 +659,7 @@ main(void)
 		cmocka_unit_test(a_server_of_mqtt_3_1_1_is_spoken_to_so),
 		cmocka_unit_test(what_is_refused_for_now_is_sent_again_later),
 		cmocka_unit_test(what_is_refused_for_good_does_not_stop_the_rest),
+		cmocka_unit_test(poison_does_not_stop_the_rest),
 		cmocka_unit_test(silence_is_no_reason_to_wait_for_ever),
 		cmocka_unit_test(many_sessions_come_up),
 		cmocka_unit_test(an_rpc_reads_and_writes),
