@@ -1,6 +1,6 @@
 # The configuration that a user edits, and its manual.
 EXAMPLES = conf/examples/plc.conf conf/examples/meters.conf conf/examples/meters.points
-EXTRA_DIST += conf/gateway.conf conf/demo.conf $(EXAMPLES)
+EXTRA_DIST += conf/gateway.conf conf/demo.conf conf/instruments.d $(EXAMPLES)
 dist_man_MANS += man/gateway.conf.5
 
 # What the user has edited stays: a new version's file comes beside it.
@@ -30,3 +30,13 @@ install-examples:
 
 uninstall-examples:
 	for file in conf/gateway.conf $(EXAMPLES); do rm -f "$(DESTDIR)$(exampledir)/$${file##*/}"; done
+
+# Serial instruments that are described already, to be included from gateway.conf.
+instrumentdir = $(pkgdatadir)/instruments.d
+
+install-instruments:
+	$(MKDIR_P) '$(DESTDIR)$(instrumentdir)'
+	for file in '$(srcdir)'/conf/instruments.d/*; do $(INSTALL_DATA) "$$file" '$(DESTDIR)$(instrumentdir)'; done
+
+uninstall-instruments:
+	for file in '$(srcdir)'/conf/instruments.d/*; do rm -f "$(DESTDIR)$(instrumentdir)/$${file##*/}"; done

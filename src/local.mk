@@ -1,8 +1,8 @@
 # A room of the house is a convenience library; fieldgate, the tests and the fuzz targets link what they need.
 # One library, one room: only conf sees libconfig, only field libmodbus and libserialport,
-# only line PCRE2, only flow SQLite, only cloud mosquitto, only cloud and line json-c.
+# only line PCRE2, only flow SQLite, only cloud mosquitto, only cloud, line and control json-c.
 
-noinst_LIBRARIES += libbase.a libmodel.a libline.a libconf.a libfield.a libflow.a libcloud.a libcli.a
+noinst_LIBRARIES += libbase.a libmodel.a libline.a libconf.a libfield.a libflow.a libcloud.a libcontrol.a libcli.a
 
 libbase_a_SOURCES = \
 	src/base/clock.c src/base/clock.h \
@@ -11,6 +11,7 @@ libbase_a_SOURCES = \
 	src/base/hash.c src/base/hash.h \
 	src/base/heap.c src/base/heap.h \
 	src/base/log.c src/base/log.h \
+	src/base/poll.c src/base/poll.h \
 	src/base/random.c src/base/random.h \
 	src/base/resolver.c src/base/resolver.h \
 	src/base/utf8.c src/base/utf8.h \
@@ -20,8 +21,10 @@ libmodel_a_SOURCES = \
 	src/model/codec.c src/model/codec.h \
 	src/model/command.c src/model/command.h \
 	src/model/difference.c src/model/difference.h \
+	src/model/difference_line.c src/model/difference_line.h \
 	src/model/exception.c src/model/exception.h \
 	src/model/half.c src/model/half.h \
+	src/model/health.c src/model/health.h \
 	src/model/sample.c src/model/sample.h \
 	src/model/settings.c src/model/settings.h \
 	src/model/value.c src/model/value.h
@@ -41,16 +44,21 @@ LINE_LIBS = libline.a libmodel.a libbase.a $(PCRE2_LIBS) $(JSON_LIBS)
 
 libconf_a_CFLAGS = $(AM_CFLAGS) $(CONFIG_CFLAGS)
 libconf_a_SOURCES = \
+	src/conf/build_line.c src/conf/build_line.h \
 	src/conf/conf.c src/conf/conf.h src/conf/text.h \
+	src/conf/credentials.c src/conf/credentials.h \
 	src/conf/document.c src/conf/document.h \
 	src/conf/mistakes.c src/conf/mistakes.h \
 	src/conf/reader.c src/conf/reader.h \
 	src/conf/schema.c src/conf/schema.h \
-	src/conf/verify.c src/conf/verify.h
+	src/conf/schema_line.c src/conf/schema_line.h \
+	src/conf/verify.c src/conf/verify.h \
+	src/conf/verify_line.c src/conf/verify_line.h
 
 libfield_a_CFLAGS = $(AM_CFLAGS) $(MODBUS_CFLAGS) $(SERIALPORT_CFLAGS)
 libfield_a_SOURCES = \
 	src/field/bus.c src/field/bus.h \
+	src/field/checkup.c src/field/checkup.h \
 	src/field/field.c src/field/field.h \
 	src/field/frame.c src/field/frame.h \
 	src/field/hotplug.c src/field/hotplug.h \
@@ -78,19 +86,21 @@ libflow_a_SOURCES = \
 	src/flow/store.c src/flow/store.h \
 	src/flow/window.c src/flow/window.h
 
-libcloud_a_CFLAGS = $(AM_CFLAGS) $(MOSQUITTO_CFLAGS) $(JSON_CFLAGS) $(SYSTEMD_CFLAGS)
+libcloud_a_CFLAGS = $(AM_CFLAGS) $(MOSQUITTO_CFLAGS) $(OPENSSL_CFLAGS) $(JSON_CFLAGS) $(SYSTEMD_CFLAGS)
 libcloud_a_SOURCES = \
 	src/cloud/cloud_loss.c src/cloud/cloud_loss.h \
 	src/cloud/commands.c src/cloud/commands.h \
 	src/cloud/downlink.c src/cloud/downlink.h src/cloud/downlink_port.h \
 	src/cloud/addresses.c src/cloud/addresses.h \
 	src/cloud/connection.c src/cloud/connection.h \
+	src/cloud/journal.c src/cloud/journal.h \
 	src/cloud/mqtt.c src/cloud/mqtt.h \
 	src/cloud/news.c src/cloud/news.h \
 	src/cloud/version.c src/cloud/version.h \
 	src/cloud/reason.c src/cloud/reason.h \
 	src/cloud/rpc.c src/cloud/rpc.h \
 	src/cloud/rpc_client.c src/cloud/rpc_client.h \
+	src/cloud/rpc_raw.c src/cloud/rpc_raw.h \
 	src/cloud/rpc_server.c src/cloud/rpc_server.h \
 	src/cloud/shared.c src/cloud/shared.h \
 	src/cloud/batch.c src/cloud/batch.h \
@@ -104,22 +114,43 @@ libcloud_a_SOURCES = \
 	src/cloud/outbox.c src/cloud/outbox.h \
 	src/cloud/overflow.c src/cloud/overflow.h \
 	src/cloud/sender.c src/cloud/sender.h \
+	src/cloud/tls.c src/cloud/tls.h \
+	src/cloud/tb_gateway.c src/cloud/tb_gateway.h \
 	src/cloud/tb_json.c src/cloud/tb_json.h \
 	src/cloud/tb_topic.c src/cloud/tb_topic.h \
 	src/cloud/uplink.c src/cloud/uplink.h
+
+libcontrol_a_CFLAGS = $(AM_CFLAGS) $(JSON_CFLAGS) $(SYSTEMD_CFLAGS)
+libcontrol_a_SOURCES = \
+	src/control/client.c src/control/client.h \
+	src/control/grid.c src/control/grid.h \
+	src/control/look.c src/control/look.h \
+	src/control/prometheus.c src/control/prometheus.h \
+	src/control/protocol.c src/control/protocol.h \
+	src/control/report.c src/control/report.h \
+	src/control/server.c src/control/server.h \
+	src/control/table.c src/control/table.h \
+	src/control/watch.c src/control/watch.h
 
 libcli_a_CFLAGS = $(AM_CFLAGS) $(SYSTEMD_CFLAGS)
 libcli_a_SOURCES = \
 	src/cli/check.c \
 	src/cli/cli.c src/cli/cli.h \
+	src/cli/desk.c src/cli/desk.h \
 	src/cli/gateway.c src/cli/gateway.h \
+	src/cli/inspector.c src/cli/inspector.h \
 	src/cli/options.c src/cli/options.h \
 	src/cli/plan.c \
-	src/cli/run.c
+	src/cli/process.c src/cli/process.h \
+	src/cli/reload.c src/cli/reload.h \
+	src/cli/run.c \
+	src/cli/status.c \
+	src/cli/try.c \
+	src/cli/watchdog.c src/cli/watchdog.h
 
 FIELDGATE_LIBS = \
-	libcli.a libcloud.a libfield.a libconf.a libline.a libflow.a libmodel.a libbase.a \
-	$(CONFIG_LIBS) $(PCRE2_LIBS) $(MODBUS_LIBS) $(SERIALPORT_LIBS) $(MOSQUITTO_LIBS) $(JSON_LIBS) $(SQLITE_LIBS) $(SYSTEMD_LIBS) -lm
+	libcli.a libcontrol.a libcloud.a libfield.a libconf.a libline.a libflow.a libmodel.a libbase.a \
+	$(CONFIG_LIBS) $(PCRE2_LIBS) $(MODBUS_LIBS) $(SERIALPORT_LIBS) $(MOSQUITTO_LIBS) $(OPENSSL_LIBS) $(JSON_LIBS) $(SQLITE_LIBS) $(SYSTEMD_LIBS) -lm
 
 bin_PROGRAMS += fieldgate
 fieldgate_SOURCES = src/main.c

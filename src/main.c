@@ -14,6 +14,11 @@ static const struct {
 	{ .name = "run", .main = run_main, .about = "read the field and publish it, until told to stop" },
 	{ .name = "check", .main = check_main, .about = "say everything that is wrong with a configuration" },
 	{ .name = "plan", .main = plan_main, .about = "print what each bus is asked, and how long that takes" },
+	{ .name = "try", .main = try_main, .about = "print what is made of what a serial instrument has said" },
+	{ .name = "status", .main = status_main, .about = "how a running gateway, its buses, units and devices are" },
+	{ .name = "watch", .main = watch_main, .about = "the values that a running gateway reads, live" },
+	{ .name = "reload", .main = reload_main, .about = "have a running gateway take over a changed configuration" },
+	{ .name = "log-level", .main = log_level_main, .about = "make a running gateway log more, or less" },
 };
 
 #define COMMAND_COUNT (sizeof(commands) / sizeof(commands[0]))

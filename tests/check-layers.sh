@@ -14,7 +14,8 @@ allowed() {
 	field) echo base model line field ;;
 	flow) echo base model flow ;;
 	cloud) echo base model flow cloud ;;
-	cli) echo base model line conf field flow cloud cli ;;
+	control) echo base model control ;;
+	cli) echo base model line conf field flow cloud control cli ;;
 	*) echo ;;
 	esac
 }
@@ -41,7 +42,8 @@ libconfig conf
 modbus field
 libserialport field
 mosquitto cloud
-json-c cloud|line
+openssl cloud
+json-c cloud|line|control
 pcre2 line
 sqlite3 flow
 LIBRARIES

@@ -24,3 +24,4 @@ include tests/unit/conf.mk
 include tests/unit/field.mk
 include tests/unit/flow.mk
 include tests/unit/cloud.mk
+include tests/unit/control.mk

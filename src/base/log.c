@@ -69,6 +69,27 @@ log_level_find(const char *name)
 	return -1;
 }
 
+const char *
+log_level_name(enum log_level level)
+{
+	for (size_t i = 0; i < sizeof(levels) / sizeof(levels[0]); i++)
+		if (levels[i].level == level)
+			return levels[i].name;
+	return "";
+}
+
+void
+log_set_level(enum log_level up_to)
+{
+	atomic_store(&max_level, (int)up_to);
+}
+
+enum log_level
+log_get_level(void)
+{
+	return (enum log_level)atomic_load(&max_level);
+}
+
 bool
 log_enabled(enum log_level level)
 {

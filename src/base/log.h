@@ -27,6 +27,13 @@ void log_never_wait(void);
 /* The level called `name` (error, warning, notice, info, debug), or -1. */
 int log_level_find(const char *name);
 
+/* The other way round. */
+const char *log_level_name(enum log_level level);
+
+/* Any thread, at any time. */
+void log_set_level(enum log_level up_to);
+enum log_level log_get_level(void);
+
 bool log_enabled(enum log_level level);
 
 void log_line(enum log_level level, const char *format, ...) __attribute__((format(printf, 2, 3)));

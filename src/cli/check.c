@@ -24,22 +24,32 @@ read_arguments(int argc, char **argv, const char **ret_path)
 	return options_read(&table, argc, argv);
 }
 
-/* Tokens stand in the files that devices stand in. */
 static void
-warn_readable(const struct settings *settings)
+warn_readable(const char *file, const char *what)
 {
-	const char *last = NULL;
 	struct stat status;
 
+	if (file && stat(file, &status) == 0 && S_ISREG(status.st_mode) && (status.st_mode & S_IROTH))
+		fprintf(stderr, "warning: %s: readable by everybody, and it holds %s: chmod 640\n", file, what);
+}
+
+static void
+warn_secrets(const struct settings *settings)
+{
+	const char *last = NULL;
+
+	warn_readable(settings->server.tls.key_file, "a key");
 	for (size_t i = 0; i < settings->device_count; i++) {
+		const struct credentials *credentials = &settings->devices[i].credentials;
 		const char *file = settings->devices[i].source.file;
 
-		if (last && strcmp(file, last) == 0)
+		warn_readable(credentials->key_file, "a key");
+		warn_readable(credentials->secret_file, "a secret");
+		if (credentials->secret_file || (!credentials->token && !credentials->password) ||
+		    (last && strcmp(file, last) == 0))
 			continue;
 		last = file;
-		if (stat(file, &status) == 0 && S_ISREG(status.st_mode) && (status.st_mode & S_IROTH))
-			fprintf(stderr,
-			    "warning: %s: readable by everybody, and it holds tokens: chmod 640\n", file);
+		warn_readable(file, "tokens");
 	}
 }
 
@@ -90,7 +100,7 @@ check_main(int argc, char **argv)
 		return status;
 	error = cli_load(path, &settings);
 	if (!error) {
-		warn_readable(settings);
+		warn_secrets(settings);
 		error = print_summary(settings);
 	}
 	if (error < 0 && error != -EINVAL)

@@ -19,6 +19,10 @@ enum cli_status {
 	CLI_OK = 0,
 	CLI_WRONG = 1, /* what was asked about is wrong, such as a bad configuration */
 	CLI_USAGE = 2, /* the command line is wrong */
+	/* of commands that ask a running gateway */
+	CLI_NO_DAEMON = 3,     /* there is none */
+	CLI_NO_PERMISSION = 4, /* it is not for this user */
+	CLI_OTHER_VERSION = 5, /* it is not understood */
 	CLI_CONFIG = 78, /* run: the configuration is wrong, so that a restart does not help; EX_CONFIG of sysexits.h */
 };
 
@@ -31,8 +35,19 @@ const char *cli_figures(const struct settings *settings, char *text);
  * mistakes; another negative errno that nothing was said about. */
 int cli_load(const char *path, struct settings **ret);
 
+/* The option that all commands have which ask a running gateway. */
+#define CLI_SOCKET_ROW(where)                                                                                   \
+	{ .name = "socket", .letter = 's', .argument = "PATH", .ret_text = (where),                              \
+		.about = "the control socket (default $RUNTIME_DIRECTORY/control.sock,\n"                        \
+			 "else /run/fieldgate/control.sock)" }
+
 int check_main(int argc, char **argv);
 int plan_main(int argc, char **argv);
 int run_main(int argc, char **argv);
+int try_main(int argc, char **argv);
+int status_main(int argc, char **argv);
+int watch_main(int argc, char **argv);
+int reload_main(int argc, char **argv);
+int log_level_main(int argc, char **argv);
 
 #endif

@@ -1,18 +1,25 @@
-#include "cli/gateway.h"
+#include <config.h>
 
 #include <errno.h>
+#include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
 
 #include "base/log.h"
+#include "cli/gateway.h"
 #include "conf/conf.h"
+#include "model/difference.h"
 
 #define STATE_FOLDER "/var/lib/fieldgate"
 
 /* systemd and people expect a stop within 2 s: a transaction on a bus may take one part of it, this is the
  * cloud's. */
 #define FLUSH_GRACE_MS 1000
+
+/* In a reload the disk ends what it does: so long it may take, and so long once more while the field is paused. */
+#define DISK_MS	       5000
+#define DISK_PAUSED_MS 1000
 
 /* What the example describes is nobody's: nothing of it is asked or sent, and the log says how to go on. */
 static void
@@ -53,26 +60,35 @@ gateway_load(struct gateway *gateway, const char *path)
 	return gateway->settings ? 0 : -1;
 }
 
-/* systemd names the folder that it made (StateDirectory=), the first of several. Returns 0 or -ENOMEM. */
+/* systemd names the folders that it made, the first of several counts. `ret` stays as it is if there is none.
+ * Returns 0 or -ENOMEM. */
 static int
-choose_folder(struct settings *settings)
+folder_of(struct settings *settings, const char *variable, const char **ret)
 {
-	const char *list = getenv("STATE_DIRECTORY");
+	const char *list = getenv(variable);
 	size_t length = list ? strcspn(list, ":") : 0;
 	char *dir;
 
-	if (settings->store.dir)
+	if (length == 0)
 		return 0;
-	if (length == 0) {
-		settings->store.dir = STATE_FOLDER;
-		return 0;
-	}
 	dir = settings_alloc(settings, length + 1);
 	if (!dir)
 		return -ENOMEM;
 	memcpy(dir, list, length);
-	settings->store.dir = dir;
+	*ret = dir;
 	return 0;
+}
+
+static int
+choose_folders(struct settings *settings)
+{
+	const char *dir = STATE_FOLDER;
+	int error = folder_of(settings, "STATE_DIRECTORY", &dir);
+
+	if (!settings->store.dir)
+		settings->store.dir = dir;
+	settings->runtime_dir = settings->store.dir;
+	return error < 0 ? error : folder_of(settings, "RUNTIME_DIRECTORY", &settings->runtime_dir);
 }
 
 /* A session takes a descriptor or three, a bus two; the default soft limit is 1024. */
@@ -87,9 +103,25 @@ raise_descriptor_limit(void)
 	}
 }
 
+/* The field has no worker for serial instruments yet: `fieldgate check` and `try` know them. */
+static int
+refuse_instruments(const struct settings *settings)
+{
+	for (size_t i = 0; i < settings->bus_count; i++)
+		if (bus_is_line(&settings->buses[i])) {
+			log_error("bus %s: serial instruments are not read by this version", settings->buses[i].name);
+			return -ENOTSUP;
+		}
+	return 0;
+}
+
 static int
 make_parts(struct gateway *gateway)
 {
+	int error = refuse_instruments(gateway->settings);
+
+	if (error)
+		return error;
 	gateway->resolver = resolver_start();
 	if (!gateway->resolver)
 		return -errno;
@@ -104,7 +136,7 @@ make_parts(struct gateway *gateway)
 int
 gateway_start(struct gateway *gateway)
 {
-	int error = choose_folder(gateway->settings);
+	int error = choose_folders(gateway->settings);
 
 	raise_descriptor_limit();
 	if (error == 0)
@@ -119,10 +151,159 @@ gateway_start(struct gateway *gateway)
 	return error;
 }
 
-void
-gateway_reload(struct gateway *gateway)
+/* ---- other settings ---- */
+
+/* To the log and to who asked for it. */
+static void __attribute__((format(printf, 3, 4)))
+tell(FILE *told, enum log_level level, const char *format, ...)
 {
-	log_notice("reload: %s is read at the start only: restart fieldgate to take it over", gateway->path);
+	char *text = NULL;
+	va_list arguments;
+
+	va_start(arguments, format);
+	if (vasprintf(&text, format, arguments) < 0)
+		text = NULL;
+	va_end(arguments);
+	if (!text)
+		return;
+	log_line(level, "reload: %s", text);
+	if (told)
+		fprintf(told, "%s\n", text);
+	free(text);
+}
+
+static int
+load_again(const struct gateway *gateway, FILE *told, struct settings **ret)
+{
+	struct conf_report report;
+	int error = conf_load(gateway->path, ret, &report);
+
+	for (size_t i = 0; i < report.count; i++)
+		tell(told, LOG_LEVEL_ERROR, "%s", report.lines[i]);
+	if (error == -EINVAL)
+		tell(told, LOG_LEVEL_ERROR, "%s: not taken over: %zu mistake%s", gateway->path, report.count,
+		    report.count == 1 ? "" : "s");
+	conf_report_done(&report);
+	if (error == 0)
+		leave_example(*ret);
+	return error;
+}
+
+/* The disk is not moved while rows are on it. */
+static int
+keep_folder(const struct gateway *gateway, struct settings *settings, FILE *told)
+{
+	const char *dir = gateway->settings->store.dir;
+
+	/* What outlives the process is open already and is handed over. */
+	settings->runtime_dir = NULL;
+	if (strcmp(settings->store.dir, dir) != 0) {
+		tell(told, LOG_LEVEL_WARNING, "store.dir: stays %s until the next start", dir);
+		settings->store.dir = settings_strdup(settings, dir);
+	}
+	return settings->store.dir ? 0 : -ENOMEM;
+}
+
+struct handover {
+	struct field *from;
+	struct field *to;
+	const struct difference *difference;
+};
+
+static void
+hand_over(void *ctx)
+{
+	struct handover *handover = ctx;
+
+	field_adopt(handover->to, handover->from, handover->difference);
+}
+
+/* Returns 0, or negative errno with everything as it was. */
+static int
+change_over(struct gateway *gateway, struct handover *handover)
+{
+	struct uplink *uplink = gateway->uplink;
+	int error = uplink_prepare(uplink, handover->difference, field_commands(handover->to));
+
+	/* A disk that does not answer is found out before the field is paused. */
+	if (error == 0)
+		error = uplink_hold(uplink, DISK_MS);
+	if (error == 0) {
+		field_pause(handover->from);
+		error = uplink_hold(uplink, DISK_PAUSED_MS);
+		if (error == 0)
+			error = uplink_switch(uplink, hand_over, handover);
+		if (error < 0 && field_start(handover->from) < 0)
+			gateway->failed = true;
+	}
+	if (error < 0)
+		uplink_give_up(uplink);
+	return error;
+}
+
+static int
+take_over(struct gateway *gateway, struct settings *settings, const struct difference *difference)
+{
+	struct handover handover = { .from = gateway->field, .difference = difference };
+	int error;
+
+	handover.to = field_new(settings, gateway->resolver, uplink_samples(gateway->uplink),
+	    uplink_outcomes(gateway->uplink));
+	error = handover.to ? change_over(gateway, &handover) : -errno;
+	if (error < 0) {
+		field_free(handover.to);
+		return error;
+	}
+	gateway->field = handover.to;
+	field_free(handover.from);
+	if (field_start(gateway->field) < 0)
+		gateway->failed = true;
+	return 0;
+}
+
+static int
+reload(struct gateway *gateway, struct settings *settings, FILE *told)
+{
+	struct settings *was = gateway->settings;
+	struct difference *difference = NULL;
+	char text[DIFFERENCE_TEXT_MAX];
+	int error = refuse_instruments(settings);
+
+	if (error == 0)
+		error = choose_folders(settings);
+	if (error == 0)
+		error = keep_folder(gateway, settings, told);
+	if (error == 0)
+		difference = difference_new(was, settings);
+	if (error == 0 && !difference)
+		error = -ENOMEM;
+	/* Also without a difference: lines of the file may have moved, which messages name. */
+	if (error == 0)
+		error = take_over(gateway, settings, difference);
+	if (error == 0)
+		tell(told, LOG_LEVEL_NOTICE, "%s", difference_text(difference, text, sizeof(text)));
+	difference_free(difference);
+	if (error == 0) {
+		gateway->settings = settings;
+		settings = was;
+	}
+	settings_free(settings);
+	return error;
+}
+
+int
+gateway_reload(struct gateway *gateway, FILE *told)
+{
+	struct settings *settings = NULL;
+	int error = load_again(gateway, told, &settings);
+
+	if (error == 0)
+		error = reload(gateway, settings, told);
+	if (error == -ETIMEDOUT)
+		tell(told, LOG_LEVEL_ERROR, "not taken over: the disk of the store does not answer");
+	else if (error < 0 && error != -EINVAL)
+		tell(told, LOG_LEVEL_ERROR, "not taken over: %s", strerror(-error));
+	return error;
 }
 
 void
@@ -135,14 +316,14 @@ gateway_stop(struct gateway *gateway)
 bool
 gateway_failed(const struct gateway *gateway)
 {
-	return uplink_failed(gateway->uplink);
+	return gateway->failed || uplink_failed(gateway->uplink);
 }
 
 void
 gateway_free(struct gateway *gateway)
 {
 	field_free(gateway->field);
-	resolver_stop(gateway->resolver);
 	uplink_free(gateway->uplink);
+	resolver_stop(gateway->resolver);
 	settings_free(gateway->settings);
 }

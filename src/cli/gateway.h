@@ -2,6 +2,9 @@
 #ifndef CLI_GATEWAY_H
 #define CLI_GATEWAY_H
 
+#include <stdbool.h>
+#include <stdio.h>
+
 #include "base/resolver.h"
 #include "cloud/uplink.h"
 #include "field/field.h"
@@ -13,6 +16,7 @@ struct gateway {
 	struct resolver *resolver;
 	struct uplink *uplink;
 	struct field *field;
+	bool failed; /* it cannot go on */
 };
 
 /* Read the configuration; its mistakes go to the log. Returns 0, or -1 with nothing to be freed. */
@@ -21,8 +25,11 @@ int gateway_load(struct gateway *gateway, const char *path);
 /* Returns 0, or negative errno; then gateway_free() is to be called all the same. */
 int gateway_start(struct gateway *gateway);
 
-/* SIGHUP: the configuration has changed. */
-void gateway_reload(struct gateway *gateway);
+/* Read the configuration again and take over what is different in it; what is not goes on as if nothing had happened. With
+ * mistakes, or when it cannot be done, everything stays as it was.
+ * told  gets a line of text for each thing to say, which the log says too; or NULL
+ * Returns 0 or negative errno: -EINVAL for mistakes. It takes up to some seconds, in which the field is paused for 2 at most. */
+int gateway_reload(struct gateway *gateway, FILE *told);
 
 /* The field first; then the cloud sends what is left, within a second. */
 void gateway_stop(struct gateway *gateway);

@@ -116,9 +116,9 @@ find_row(const struct option_table *table, size_t count, int value)
 static int
 read_operands(const struct option_table *table, int argc, char **argv)
 {
-	if (table->operand && optind < argc)
+	if (table->operand && optind < argc) {
 		*table->ret_operand = argv[optind++];
-	else if (table->operand) {
+	} else if (table->operand && table->operand[0] != '[') {
 		fprintf(stderr, "fieldgate %s: %s is missing\n", table->command, table->operand);
 		return CLI_USAGE;
 	}

@@ -19,7 +19,7 @@ struct option_row {
 
 struct option_table {
 	const char *command; /* "check" */
-	const char *operand; /* "DEVICE", for the help: one word that must be given; NULL: none may be */
+	const char *operand; /* "DEVICE", for the help: one word that must be given, "[DEVICE]": that may be; NULL: none */
 	const char **ret_operand;
 	const char *about; /* what the command does, for the help; lines as above */
 	const char *epilogue; /* NULL: none */

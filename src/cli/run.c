@@ -14,11 +14,16 @@
 
 #include "base/log.h"
 #include "cli/cli.h"
+#include "cli/desk.h"
 #include "cli/gateway.h"
+#include "cli/inspector.h"
 #include "cli/options.h"
+#include "cli/reload.h"
+#include "cli/watchdog.h"
 
 struct arguments {
 	const char *path;
+	const char *socket; /* NULL: where it belongs */
 	int log_level;
 };
 
@@ -26,6 +31,10 @@ struct arguments {
 struct run {
 	struct gateway gateway;
 	sd_event *loop;
+	struct inspector *inspector;
+	struct desk *desk;
+	struct watchdog *watchdog;
+	const char *socket;
 	sigset_t signals;
 };
 
@@ -41,7 +50,8 @@ read_arguments(int argc, char **argv, struct arguments *ret)
 		    { .name = "log-level",
 			.argument = "LEVEL",
 			.about = "error, warning, notice, info (default) or debug",
-			.ret_text = &level } },
+			.ret_text = &level },
+		    CLI_SOCKET_ROW(&ret->socket) },
 	};
 	int status = options_read(&table, argc, argv);
 
@@ -84,7 +94,7 @@ on_reload(sd_event_source *source, const struct signalfd_siginfo *info, void *us
 	struct run *run = userdata;
 
 	(void)source, (void)info;
-	gateway_reload(&run->gateway);
+	reload_gateway(&run->gateway, run->inspector, NULL);
 	return 0;
 }
 
@@ -117,6 +127,24 @@ notify_ready(const struct settings *settings)
 		sd_notifyf(0, "READY=1\nSTATUS=%s", cli_figures(settings, figures));
 }
 
+/* Whoever asks how it is. The gateway works without, too. */
+static int
+open_desk(struct run *run)
+{
+	run->inspector = inspector_new(run->loop, &run->gateway);
+	if (!run->inspector)
+		return -errno;
+	desk_open(run->loop, run->socket, &run->gateway, run->inspector, &run->desk);
+	return watchdog_start(run->loop, run->inspector, &run->watchdog);
+}
+
+static void
+close_desk(struct run *run)
+{
+	watchdog_stop(run->watchdog);
+	desk_close(run->desk);
+}
+
 /* Returns 0 after a signal, negative errno if the loop failed: then there is no way to end but this. */
 static int
 serve(struct run *run)
@@ -124,11 +152,15 @@ serve(struct run *run)
 	char figures[CLI_FIGURES_MAX];
 	int error;
 
-	log_notice("%s started: %s", PACKAGE_STRING, cli_figures(run->gateway.settings, figures));
-	notify_ready(run->gateway.settings);
-	error = sd_event_loop(run->loop);
+	error = open_desk(run);
+	if (error == 0) {
+		log_notice("%s started: %s", PACKAGE_STRING, cli_figures(run->gateway.settings, figures));
+		notify_ready(run->gateway.settings);
+		error = sd_event_loop(run->loop);
+	}
 	if (error < 0)
 		log_error("main: the event loop failed: %s", strerror(-error));
+	close_desk(run);
 	/* Whoever asks a second time means now; a hang-up still is no stop. */
 	signal(SIGHUP, SIG_IGN);
 	run->loop = sd_event_unref(run->loop);
@@ -150,6 +182,7 @@ run_gateway(struct run *run)
 	}
 	failed = serve(run) < 0;
 	gateway_stop(&run->gateway);
+	inspector_free(run->inspector);
 	/* for the service manager to start it again */
 	return failed || gateway_failed(&run->gateway) ? CLI_WRONG : CLI_OK;
 }
@@ -168,6 +201,7 @@ run_main(int argc, char **argv)
 		return CLI_CONFIG;
 	block_signals(&run.signals);
 	log_never_wait();
+	run.socket = arguments.socket;
 	status = run_gateway(&run);
 	sd_event_unref(run.loop);
 	gateway_free(&run.gateway);

@@ -102,8 +102,16 @@ addresses_free(struct addresses *addresses)
 	if (!addresses)
 		return;
 	sd_event_source_disable_unref(addresses->answers_io);
+	if (addresses->state == STATE_ASKED)
+		resolver_forget(addresses->resolver, addresses->answers);
 	fifo_free(addresses->answers);
 	free(addresses);
+}
+
+void
+addresses_rebind(struct addresses *addresses, const struct server_settings *server)
+{
+	addresses->server = server;
 }
 
 bool

@@ -18,6 +18,9 @@ struct addresses *addresses_new(const struct server_settings *server, sd_event *
     void (*changed)(void *ctx), void *ctx);
 void addresses_free(struct addresses *addresses);
 
+/* The settings are others, in which the server is the same. */
+void addresses_rebind(struct addresses *addresses, const struct server_settings *server);
+
 /* Is there an address, or the news that there is none, which is then why in `ret_error`, static, else NULL? If not, it has
  * been asked for. */
 bool addresses_ready(struct addresses *addresses, const char **ret_error);

@@ -49,6 +49,21 @@ attributes_free(struct attributes *attributes)
 	free(attributes);
 }
 
+void
+attributes_adopt(struct attributes *attributes, struct attributes *from, const struct difference *difference)
+{
+	for (size_t i = 0; i < attributes->device->point_count; i++) {
+		const struct point *was = difference_point(difference, &attributes->device->points[i]);
+		struct slot *old = was ? &from->slots[was - from->device->points] : NULL;
+
+		if (!old)
+			continue;
+		attributes->slots[i] = *old;
+		attributes->dirty += old->dirty;
+		*old = (struct slot){ .text = NULL };
+	}
+}
+
 static void
 make_dirty(struct attributes *attributes, struct slot *slot)
 {

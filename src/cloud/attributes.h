@@ -8,6 +8,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 
+#include "model/difference.h"
 #include "model/settings.h"
 #include "model/value.h"
 
@@ -16,6 +17,10 @@ struct attributes;
 /* For the points of kind attribute, and `facts` more that are no points. Returns NULL when there is no memory. */
 struct attributes *attributes_new(const struct device *device, size_t facts);
 void attributes_free(struct attributes *attributes);
+
+/* Go on where `from`, of the same device in older settings, has been: what is known of points that are the same, and what of it
+ * is on its way. */
+void attributes_adopt(struct attributes *attributes, struct attributes *from, const struct difference *difference);
 
 /* The point has this value now. Returns 0, -EINVAL for a value that cannot be printed, -ENOMEM. */
 int attributes_set(struct attributes *attributes, const struct point *point, const struct value *value);

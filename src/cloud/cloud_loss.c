@@ -255,6 +255,65 @@ cloud_loss_sample(struct cloud_loss *loss, const struct sample *sample)
 		send_all(silence);
 }
 
+static struct safe *
+same_safe(struct silence *from, const struct point_write *write, const struct difference *difference)
+{
+	const struct point *point = difference_point(difference, write->point);
+
+	for (size_t i = 0; point && i < from->count; i++)
+		if (from->safe[i].write->point == point && value_equal(&from->safe[i].write->value, &write->value))
+			return &from->safe[i];
+	return NULL;
+}
+
+static void
+adopt_silence(struct silence *silence, struct silence *from, const struct difference *difference)
+{
+	struct cloud_loss *loss = silence->loss;
+
+	silence->heard = from->heard;
+	silence->lost = from->lost && silence->count > 0;
+	silence->since_mono_ms = from->since_mono_ms;
+	silence->sent_mono_ms = from->sent_mono_ms;
+	silence->retry_ms = from->lost ? from->retry_ms : RETRY_MS;
+	for (size_t i = 0; i < silence->count; i++) {
+		struct safe *safe = &silence->safe[i];
+		struct safe *old = same_safe(from, safe->write, difference);
+
+		safe->wanted = silence->lost && (!old || old->wanted);
+		if (!old)
+			continue;
+		safe->running = old->running;
+		safe->said = old->said;
+		if (old->running)
+			commands_give(loss->commands, &old->awaiter, &safe->awaiter);
+		old->running = false;
+	}
+	heap_remove(&loss->due, &silence->due);
+	if (silence->lost && !is_safe(silence))
+		heap_set(&loss->due, &silence->due, clock_mono_ms());
+	else if (!silence->lost && !silence->heard && silence->count > 0)
+		heap_set(&loss->due, &silence->due,
+		    silence->since_mono_ms + (int64_t)silence->device->cloud_loss_s * 1000);
+}
+
+void
+cloud_loss_adopt(struct cloud_loss *loss, struct cloud_loss *from, const struct difference *difference)
+{
+	for (size_t i = 0; i < loss->settings->device_count; i++) {
+		const struct device *was = difference_device(difference, &loss->settings->devices[i]);
+
+		if (was)
+			adopt_silence(&loss->devices[i], &from->devices[was->index], difference);
+	}
+	for (size_t i = 0; i < from->settings->device_count; i++)
+		for (size_t j = 0; j < from->devices[i].count; j++)
+			if (from->devices[i].safe[j].running) {
+				from->devices[i].safe[j].wanted = false;
+				commands_abandon(loss->commands, &from->devices[i].safe[j].awaiter);
+			}
+}
+
 int64_t
 cloud_loss_due_mono_ms(const struct cloud_loss *loss)
 {

@@ -9,6 +9,7 @@
 
 #include "cloud/commands.h"
 #include "cloud/shared.h"
+#include "model/difference.h"
 #include "model/sample.h"
 #include "model/settings.h"
 
@@ -19,6 +20,10 @@ struct cloud_loss;
 struct cloud_loss *cloud_loss_new(
     const struct settings *settings, struct commands *commands, struct shared *shared);
 void cloud_loss_free(struct cloud_loss *loss);
+
+/* Go on where `from`, of older settings and with the same commands, has been: a loss goes on, and values that are the same and
+ * were written in it are not written again. */
+void cloud_loss_adopt(struct cloud_loss *loss, struct cloud_loss *from, const struct difference *difference);
 
 /* The server has answered: from now on it says what is to be written. */
 void cloud_loss_heard(struct cloud_loss *loss, size_t device);

@@ -3,6 +3,7 @@
 #include <assert.h>
 #include <errno.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "model/exception.h"
 
@@ -20,6 +21,24 @@ struct commands {
 	struct pending table[COMMANDS_MAX];
 };
 
+/* Of all places, those that nobody awaits. */
+static void
+free_all(struct commands *commands)
+{
+	commands->free = NULL;
+	commands->count = 0;
+	for (size_t i = COMMANDS_MAX; i-- > 0;) {
+		struct pending *pending = &commands->table[i];
+
+		if (pending->awaiter) {
+			commands->count++;
+			continue;
+		}
+		pending->next_free = commands->free;
+		commands->free = pending;
+	}
+}
+
 struct commands *
 commands_new(struct command_sink sink)
 {
@@ -28,10 +47,7 @@ commands_new(struct command_sink sink)
 	if (!commands)
 		return NULL;
 	commands->sink = sink;
-	for (size_t i = COMMANDS_MAX; i-- > 0;) {
-		commands->table[i].next_free = commands->free;
-		commands->free = &commands->table[i];
-	}
+	free_all(commands);
 	return commands;
 }
 
@@ -120,6 +136,48 @@ commands_outcome(struct commands *commands, struct outcome *outcome)
 		awaiter->outcome(awaiter, index, outcome);
 	}
 	value_done(&outcome->value);
+}
+
+/* A tag means a place and its generation. */
+void
+commands_adopt(struct commands *commands, struct commands *from)
+{
+	assert(commands->count == 0);
+	memcpy(commands->table, from->table, sizeof(commands->table));
+	free_all(commands);
+	for (size_t i = 0; i < COMMANDS_MAX; i++)
+		from->table[i].awaiter = NULL;
+	free_all(from);
+}
+
+void
+commands_give(struct commands *commands, const struct awaiter *from, struct awaiter *to)
+{
+	for (size_t i = 0; i < COMMANDS_MAX; i++)
+		if (commands->table[i].awaiter == from)
+			commands->table[i].awaiter = to;
+}
+
+static void
+ignore(struct awaiter *awaiter, size_t index, struct outcome *outcome)
+{
+	(void)awaiter, (void)index, (void)outcome;
+}
+
+void
+commands_abandon(struct commands *commands, struct awaiter *awaiter)
+{
+	static struct awaiter nobody = { .outcome = ignore };
+
+	for (size_t i = 0; i < COMMANDS_MAX; i++) {
+		struct pending *pending = &commands->table[i];
+		struct outcome outcome = { .status = OUTCOME_TIMEOUT };
+
+		if (pending->awaiter != awaiter)
+			continue;
+		pending->awaiter = &nobody;
+		awaiter->outcome(awaiter, pending->index, &outcome);
+	}
 }
 
 size_t

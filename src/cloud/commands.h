@@ -46,6 +46,16 @@ int commands_push(struct commands *commands, const struct command_group *group);
 /* Give an outcome to who awaits it; takes its value. */
 void commands_outcome(struct commands *commands, struct outcome *outcome);
 
+/* Whatever has no outcome in `from` is awaited here, where nothing was pushed yet; `from` is left empty. */
+void commands_adopt(struct commands *commands, struct commands *from);
+
+/* What `from` awaits goes to `to`. */
+void commands_give(struct commands *commands, const struct awaiter *from, struct awaiter *to);
+
+/* `awaiter` waits no longer: for each of its commands it gets OUTCOME_TIMEOUT, without a point, at once; what comes of them
+ * is for nobody. */
+void commands_abandon(struct commands *commands, struct awaiter *awaiter);
+
 /* How many have no outcome. */
 size_t commands_pending(const struct commands *commands);
 

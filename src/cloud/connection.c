@@ -16,9 +16,11 @@
 
 #include "base/random.h"
 #include "cloud/reason.h"
+#include "cloud/tls.h"
 
 #define IN_FLIGHT_MAX	100 /* more unacknowledged messages than ThingsBoard keeps for one session */
 #define KEEPALIVE_MIN_S 5   /* the least that libmosquitto takes */
+#define LAST_READS_MAX	8   /* of what a server sent before it closed in a handshake */
 
 struct connection {
 	struct transport *transport;
@@ -26,6 +28,7 @@ struct connection {
 	struct mosquitto *mosq; /* of this connection only: the library must not keep messages for the next one */
 	sd_event_source *io;
 	bool established; /* TCP is, or was before it ended */
+	bool secured;	  /* the handshake of TLS is done */
 	bool accepted;
 
 	/* What the library's callbacks found out, for settle(); -1 = nothing. */
@@ -48,6 +51,7 @@ struct transport {
 	const struct server_settings *server;
 	sd_event *loop;
 	struct connection_events events;
+	struct tls *tls; /* NULL: clear text */
 	struct notice *notices; /* of the connection that the library was called for */
 	size_t notice_count;
 	size_t notice_room;
@@ -66,6 +70,10 @@ transport_new(const struct server_settings *server, sd_event *loop, const struct
 	transport->server = server;
 	transport->loop = sd_event_ref(loop);
 	transport->events = *events;
+	if (server->tls.on && !(transport->tls = tls_new(server))) {
+		transport_free(transport);
+		return NULL;
+	}
 	return transport;
 }
 
@@ -74,10 +82,19 @@ transport_free(struct transport *transport)
 {
 	if (!transport)
 		return;
+	tls_free(transport->tls);
 	free(transport->notices);
 	sd_event_unref(transport->loop);
 	mosquitto_lib_cleanup();
 	free(transport);
+}
+
+void
+transport_rebind(struct transport *transport, const struct server_settings *server)
+{
+	transport->server = server;
+	if (transport->tls)
+		tls_rebind(transport->tls, server);
 }
 
 int
@@ -237,7 +254,7 @@ static void
 watch(struct connection *connection)
 {
 	int fd = mosquitto_socket(connection->mosq);
-	uint32_t wanted = EPOLLIN | (fd >= 0 && mosquitto_want_write(connection->mosq) ? EPOLLOUT : 0);
+	uint32_t wanted = EPOLLIN | EPOLLRDHUP | (fd >= 0 && mosquitto_want_write(connection->mosq) ? EPOLLOUT : 0);
 	uint32_t watched;
 
 	if (!connection->io)
@@ -251,17 +268,45 @@ watch(struct connection *connection)
 		sd_event_source_set_io_events(connection->io, wanted);
 }
 
-static void
-end(struct connection *connection, bool closed, const char *why)
+/* Is the handshake of TLS still to be done? */
+static bool
+is_shaking(const struct connection *connection)
 {
-	struct connection_end ended = {
-		.why = why, .closed = closed, .mute = connection->established && !connection->accepted
-	};
+	return connection->transport->tls && !connection->secured;
+}
+
+static void
+note_handshake(struct connection *connection)
+{
+	if (connection->transport->tls && tls_is_done(connection->transport->tls))
+		connection->secured = true;
+}
+
+static struct connection_end
+how_it_ends(const struct connection *connection, bool closed, const char *why)
+{
+	const struct tls_trouble *trouble = connection->transport->tls ? tls_trouble(connection->transport->tls) : NULL;
+	struct connection_end ended = { .why = why, .closed = closed };
 
 	if (connection->disconnect >= 128) {
 		ended.disconnected = connection->disconnect;
 		ended.why = reason_text(connection->disconnect);
+	} else if (trouble) {
+		ended.why = trouble->why;
+		ended.valid_from_unix_ms = trouble->valid_from_unix_ms;
+	} else if (connection->established && is_shaking(connection)) {
+		ended.why = "the connection ends in the TLS handshake: is this the server's port for TLS?";
+	} else {
+		ended.mute = connection->established && !connection->accepted;
 	}
+	return ended;
+}
+
+static void
+end(struct connection *connection, bool closed, const char *why)
+{
+	const struct connection_end ended = how_it_ends(connection, closed, why);
+
 	connection->transport->events.ended(connection->owner, &ended);
 }
 
@@ -275,6 +320,7 @@ settle(struct connection *connection, int rc)
 	bool closed = rc != MOSQ_ERR_SUCCESS || mosquitto_socket(connection->mosq) < 0;
 
 	connection->connack = -1;
+	note_handshake(connection);
 	watch(connection);
 	if (connack == 0 && !closed) {
 		connection->accepted = true;
@@ -291,22 +337,26 @@ settle(struct connection *connection, int rc)
 	return !closed;
 }
 
-/* Before CONNACK the library can miss the end of a connection: only a whole packet that is waiting is worth a call. */
+/* Before CONNACK the library can miss the end of a connection: only what is waiting to be read is worth a call. That is a
+ * packet, or steps of the handshake. */
 static void
 hung_up(struct connection *connection, int fd)
 {
 	int error = 0;
 	socklen_t length = sizeof(error);
+	ssize_t got;
 	char byte;
 
-	if (recv(fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT) > 0) {
+	for (int i = 0; (got = recv(fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT)) > 0 && i < LAST_READS_MAX; i++) {
 		connection->established = true;
 		errno = 0;
 		if (!settle(connection, mosquitto_loop_read(connection->mosq, 1)) || connection->accepted)
 			return;
-	} else {
-		error = errno;
 	}
+	if (got < 0)
+		error = errno;
+	else
+		connection->established = true;
 	if (error == 0 || error == EAGAIN)
 		getsockopt(fd, SOL_SOCKET, SO_ERROR, &error, &length);
 	end(connection, is_closing(MOSQ_ERR_ERRNO, error), error_text(error));
@@ -319,7 +369,9 @@ on_io(sd_event_source *source, int fd, uint32_t events, void *userdata)
 	int rc = MOSQ_ERR_SUCCESS;
 
 	(void)source;
-	if (!connection->accepted && (events & (EPOLLERR | EPOLLHUP)) != 0) {
+	if (connection->transport->tls)
+		tls_begin(connection->transport->tls);
+	if (!connection->accepted && (events & (EPOLLERR | EPOLLHUP | EPOLLRDHUP)) != 0) {
 		hung_up(connection, fd);
 		return 0;
 	}
@@ -366,11 +418,12 @@ static int
 set_up_client(struct connection *connection, const struct connection_plan *plan)
 {
 	struct mosquitto *mosq;
+	const struct credentials *credentials = plan->credentials;
 	char id[32];
 
 	/* ThingsBoard knows a device by its token alone; other brokers end the older of two sessions with one id. */
 	snprintf(id, sizeof(id), "fieldgate-%08x%04x", random_number(), random_number() & 0xffff);
-	mosq = connection->mosq = mosquitto_new(id, true, connection);
+	mosq = connection->mosq = mosquitto_new(credentials->client_id ? credentials->client_id : id, true, connection);
 	if (!mosq)
 		return MOSQ_ERR_NOMEM;
 	mosquitto_int_option(mosq, MOSQ_OPT_PROTOCOL_VERSION, plan->version);
@@ -381,51 +434,74 @@ set_up_client(struct connection *connection, const struct connection_plan *plan)
 	mosquitto_publish_v5_callback_set(mosq, on_puback);
 	mosquitto_subscribe_v5_callback_set(mosq, on_suback);
 	mosquitto_message_v5_callback_set(mosq, on_message);
-	return mosquitto_username_pw_set(mosq, plan->token, NULL);
+	if (credentials->kind == CREDENTIALS_TOKEN)
+		return mosquitto_username_pw_set(mosq, credentials->token, NULL);
+	return mosquitto_username_pw_set(mosq, credentials->user, credentials->password);
 }
 
-static int
+/* Returns NULL, or why not. There is no way from here to clear text. */
+static const char *
+set_up_tls(struct connection *connection, const struct credentials *credentials)
+{
+	const char *why;
+	SSL_CTX *context = tls_context(connection->transport->tls, credentials->cert_file, credentials->key_file, &why);
+
+	if (!context)
+		return why;
+	mosquitto_int_option(connection->mosq, MOSQ_OPT_SSL_CTX_WITH_DEFAULTS, 0);
+	if (mosquitto_void_option(connection->mosq, MOSQ_OPT_SSL_CTX, context) != MOSQ_ERR_SUCCESS)
+		why = "out of memory";
+	SSL_CTX_free(context);
+	return why;
+}
+
+/* Returns NULL, or why not. */
+static const char *
 start_connecting(struct connection *connection, const struct connection_plan *plan)
 {
 	struct transport *transport = connection->transport;
+	const char *why;
 	int pair[2];
 	int rc;
 
 	lowest_free_fds(transport->loop, pair);
-	rc = set_up_client(connection, plan);
-	if (rc != MOSQ_ERR_SUCCESS)
-		return rc;
+	if (set_up_client(connection, plan) != MOSQ_ERR_SUCCESS)
+		return "out of memory";
+	if (transport->tls && (why = set_up_tls(connection, plan->credentials)))
+		return why;
 	errno = 0;
 	rc = mosquitto_connect_async(
 	    connection->mosq, plan->address, transport->server->port, keepalive_s(transport->server));
 	if (rc != MOSQ_ERR_SUCCESS)
-		return rc;
+		return rc == MOSQ_ERR_TLS ? "TLS cannot begin" : rc == MOSQ_ERR_ERRNO && errno ? strerrordesc_np(errno) : "out of memory";
 	shrink_pair(pair);
 	if (sd_event_add_io(transport->loop, &connection->io, mosquitto_socket(connection->mosq), EPOLLIN, on_io,
 		connection) < 0)
-		return MOSQ_ERR_NOMEM;
+		return "out of memory";
 	watch(connection);
-	return MOSQ_ERR_SUCCESS;
+	return NULL;
 }
 
 struct connection *
 connection_open(
-    struct transport *transport, const struct connection_plan *plan, void *owner, const char **ret_why)
+    struct transport *transport, const struct connection_plan *plan, void *owner, struct connection_end *ret_end)
 {
 	struct connection *connection = calloc(1, sizeof(*connection));
-	int rc;
+	const char *why;
 
-	*ret_why = "out of memory";
+	*ret_end = (struct connection_end){ .why = "out of memory" };
 	if (!connection)
 		return NULL;
+	if (transport->tls)
+		tls_begin(transport->tls);
 	connection->transport = transport;
 	connection->owner = owner;
 	connection->connack = connection->disconnect = -1;
-	rc = start_connecting(connection, plan);
-	if (rc == MOSQ_ERR_SUCCESS)
+	why = start_connecting(connection, plan);
+	note_handshake(connection);
+	if (!why)
 		return connection;
-	if (rc == MOSQ_ERR_ERRNO && errno)
-		*ret_why = strerrordesc_np(errno);
+	*ret_end = how_it_ends(connection, false, why);
 	connection_close(connection);
 	return NULL;
 }
@@ -443,7 +519,12 @@ connection_close(struct connection *connection)
 const char *
 connection_overdue(const struct connection *connection)
 {
-	return connection->established ? "no CONNACK in time" : "connection timed out";
+	struct sockaddr_storage peer;
+	socklen_t length = sizeof(peer);
+
+	if (getpeername(mosquitto_socket(connection->mosq), (struct sockaddr *)(void *)&peer, &length) < 0)
+		return "connection timed out";
+	return is_shaking(connection) ? "no end of the TLS handshake in time" : "no CONNACK in time";
 }
 
 void

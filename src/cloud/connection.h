@@ -23,7 +23,8 @@ struct connection_end {
 	int disconnected; /* MQTT 5: the reason code of the server's DISCONNECT, or 0 */
 	bool closed;	  /* the server did it, not the line; a reset is how one closes that has not read all that we sent */
 	bool mute;	  /* the server closed without a word what stood and waited for CONNACK */
-	const char *why;  /* in words, static */
+	const char *why;  /* in words; lives as long as the transport, and the same words are the same pointer */
+	int64_t valid_from_unix_ms; /* TLS: it can work from then on, since a certificate is not valid before; else 0 */
 };
 
 /* `owner` is the connection's. */
@@ -41,20 +42,23 @@ struct transport *transport_new(
     const struct server_settings *server, sd_event *loop, const struct connection_events *events);
 void transport_free(struct transport *transport);
 
+/* The settings are others, in which the server is the same. */
+void transport_rebind(struct transport *transport, const struct server_settings *server);
+
 struct connection_plan {
 	const char *address; /* numeric */
 	int version;	     /* of MQTT, as the library numbers it */
-	const char *token;
+	const struct credentials *credentials;
 };
 
-/* Begin to connect. Returns NULL with why, static, in words. */
+/* Begin to connect. Returns NULL with why not, for the attempt may end before it has begun; ended() does not follow then. */
 struct connection *connection_open(
-    struct transport *transport, const struct connection_plan *plan, void *owner, const char **ret_why);
+    struct transport *transport, const struct connection_plan *plan, void *owner, struct connection_end *ret_end);
 
 /* At once; no event follows. NULL is fine. */
 void connection_close(struct connection *connection);
 
-/* What an attempt that takes too long has been waiting for, static. */
+/* What has an attempt that takes too long been waiting for? Static. */
 const char *connection_overdue(const struct connection *connection);
 
 /* The library compares its clocks: it sends a ping, or ends a connection that did not answer one. To be called a few times in

@@ -243,6 +243,50 @@ downlink_ask(struct downlink *downlink, size_t device, const char *method, const
 	return rpc_client_ask(downlink->rpc_client, device, method, params, timeout_ms, answered, ctx);
 }
 
+/* ---- other settings ---- */
+
+static void
+adopt_channel(struct downlink *downlink, struct channel *channel, const struct channel *from)
+{
+	channel->stage = from->stage;
+	channel->subscribe_id = from->subscribe_id;
+	channel->request_id = from->request_id;
+	channel->tries = from->tries;
+	channel->refusal_said = from->refusal_said;
+	if (from->due.position != 0)
+		heap_set(&downlink->due, &channel->due, from->due.due);
+}
+
+void
+downlink_adopt(struct downlink *downlink, struct downlink *from, const struct difference *difference)
+{
+	commands_adopt(downlink->commands, from->commands);
+	rpc_server_adopt(downlink->rpc_server, from->rpc_server, difference);
+	rpc_client_adopt(downlink->rpc_client, from->rpc_client, difference);
+	shared_adopt(downlink->shared, from->shared, difference);
+	cloud_loss_adopt(downlink->cloud_loss, from->cloud_loss, difference);
+	for (size_t i = 0; i < downlink->settings->device_count; i++) {
+		const struct device *was = difference_device(difference, downlink->channels[i].device);
+
+		if (was)
+			adopt_channel(downlink, &downlink->channels[i], &from->channels[was->index]);
+	}
+}
+
+/* Shared points that are new have to be asked for. */
+void
+downlink_adopted(struct downlink *downlink)
+{
+	for (size_t i = 0; i < downlink->settings->device_count; i++) {
+		struct channel *channel = &downlink->channels[i];
+
+		if (channel->stage == STAGE_DOWN || !shared_is_news(downlink->shared, i))
+			continue;
+		channel->tries = 0;
+		subscribe(downlink, channel);
+	}
+}
+
 /* ---- time ---- */
 
 int64_t
@@ -298,4 +342,10 @@ downlink_counts(const struct downlink *downlink)
 		.shared_written = shared_written(downlink->shared),
 		.pending = commands_pending(downlink->commands),
 	};
+}
+
+void
+downlink_health(const struct downlink *downlink, size_t device, struct health_device *ret)
+{
+	rpc_server_health(downlink->rpc_server, device, ret);
 }

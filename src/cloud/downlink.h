@@ -14,6 +14,8 @@
 #include "cloud/downlink_port.h"
 #include "cloud/rpc_client.h"
 #include "model/command.h"
+#include "model/difference.h"
+#include "model/health.h"
 #include "model/sample.h"
 #include "model/settings.h"
 
@@ -25,6 +27,14 @@ struct downlink;
 struct downlink *downlink_new(
     const struct settings *settings, struct downlink_port port, struct command_sink commands);
 void downlink_free(struct downlink *downlink);
+
+/* Go on where `from`, of older settings, has been: what is the same goes on, whatever else waits there is answered, on the
+ * sessions as they were. Commands that have no outcome are `downlink`'s, which pushes new ones into its own sink. Only
+ * downlink_free() is left to do with `from`.
+ *
+ * downlink_adopted() is to follow once the port reaches the sessions of the new settings. */
+void downlink_adopt(struct downlink *downlink, struct downlink *from, const struct difference *difference);
+void downlink_adopted(struct downlink *downlink);
 
 /* The session of a device is up: subscribe, then ask for the shared attributes. */
 void downlink_up(struct downlink *downlink, size_t device);
@@ -55,5 +65,8 @@ struct downlink_counts {
 	size_t pending; /* commands without an outcome now */
 };
 struct downlink_counts downlink_counts(const struct downlink *downlink);
+
+/* How many RPC requests came. */
+void downlink_health(const struct downlink *downlink, size_t device, struct health_device *ret);
 
 #endif

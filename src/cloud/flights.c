@@ -19,6 +19,21 @@ flights_done(struct flights *flights)
 }
 
 void
+flights_adopt(struct flights *flights, struct flights *from)
+{
+	struct flights spare = *flights;
+
+	if (from->count > flights->room) {
+		*flights = *from;
+		*from = spare;
+		from->count = 0;
+		return;
+	}
+	memcpy(flights->list, from->list, (size_t)from->count * sizeof(from->list[0]));
+	flights->count = from->count;
+}
+
+void
 flights_add(struct flights *flights, const struct flight *flight)
 {
 	assert(flights->count < flights->room);

@@ -25,6 +25,9 @@ struct flights {
 int flights_init(struct flights *flights, int room);
 void flights_done(struct flights *flights);
 
+/* Go on with those of `from`, which is left to flights_done(); its room, if it has more in it than there is here. */
+void flights_adopt(struct flights *flights, struct flights *from);
+
 /* There must be room. */
 void flights_add(struct flights *flights, const struct flight *flight);
 

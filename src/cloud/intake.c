@@ -37,6 +37,7 @@ struct intake {
 	uint64_t unheld_rows;
 
 	struct wall wall;
+	uint64_t values;
 	bool waits_for_wall; /* and the log says so */
 	int64_t wall_due_mono_ms;
 
@@ -320,10 +321,58 @@ intake_take(struct intake *intake, const struct sample *samples, size_t count)
 	see_wall(intake, false);
 	for (size_t i = 0; i < count; i++) {
 		note_quality(intake, &samples[i]);
-		if (samples[i].quality == QUALITY_GOOD)
-			report(intake, &samples[i]);
+		if (samples[i].quality != QUALITY_GOOD)
+			continue;
+		intake->values++;
+		report(intake, &samples[i]);
 	}
 	finish_row(intake);
+}
+
+void
+intake_part(struct intake *intake, const struct difference *difference)
+{
+	windows_part(intake->windows, difference);
+	finish_row(intake);
+}
+
+static void
+adopt_device(struct intake *intake, const struct intake *from, const struct device *device,
+    const struct difference *difference)
+{
+	const struct device *was = difference_device(difference, device);
+
+	if (!was)
+		return;
+	intake->devices[device->index].stamps = from->devices[was->index].stamps;
+	for (size_t i = 0; i < device->point_count; i++) {
+		const struct point *point = &device->points[i];
+		const struct point *old = difference_point(difference, point);
+
+		if (!old)
+			continue;
+		intake->qualities[point->index] = from->qualities[old->index];
+		intake->told_ms[point->index] = from->told_ms[old->index];
+	}
+}
+
+void
+intake_adopt(struct intake *intake, struct intake *from, const struct difference *difference)
+{
+	int64_t wait_ms = intake->wall.wait_ms;
+
+	filter_adopt(intake->filter, from->filter, difference);
+	windows_adopt(intake->windows, from->windows, difference);
+	for (size_t i = 0; i < intake->settings->device_count; i++) {
+		adopt_device(intake, from, &intake->settings->devices[i], difference);
+		tell_news(intake, i);
+	}
+	intake->unheld_rows = from->unheld_rows;
+	intake->values = from->values;
+	intake->wall = from->wall;
+	intake->wall.wait_ms = wait_ms;
+	intake->waits_for_wall = from->waits_for_wall;
+	intake->wall_due_mono_ms = from->wall_due_mono_ms;
 }
 
 bool
@@ -370,6 +419,18 @@ intake_flush(struct intake *intake)
 {
 	windows_flush(intake->windows);
 	finish_row(intake);
+}
+
+bool
+intake_clock_is_set(const struct intake *intake)
+{
+	return intake->wall.set;
+}
+
+uint64_t
+intake_values(const struct intake *intake)
+{
+	return intake->values;
 }
 
 uint64_t

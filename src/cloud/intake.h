@@ -10,6 +10,7 @@
 #include <stdint.h>
 
 #include "flow/store.h"
+#include "model/difference.h"
 #include "model/sample.h"
 #include "model/settings.h"
 
@@ -21,6 +22,12 @@ typedef void intake_attribute(void *ctx, const struct sample *sample);
 /* Settings, store and ctx outlive it. Returns NULL when there is no memory. */
 struct intake *intake_new(const struct settings *settings, struct store *store, intake_attribute *attribute, void *ctx);
 void intake_free(struct intake *intake);
+
+/* Other settings are to come: what is in windows that do not go on in them becomes rows. */
+void intake_part(struct intake *intake, const struct difference *difference);
+
+/* Go on where `from`, of older settings and with the same store, has been. Only intake_free() is left to do with `from`. */
+void intake_adopt(struct intake *intake, struct intake *from, const struct difference *difference);
 
 /* Take samples as they come. Their values stay the caller's. */
 void intake_take(struct intake *intake, const struct sample *samples, size_t count);
@@ -38,6 +45,11 @@ void intake_tick(struct intake *intake, int64_t now_mono_ms);
 
 /* The field has ended: what is in windows is all that there will be. */
 void intake_flush(struct intake *intake);
+
+bool intake_clock_is_set(const struct intake *intake);
+
+/* Good samples that were taken. */
+uint64_t intake_values(const struct intake *intake);
 
 /* Rows that could not be held: no memory, or larger than all of the store. */
 uint64_t intake_unheld_rows(const struct intake *intake);

@@ -4,6 +4,7 @@
 #include <netdb.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include "base/clock.h"
 #include "base/log.h"
@@ -19,8 +20,10 @@
 #define ATTEMPTS_MAX	50
 #define PACE_MS		50
 #define PACE_ATTEMPTS	10
-#define STABLE_MS	60000 /* a session that lived so long was a good one, */
-#define ACKED_STABLE_MS 10000 /* or this long if the server also took something */
+#define STABLE_MS	10000 /* a session that lived so long, and had a PUBACK, was a good one */
+#define LET_UP_MS	10000 /* the server has had too much: it is left alone for about so long at least */
+#define SELDOM_MAX	10    /* what only a person can mend is tried after so many of the longest pauses at most */
+#define BARE_CLOSES	3     /* closed so often, soon and without a word: that has a reason */
 
 enum state {
 	STATE_QUEUED,	  /* waits for its turn to connect */
@@ -35,7 +38,7 @@ struct mqtt_session {
 	struct mqtt *mqtt;
 	struct mqtt_session *next;
 	struct mqtt_session *next_queued;
-	char *token;
+	const struct credentials *credentials;
 	void *owner;
 
 	enum state state;
@@ -45,11 +48,14 @@ struct mqtt_session {
 	size_t address;	  /* of the server's, of this attempt */
 	bool acked;	  /* a PUBACK came since the session is up */
 	int64_t up_mono_ms;
+	int64_t down_mono_ms;
 	unsigned failures; /* in a row */
+	unsigned bare_closes; /* in a row */
 	int end;	   /* enum mqtt_end or a reason, of the connection that was up last */
 	bool held;
 
 	const char *restart; /* why, or NULL */
+	bool too_early;	     /* it failed because a certificate is not valid yet */
 
 	struct news_item news;
 };
@@ -73,6 +79,9 @@ struct mqtt {
 	struct news *news;
 	struct transport *transport;
 	sd_event_source *keepalive;
+
+	sd_event_source *validity; /* by the wall clock: a certificate becomes valid */
+	int64_t valid_unix_ms;	   /* when; 0 = nobody waits for that */
 
 	bool closing;
 	sd_event_source *closer;
@@ -126,17 +135,41 @@ back_off_ms(const struct mqtt_session *session)
 	return random_jitter(delay < server->reconnect_max_ms ? delay : server->reconnect_max_ms);
 }
 
+/* When a session is tried again that ended like that. */
+static int64_t
+reaction_ms(const struct mqtt_session *session, enum reaction reaction)
+{
+	int64_t longest = session->mqtt->server->reconnect_max_ms, back_off = back_off_ms(session), let_up;
+
+	switch (reaction) {
+	case REACT_OTHER_VERSION:
+	case REACT_BACK_OFF:
+		return back_off;
+	case REACT_LET_UP:
+		let_up = random_jitter(LET_UP_MS < longest ? LET_UP_MS : longest);
+		return back_off > let_up ? back_off : let_up;
+	case REACT_STAND_BACK:
+		return random_jitter(longest);
+	case REACT_SELDOM:
+		return longest * (session->failures < SELDOM_MAX ? session->failures + 1 : SELDOM_MAX) +
+		       random_jitter(longest) / 2;
+	}
+	return back_off;
+}
+
 /* The attempt or connection is over; the next attempt comes after `delay_ms`. */
 static void
-end_connection(struct mqtt_session *session, enum condition condition, const char *why, int64_t delay_ms)
+end_connection(struct mqtt_session *session, struct report report, int64_t delay_ms)
 {
 	bool was_up = session->state == STATE_UP;
 
+	if (was_up)
+		session->down_mono_ms = clock_mono_ms();
 	drop_connection(session);
 	session->state = STATE_WAITING;
 	session->failures++;
 	timer_set(session->timer, delay_ms);
-	news_change(session->mqtt->news, &session->news, condition, why);
+	news_change(session->mqtt->news, &session->news, report);
 	admit(session->mqtt);
 	if (was_up)
 		session->mqtt->events.down(session->owner);
@@ -152,46 +185,58 @@ session_failed(struct mqtt_session *session, const char *why)
 		addresses_doubt(mqtt->addresses, session->address);
 	if (mqtt->counts.up == 0)
 		news_server_failed(mqtt->news, why);
-	end_connection(session, CONDITION_FAILED, why, back_off_ms(session));
+	end_connection(session, (struct report){ .condition = CONDITION_FAILED, .why = why }, back_off_ms(session));
 }
 
-/* Back-off starts anew only after a connection that was of use: a server that accepts and closes at once, or
- * that chokes on what we send, must not be asked again and again at the shortest interval. */
+/* What a server does that speaks MQTT 3.1.1 and has no other word for it. */
+static const char *
+bare_close_advice(struct mqtt_session *session, bool bare, bool useful)
+{
+	if (useful || !bare)
+		session->bare_closes = 0;
+	else if (session->bare_closes < BARE_CLOSES)
+		session->bare_closes++;
+	return session->bare_closes < BARE_CLOSES
+		   ? NULL
+		   : "again and again: does another client use the same credentials, or is a rate limit reached?";
+}
+
+/* Back-off starts anew only after a connection that was of use: a server that accepts and closes at once, or that chokes on
+ * what we send, must not be asked again and again at the shortest interval. A PUBACK shows it, a CONNACK does not; and when
+ * two clients have the same credentials both get one before the other comes. */
 static void
-session_lost(struct mqtt_session *session, int reason, const char *why)
+session_lost(struct mqtt_session *session, int code, const char *why)
 {
 	struct mqtt *mqtt = session->mqtt;
-	int64_t lived_ms = clock_mono_ms() - session->up_mono_ms;
-	int64_t delay_ms;
+	const struct reason *reason = code >= 128 ? reason_find(code) : NULL;
+	bool useful = session->acked && clock_mono_ms() - session->up_mono_ms >= STABLE_MS;
+	struct report report = { .condition = CONDITION_LOST, .why = why };
 
 	mqtt->counts.losses++;
-	if (lived_ms >= STABLE_MS || (session->acked && lived_ms >= ACKED_STABLE_MS))
+	if (useful)
 		session->failures = 0;
-	/* The other client gets its session back when we come, and would take ours again: do not play that
-	 * game fast. */
-	delay_ms = reason == REASON_SESSION_TAKEN_OVER ? random_jitter(mqtt->server->reconnect_max_ms)
-								    : back_off_ms(session);
-	end_connection(session, CONDITION_LOST, why, delay_ms);
+	report.advice = reason ? reason_advice(reason, session->credentials->kind)
+			       : bare_close_advice(session, session->end == MQTT_END_CLOSED, useful);
+	end_connection(session, report, reaction_ms(session, reason ? reason->reaction : REACT_BACK_OFF));
 }
 
 static void
 session_refused(struct mqtt_session *session, int code)
 {
 	struct mqtt *mqtt = session->mqtt;
-	enum refusal refusal = reason_refusal(code);
-	int64_t delay_ms = back_off_ms(session);
+	const struct reason *reason = reason_find(code);
 
 	mqtt->counts.refusals++;
-	if (refusal == REFUSED_VERSION && version_refused(&mqtt->version, session->version)) {
-		/* No failure of this session: others have learned by now what the server speaks, or this one
-		 * just did. */
-		end_connection(session, session->news.now.condition, session->news.now.why, 0);
+	if (reason->reaction == REACT_OTHER_VERSION && version_refused(&mqtt->version, session->version)) {
+		/* No failure of this session: others have learned by now what the server speaks, or this one just did. */
+		end_connection(session, session->news.now, 0);
 		return;
 	}
-	if (refusal == REFUSED_TOKEN)
-		delay_ms = mqtt->server->reconnect_max_ms + random_jitter(mqtt->server->reconnect_max_ms) / 2;
-	end_connection(session, refusal == REFUSED_TOKEN ? CONDITION_REFUSED_TOKEN : CONDITION_REFUSED,
-	    reason_text(code), delay_ms);
+	end_connection(session,
+	    (struct report){ .condition = CONDITION_REFUSED,
+		.why = reason->text,
+		.advice = reason_advice(reason, session->credentials->kind) },
+	    reaction_ms(session, reason->reaction));
 }
 
 static void
@@ -207,7 +252,7 @@ session_up(struct mqtt_session *session)
 	mqtt->counts.up++;
 	mqtt->counts.connects++;
 	version_works(&mqtt->version, session->version);
-	news_change(mqtt->news, &session->news, CONDITION_UP, NULL);
+	news_change(mqtt->news, &session->news, (struct report){ .condition = CONDITION_UP });
 	if (session->held)
 		timer_set(session->timer, 0);
 	if (sd_event_source_set_enabled(mqtt->keepalive, SD_EVENT_ON) < 0)
@@ -222,6 +267,34 @@ session_closed(struct mqtt_session *session)
 	drop_connection(session);
 	timer_stop(session->timer);
 	session->state = STATE_CLOSED;
+}
+
+/* A clock that was never set shows a time before any certificate. As soon as it is set, or time has come, those that could
+ * not connect for that may, whatever their back-off says. The system's timer sees both. */
+static void
+await_validity(struct mqtt_session *session, int64_t unix_ms)
+{
+	struct mqtt *mqtt = session->mqtt;
+
+	session->too_early = session->state == STATE_WAITING;
+	if (mqtt->valid_unix_ms != 0 && mqtt->valid_unix_ms <= unix_ms)
+		return;
+	mqtt->valid_unix_ms = unix_ms;
+	sd_event_source_set_time(mqtt->validity, (uint64_t)unix_ms * 1000);
+	sd_event_source_set_enabled(mqtt->validity, SD_EVENT_ONESHOT);
+}
+
+static int
+on_validity(sd_event_source *source, uint64_t usec, void *userdata)
+{
+	struct mqtt *mqtt = userdata;
+
+	(void)source, (void)usec;
+	mqtt->valid_unix_ms = 0;
+	for (struct mqtt_session *session = mqtt->sessions; session; session = session->next)
+		if (session->too_early && session->state == STATE_WAITING)
+			timer_set(session->timer, 0);
+	return 0;
 }
 
 /* ---- what the connection says ---- */
@@ -288,6 +361,8 @@ on_ended(void *owner, const struct connection_end *end)
 		session_lost(session, end->disconnected, session->restart ? session->restart : end->why);
 	else
 		session_failed(session, end->why);
+	if (end->valid_from_unix_ms)
+		await_validity(session, end->valid_from_unix_ms);
 }
 
 static const struct connection_events connection_events = {
@@ -302,21 +377,22 @@ static void
 session_connect(struct mqtt_session *session)
 {
 	struct mqtt *mqtt = session->mqtt;
-	struct connection_plan plan = { .version = mqtt->version.number, .token = session->token };
+	struct connection_plan plan = { .version = mqtt->version.number, .credentials = session->credentials };
 	char address[NI_MAXHOST];
-	const char *why = "the address of the server is none";
+	struct connection_end end = { .why = "the address of the server is none" };
 
 	session->state = STATE_CONNECTING;
 	session->version = plan.version;
 	session->address = addresses_current(mqtt->addresses);
 	session->restart = NULL;
+	session->too_early = false;
 	mqtt->attempts++;
 	timer_set(session->timer, mqtt->server->connect_timeout_ms);
 	plan.address = address;
 	if (addresses_text(mqtt->addresses, session->address, address, sizeof(address)) == 0)
-		session->connection = connection_open(mqtt->transport, &plan, session, &why);
+		session->connection = connection_open(mqtt->transport, &plan, session, &end);
 	if (!session->connection)
-		session_failed(session, why);
+		on_ended(session, &end);
 }
 
 /* ---- whose turn it is ---- */
@@ -456,12 +532,18 @@ on_keepalive(sd_event_source *source, uint64_t usec, void *userdata)
 /* ---- the module ---- */
 
 static int
-add_timer(sd_event *loop, sd_event_source **ret, sd_event_time_handler_t handler, void *userdata,
-    uint64_t accuracy_us)
+add_clock_timer(sd_event *loop, sd_event_source **ret, clockid_t clock, sd_event_time_handler_t handler,
+    void *userdata, uint64_t accuracy_us)
 {
-	int error = sd_event_add_time(loop, ret, CLOCK_MONOTONIC, 0, accuracy_us, handler, userdata);
+	int error = sd_event_add_time(loop, ret, clock, 0, accuracy_us, handler, userdata);
 
 	return error < 0 ? error : sd_event_source_set_enabled(*ret, SD_EVENT_OFF);
+}
+
+static int
+add_timer(sd_event *loop, sd_event_source **ret, sd_event_time_handler_t handler, void *userdata, uint64_t accuracy_us)
+{
+	return add_clock_timer(loop, ret, CLOCK_MONOTONIC, handler, userdata, accuracy_us);
 }
 
 static int
@@ -495,6 +577,8 @@ add_sources(struct mqtt *mqtt)
 		error = add_timer(mqtt->loop, &mqtt->closer, on_closer, mqtt, 1);
 	if (error >= 0)
 		error = add_timer(mqtt->loop, &mqtt->keepalive, on_keepalive, mqtt, accuracy_us);
+	if (error >= 0)
+		error = add_clock_timer(mqtt->loop, &mqtt->validity, CLOCK_REALTIME, on_validity, mqtt, 250000);
 	return error;
 }
 
@@ -535,13 +619,10 @@ mqtt_new(const struct server_settings *server, sd_event *loop, struct resolver *
 }
 
 static void
-session_free(struct mqtt_session *session)
+free_session(struct mqtt_session *session)
 {
 	drop_connection(session);
 	sd_event_source_disable_unref(session->timer);
-	if (session->token)
-		explicit_bzero(session->token, strlen(session->token));
-	free(session->token);
 	free(session->news.name);
 	free(session);
 }
@@ -555,11 +636,12 @@ mqtt_free(struct mqtt *mqtt)
 		struct mqtt_session *session = mqtt->sessions;
 
 		mqtt->sessions = session->next;
-		session_free(session);
+		free_session(session);
 	}
 	sd_event_source_disable_unref(mqtt->pace);
 	sd_event_source_disable_unref(mqtt->closer);
 	sd_event_source_disable_unref(mqtt->keepalive);
+	sd_event_source_disable_unref(mqtt->validity);
 	transport_free(mqtt->transport);
 	addresses_free(mqtt->addresses);
 	news_free(mqtt->news);
@@ -568,7 +650,7 @@ mqtt_free(struct mqtt *mqtt)
 }
 
 struct mqtt_session *
-mqtt_session_new(struct mqtt *mqtt, const char *name, const char *token, void *owner)
+mqtt_session_new(struct mqtt *mqtt, const char *name, const struct credentials *credentials, void *owner)
 {
 	struct mqtt_session *session = calloc(1, sizeof(*session));
 
@@ -577,11 +659,12 @@ mqtt_session_new(struct mqtt *mqtt, const char *name, const char *token, void *o
 	session->mqtt = mqtt;
 	session->owner = owner;
 	session->state = STATE_WAITING;
+	session->down_mono_ms = clock_mono_ms();
 	session->news.name = strdup(name);
-	session->token = strdup(token);
-	if (!session->news.name || !session->token ||
+	session->credentials = credentials;
+	if (!session->news.name ||
 	    add_timer(mqtt->loop, &session->timer, on_session_timer, session, 20000) < 0) {
-		session_free(session);
+		free_session(session);
 		errno = ENOMEM;
 		return NULL;
 	}
@@ -590,6 +673,61 @@ mqtt_session_new(struct mqtt *mqtt, const char *name, const char *token, void *o
 	news_add(mqtt->news, &session->news);
 	timer_set(session->timer, 0);
 	return session;
+}
+
+static void
+leave_queue(struct mqtt_session *session)
+{
+	struct mqtt *mqtt = session->mqtt;
+	struct mqtt_session **at = &mqtt->queue;
+
+	while (*at && *at != session)
+		at = &(*at)->next_queued;
+	if (!*at)
+		return;
+	*at = session->next_queued;
+	if (!*at)
+		mqtt->queue_end = at;
+}
+
+void
+mqtt_session_free(struct mqtt_session *session)
+{
+	struct mqtt *mqtt;
+	struct mqtt_session **at;
+
+	if (!session)
+		return;
+	mqtt = session->mqtt;
+	if (session->state == STATE_UP) {
+		mqtt->counts.up--;
+		session->state = STATE_CLOSING;
+		connection_finish(session->connection);
+	}
+	leave_queue(session);
+	for (at = &mqtt->sessions; *at != session; at = &(*at)->next)
+		;
+	*at = session->next;
+	news_remove(mqtt->news, &session->news);
+	free_session(session);
+	admit(mqtt);
+}
+
+void
+mqtt_session_give(struct mqtt_session *session, const struct credentials *credentials, void *owner)
+{
+	session->credentials = credentials;
+	session->owner = owner;
+}
+
+void
+mqtt_rebind(struct mqtt *mqtt, const struct server_settings *server)
+{
+	mqtt->server = server;
+	mqtt->version.server = server;
+	addresses_rebind(mqtt->addresses, server);
+	news_rebind(mqtt->news, server);
+	transport_rebind(mqtt->transport, server);
 }
 
 bool
@@ -605,6 +743,24 @@ mqtt_session_restart(struct mqtt_session *session, const char *why)
 		return;
 	session->restart = why;
 	timer_set(session->timer, 0);
+}
+
+void
+mqtt_session_health(const struct mqtt_session *session, struct health_device *ret)
+{
+	static const enum health_session_state states[] = {
+		[STATE_QUEUED] = HEALTH_SESSION_WAITING,
+		[STATE_WAITING] = HEALTH_SESSION_WAITING,
+		[STATE_CONNECTING] = HEALTH_SESSION_CONNECTING,
+		[STATE_UP] = HEALTH_SESSION_UP,
+		[STATE_CLOSING] = HEALTH_SESSION_CLOSED,
+		[STATE_CLOSED] = HEALTH_SESSION_CLOSED,
+	};
+	bool up = session->state == STATE_UP;
+
+	ret->state = states[session->state];
+	ret->why = up ? NULL : session->news.now.why;
+	ret->since_mono_ms = up ? session->up_mono_ms : session->down_mono_ms;
 }
 
 int
@@ -676,4 +832,13 @@ mqtt_counts(const struct mqtt *mqtt)
 
 	counts.version = mqtt->version.number;
 	return counts;
+}
+
+void
+mqtt_count_on(struct mqtt *mqtt, const struct mqtt *from)
+{
+	mqtt->counts.connects += from->counts.connects;
+	mqtt->counts.refusals += from->counts.refusals;
+	mqtt->counts.failures += from->counts.failures;
+	mqtt->counts.losses += from->counts.losses;
 }

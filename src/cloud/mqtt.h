@@ -9,6 +9,7 @@
 #define CLOUD_MQTT_H
 
 #include "base/resolver.h"
+#include "model/health.h"
 #include "model/settings.h"
 
 #include <stdbool.h>
@@ -32,13 +33,26 @@ struct mqtt_events {
 
 struct mqtt *mqtt_new(const struct server_settings *server, sd_event *loop, struct resolver *resolver, const struct mqtt_events *events);
 
-/* Ends every session at once. NULL is fine. */
+/* Ends every session at once. The resolver is there until then. NULL is fine. */
 void mqtt_free(struct mqtt *mqtt);
 
-/* A session for one token. It connects by itself from now on. `name` is for the log. */
-struct mqtt_session *mqtt_session_new(struct mqtt *mqtt, const char *name, const char *token, void *owner);
+/* A session with these credentials, which must outlive it. It connects by itself from now on. `name` is for the log. */
+struct mqtt_session *mqtt_session_new(
+    struct mqtt *mqtt, const char *name, const struct credentials *credentials, void *owner);
+
+/* Ends it: DISCONNECT is written if the line takes it at once. No event follows. Not from inside an event. NULL is fine. */
+void mqtt_session_free(struct mqtt_session *session);
+
+/* What happens to it is somebody else's business from now on, and its credentials, which are the same, are elsewhere. */
+void mqtt_session_give(struct mqtt_session *session, const struct credentials *credentials, void *owner);
+
+/* The settings are others, in which the server is the same, but for pauses and timeouts. */
+void mqtt_rebind(struct mqtt *mqtt, const struct server_settings *server);
 
 bool mqtt_session_is_up(const struct mqtt_session *session);
+
+/* State, why and since. */
+void mqtt_session_health(const struct mqtt_session *session, struct health_device *ret);
 
 /* Who ended the connection that was up last, for down(). */
 enum mqtt_end {
@@ -74,5 +88,8 @@ struct mqtt_counts {
 	int version;       /* of MQTT that is spoken or tried: 5, or 4 for 3.1.1 */
 };
 struct mqtt_counts mqtt_counts(const struct mqtt *mqtt);
+
+/* Count on from where another has been, whose sessions are given up. */
+void mqtt_count_on(struct mqtt *mqtt, const struct mqtt *from);
 
 #endif

@@ -10,6 +10,7 @@
 #define GATHER_MAX_MS 10000 /* and up to this long while many sessions are still connecting */
 #define ACCURACY_US   200000
 #define EACH_MAX      3 /* up to so many sessions get a line each */
+#define REASONS_MAX   4 /* why the server is away: so many are told */
 
 struct news {
 	const struct server_settings *server;
@@ -19,7 +20,8 @@ struct news {
 	size_t item_count;
 	sd_event_source *timer;
 	int64_t since_mono_ms;	 /* 0 = nothing is new */
-	const char *unreachable; /* why, while the server as a whole is */
+	const char *unreachable[REASONS_MAX]; /* why, while the server as a whole is; what was said of it */
+	size_t reason_count;		      /* 0 = it is there */
 	int64_t unreachable_since_mono_ms;
 	int64_t back_after_ms; /* the server is back after so long, and the log has not said so; 0 = no */
 };
@@ -28,46 +30,36 @@ struct news {
 static const struct {
 	const char *many;
 	const char *one;
-	const char *advice;
 	enum log_level level;
 } words[] = {
-	[CONDITION_NEW] = { .many = "new", .one = "new", .advice = "", .level = LOG_LEVEL_DEBUG },
-	[CONDITION_UP] = { .many = "connected", .one = "connected", .advice = "", .level = LOG_LEVEL_NOTICE },
-	[CONDITION_LOST] = { .many = "lost",
-	    .one = "session lost",
-	    .advice = "",
-	    .level = LOG_LEVEL_WARNING },
+	[CONDITION_NEW] = { .many = "new", .one = "new", .level = LOG_LEVEL_DEBUG },
+	[CONDITION_UP] = { .many = "connected", .one = "connected", .level = LOG_LEVEL_NOTICE },
+	[CONDITION_LOST] = { .many = "lost", .one = "session lost", .level = LOG_LEVEL_WARNING },
 	[CONDITION_REFUSED] = { .many = "refused by the server",
 	    .one = "the server refused the connection",
-	    .advice = "",
 	    .level = LOG_LEVEL_WARNING },
-	[CONDITION_REFUSED_TOKEN] = { .many = "refused by the server",
-	    .one = "the server refused the connection",
-	    .advice = ": check its token in gateway.conf",
-	    .level = LOG_LEVEL_WARNING },
-	[CONDITION_FAILED] = { .many = "unable to connect",
-	    .one = "cannot connect",
-	    .advice = "",
-	    .level = LOG_LEVEL_WARNING },
+	[CONDITION_FAILED] = { .many = "unable to connect", .one = "cannot connect", .level = LOG_LEVEL_WARNING },
 };
 
 static bool
 is_due(const struct news_item *item)
 {
-	return item->now.condition != item->said.condition || item->now.why != item->said.why;
+	return item->now.condition != item->said.condition || item->now.why != item->said.why ||
+	       item->now.advice != item->said.advice;
 }
 
 static bool
 is_like(const struct news_item *item, const struct report *report)
 {
-	return is_due(item) && item->now.condition == report->condition && item->now.why == report->why;
+	return is_due(item) && item->now.condition == report->condition && item->now.why == report->why &&
+	       item->now.advice == report->advice;
 }
 
 /* Nothing to say of single devices while the one line about the server says it all. */
 static bool
 is_covered(const struct news *news, enum condition condition)
 {
-	return (condition == CONDITION_FAILED && news->unreachable) ||
+	return (condition == CONDITION_FAILED && news->reason_count > 0) ||
 	       (condition == CONDITION_UP && news->back_after_ms > 0);
 }
 
@@ -76,16 +68,17 @@ tell_one(const struct news_item *item)
 {
 	const struct report *now = &item->now;
 
-	log_line(words[now->condition].level, "device %s: %s%s%s%s", item->name, words[now->condition].one,
-	    now->why ? ": " : "", now->why ? now->why : "", words[now->condition].advice);
+	log_line(words[now->condition].level, "device %s: %s%s%s%s%s", item->name, words[now->condition].one,
+	    now->why ? ": " : "", now->why ? now->why : "", now->advice ? ": " : "", now->advice ? now->advice : "");
 }
 
 static void
 tell_many(const struct news *news, const struct report *report, size_t count)
 {
-	log_line(words[report->condition].level, "server %s:%d: %zu of %zu sessions %s%s%s",
+	log_line(words[report->condition].level, "server %s:%d: %zu of %zu sessions %s%s%s%s%s",
 	    news->server->host, news->server->port, count, news->item_count, words[report->condition].many,
-	    report->why ? ": " : "", report->why ? report->why : "");
+	    report->why ? ": " : "", report->why ? report->why : "", report->advice ? ": " : "",
+	    report->advice ? report->advice : "");
 }
 
 /* Say it once for all sessions whose news is the same as that of `first`. */
@@ -138,7 +131,7 @@ on_timer(sd_event_source *source, uint64_t usec, void *userdata)
 
 	(void)source, (void)usec;
 	news->look(news->ctx, &up, &busy);
-	if (busy && !news->unreachable && clock_mono_ms() - news->since_mono_ms < GATHER_MAX_MS)
+	if (busy && news->reason_count == 0 && clock_mono_ms() - news->since_mono_ms < GATHER_MAX_MS)
 		gather(news);
 	else
 		tell_all(news, up);
@@ -186,9 +179,26 @@ news_add(struct news *news, struct news_item *item)
 }
 
 void
-news_change(struct news *news, struct news_item *item, enum condition condition, const char *why)
+news_remove(struct news *news, struct news_item *item)
 {
-	item->now = (struct report){ .condition = condition, .why = why };
+	struct news_item **at = &news->items;
+
+	while (*at != item)
+		at = &(*at)->next;
+	*at = item->next;
+	news->item_count--;
+}
+
+void
+news_rebind(struct news *news, const struct server_settings *server)
+{
+	news->server = server;
+}
+
+void
+news_change(struct news *news, struct news_item *item, struct report report)
+{
+	item->now = report;
 	if (news->since_mono_ms != 0)
 		return;
 	news->since_mono_ms = clock_mono_ms();
@@ -198,18 +208,22 @@ news_change(struct news *news, struct news_item *item, enum condition condition,
 void
 news_server_failed(struct news *news, const char *why)
 {
-	if (news->unreachable)
+	for (size_t i = 0; i < news->reason_count; i++)
+		if (news->unreachable[i] == why)
+			return;
+	if (news->reason_count == REASONS_MAX)
 		return;
-	news->unreachable = why;
-	news->unreachable_since_mono_ms = clock_mono_ms();
+	if (news->reason_count == 0)
+		news->unreachable_since_mono_ms = clock_mono_ms();
+	news->unreachable[news->reason_count++] = why;
 	log_warning("server %s:%d: %s; trying again", news->server->host, news->server->port, why);
 }
 
 void
 news_server_answered(struct news *news)
 {
-	if (!news->unreachable)
+	if (news->reason_count == 0)
 		return;
-	news->unreachable = NULL;
+	news->reason_count = 0;
 	news->back_after_ms = clock_mono_ms() - news->unreachable_since_mono_ms + 1;
 }

@@ -15,13 +15,13 @@ enum condition {
 	CONDITION_UP,
 	CONDITION_LOST,
 	CONDITION_REFUSED,
-	CONDITION_REFUSED_TOKEN, /* only a person can mend it */
 	CONDITION_FAILED,
 };
 
 struct report {
 	enum condition condition;
-	const char *why; /* static text, or NULL */
+	const char *why;    /* text that stays, or NULL */
+	const char *advice; /* the same: what a user can do */
 };
 
 /* Of one session, and inside it. Zero-initialise it but for the name. */
@@ -39,11 +39,16 @@ struct news *news_new(const struct server_settings *server, sd_event *loop,
     void (*look)(void *ctx, size_t *ret_up, bool *ret_busy), void *ctx);
 void news_free(struct news *news);
 
-/* The item must outlive the news. */
+/* The item must be there until the news are not, or it is removed. */
 void news_add(struct news *news, struct news_item *item);
-void news_change(struct news *news, struct news_item *item, enum condition condition, const char *why);
+void news_remove(struct news *news, struct news_item *item);
 
-/* An attempt ended without any answer of an MQTT server, and no session is up; `why` is static. */
+/* The settings are others, in which the server is the same. */
+void news_rebind(struct news *news, const struct server_settings *server);
+
+void news_change(struct news *news, struct news_item *item, struct report report);
+
+/* An attempt ended without any answer of an MQTT server, and no session is up; `why` is static; each is said once until the server answers. */
 void news_server_failed(struct news *news, const char *why);
 
 /* The server is there, whatever it said. */

@@ -92,7 +92,7 @@ say_aside(struct outbox *outbox, const struct aside *aside, int error)
 	int64_t now = clock_mono_ms();
 	int key_length = 0;
 
-	outbox->all->counts.set_aside++;
+	outbox->counts.refused_values++;
 	if (outbox->aside_said_mono_ms != 0 && now - outbox->aside_said_mono_ms < SAY_AGAIN_MS) {
 		outbox->aside_unsaid++;
 		return;
@@ -195,6 +195,7 @@ doubt_attributes(struct outbox *outbox, bool for_good, const char *why)
 
 	if (dropped)
 		keep_aside(outbox, 0, dropped, length, why);
+	log_debug("device %s: lost with attributes in flight%s (%s)", outbox->device->name, trial ? ", tried alone" : "", why);
 	if (trial && outbox->attributes_waits < 5)
 		outbox->attributes_waits++;
 	outbox->attributes_retry_mono_ms =
@@ -248,7 +249,7 @@ static int
 window(const struct outbox *outbox)
 {
 	int told = outbox->session->limits.in_flight_max;
-	int set = outbox->flights.room;
+	int set = outbox->all->settings->server.in_flight;
 
 	if (outbox->doubt.state != DOUBT_NONE || outbox->part_seq != 0)
 		return 1;
@@ -279,7 +280,7 @@ has_room(struct outbox *outbox, unsigned values)
 
 	if (values <= limits_room(&outbox->session->limits, now))
 		return true;
-	outbox->all->counts.limit_waits++;
+	outbox->counts.limit_waits++;
 	outbox->room_mono_ms = limits_due_mono_ms(&outbox->session->limits, values, now);
 	wake_at(outbox, outbox->room_mono_ms);
 	return false;
@@ -440,6 +441,7 @@ take_off(struct outbox *outbox, int id, const struct batch *batch, bool trial)
 		outbox->part_from = 0;
 	}
 	limits_spend(&outbox->session->limits, batch->values, now);
+	outbox->counts.messages++;
 	outbox->all->flight_count++;
 	flights_add(&outbox->flights, &flight);
 	expect_ack(outbox);
@@ -512,6 +514,10 @@ doubt_flights(struct outbox *outbox, const struct flight *alone, const char *why
 	if (doubt_closed(&outbox->doubt, first_seq, last_seq, batch, alone && alone->trial) == DOUBT_SET_ASIDE)
 		set_aside(outbox, batch, why);
 	say_doubt(outbox, before, why);
+	log_debug("device %s: lost with rows %" PRIu64 "..%" PRIu64 " in flight (%s): %" PRIu64 "..%" PRIu64
+		  " in doubt, %u strikes, %u waits",
+	    outbox->device->name, first_seq, last_seq, alone && alone->trial ? "tried alone" : why,
+	    outbox->doubt.first_seq, outbox->doubt.last_seq, outbox->doubt.strikes, outbox->doubt.waits);
 }
 
 void
@@ -551,6 +557,8 @@ outbox_acked(struct outbox *outbox, int id)
 
 	if (flights_land(&outbox->flights, id, &flight)) {
 		outbox->all->flight_count--;
+		outbox->counts.acked++;
+		outbox->counts.acked_rows += flight.batch.part && !flight.batch.part_ends ? 0 : flight.batch.rows;
 		doubt_acked(&outbox->doubt, &flight.batch, flight.trial);
 		settle(outbox, &flight.batch);
 		return true;
@@ -636,6 +644,28 @@ outbox_init(struct outbox *outbox, struct outboxes *all, const struct device *de
 	*outbox = (struct outbox){ .all = all, .device = device, .session = session, .payload_max = TB_MAX_PAYLOAD };
 	outbox->attributes = attributes_new(device, 0);
 	return outbox->attributes ? flights_init(&outbox->flights, all->settings->server.in_flight) : -ENOMEM;
+}
+
+void
+outbox_adopt(struct outbox *outbox, struct outbox *from, const struct difference *difference)
+{
+	struct outbox made = *from;
+
+	made.all = outbox->all;
+	made.device = outbox->device;
+	made.session = outbox->session;
+	made.attributes = outbox->attributes;
+	made.due = outbox->due;
+	made.in_line = false;
+	made.next_in_line = NULL;
+	attributes_adopt(made.attributes, from->attributes, difference);
+	/* What is on its way may be more than the new settings allow: then nothing is added to it. */
+	flights_adopt(&outbox->flights, &from->flights);
+	made.flights = outbox->flights;
+	made.all->flight_count += made.flights.count;
+	*outbox = made;
+	if (from->due.position != 0)
+		heap_set(&outbox->all->due, &outbox->due, from->due.due);
 }
 
 void

@@ -28,7 +28,6 @@ struct outboxes {
 	struct heap due;   /* of outbox.due */
 	int flight_count;  /* over all devices */
 	bool limits_untold; /* the last question for limits had no answer: this server does not know them */
-	struct sender_counts counts;
 	char *payload; /* TB_MAX_PAYLOAD bytes to build messages in */
 };
 
@@ -56,6 +55,14 @@ struct outbox {
 	uint64_t aside_unsaid;
 	struct heap_node due; /* mono ms: when to look again */
 
+	struct { /* since the start */
+		uint64_t messages; /* of telemetry */
+		uint64_t acked;
+		uint64_t acked_rows;
+		uint64_t refused_values; /* and set aside */
+		uint64_t limit_waits;	 /* how often something waited for the server's limits */
+	} counts;
+
 	bool in_line; /* it is catching up, and waits for its turn */
 	struct outbox *next_in_line;
 };
@@ -63,6 +70,9 @@ struct outbox {
 /* Returns 0 or -ENOMEM. */
 int outbox_init(struct outbox *outbox, struct outboxes *all, const struct device *device, struct sender_session *session);
 void outbox_done(struct outbox *outbox);
+
+/* Go on where `from` of older settings has been. */
+void outbox_adopt(struct outbox *outbox, struct outbox *from, const struct difference *difference);
 
 bool outbox_is_up(const struct outbox *outbox);
 

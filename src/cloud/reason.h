@@ -1,21 +1,45 @@
-/* MQTT's reason codes in words, and what a refused CONNECT means for the next attempt. Pure tables. */
+/* MQTT's reason codes: what each says in words, what a user can do about it, and what a session does next. Pure tables.
+ *
+ * Return codes 1..5 of a CONNACK of MQTT 3.1.1 (3.2.2.3) and codes from 128 of MQTT 5 (2.4), where ThingsBoard's use of them
+ * differs as ThingsBoard uses them.
+ */
 #ifndef CLOUD_REASON_H
 #define CLOUD_REASON_H
 
 #include <stdbool.h>
+#include <stddef.h>
 
-enum refusal {
-	REFUSED_TOKEN,	 /* only a person can mend it: wait long */
-	REFUSED_VERSION, /* the server does not speak our version of MQTT */
-	REFUSED_FOR_NOW, /* busy, rate limited, down: wait as for any failure */
+#include "model/settings.h"
+
+/* When a session is tried again that was refused or ended with a code. */
+enum reaction {
+	REACT_BACK_OFF,	   /* as after any failure */
+	REACT_LET_UP,	   /* the server has had too much: not before a while */
+	REACT_STAND_BACK,  /* somebody else has the session, who would lose it when we come: as late as we may */
+	REACT_SELDOM,	   /* only a person can mend it */
+	REACT_OTHER_VERSION, /* at once, with another version of MQTT */
 };
 
-/* What a CONNACK with `code` refuses: MQTT 3.1.1 return codes 1..5, MQTT 5 reason codes from 128. */
-enum refusal reason_refusal(int code);
+struct reason {
+	int code;
+	enum reaction reaction;
+	const char *text;	/* "not authorized" */
+	const char *advice;	/* what to do, or NULL */
+	bool about_credentials; /* what to do depends on these */
+};
 
-/* "not authorized", "session taken over": for return codes 1..5 of a 3.1.1 CONNACK and MQTT 5 codes from 128.
- * Static. */
+/* A code that nobody has defined has a row too. */
+const struct reason *reason_find(int code);
+
+/* Static. */
 const char *reason_text(int code);
+
+/* What a user can do, for a device with such credentials; NULL if nothing. Static. */
+const char *reason_advice(const struct reason *reason, enum credentials_kind kind);
+
+/* All rows, for tests. */
+extern const struct reason reasons[];
+extern const size_t reason_count;
 
 /* MQTT 5 codes that the owners act upon. */
 #define REASON_SESSION_TAKEN_OVER 0x8E

@@ -4,8 +4,10 @@
 #include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
+#include "cloud/rpc_raw.h"
 #include "cloud/tb_json.h"
 #include "model/codec.h"
 
@@ -100,11 +102,10 @@ rpc_reply_error(const char *error, char *reply)
 	return finish_reply(reply, head, length);
 }
 
-size_t
-rpc_reply_value(const struct value *value, char *reply)
+static size_t
+reply_with_value(const char *start, const struct value *value, char *reply)
 {
-	static const char start[] = "{\"value\":";
-	size_t head = sizeof(start) - 1;
+	size_t head = strlen(start);
 	int length;
 
 	memcpy(reply, start, head);
@@ -112,6 +113,18 @@ rpc_reply_value(const struct value *value, char *reply)
 	if (length < 0)
 		return rpc_reply_error("the value cannot be printed as JSON", reply);
 	return finish_reply(reply, head, length);
+}
+
+size_t
+rpc_reply_value(const struct value *value, char *reply)
+{
+	return reply_with_value("{\"value\":", value, reply);
+}
+
+size_t
+rpc_reply_success(const struct value *value, char *reply)
+{
+	return reply_with_value("{\"success\":true,\"value\":", value, reply);
 }
 
 /* Append to the text. Returns false when there is no room. */
@@ -373,6 +386,30 @@ parse_named(const struct rpc_method *method, const struct tb_json *params, struc
 	return take_step(step, NULL, ret, error);
 }
 
+/* Registers by their address. */
+static int
+parse_raw(const struct device *device, const char *method, const struct tb_json *params, struct rpc_call *ret,
+    char *error)
+{
+	char why[RPC_TEXT_MAX];
+	struct rpc_raw raw;
+
+	if (rpc_raw_parse(device, method, params, &raw, error) < 0)
+		return -EINVAL;
+	ret->own = malloc(sizeof(*ret->own));
+	if (!ret->own) {
+		value_done(&raw.value);
+		return wrong(error, "out of memory");
+	}
+	*ret->own = raw.point;
+	ret->by_text = tb_json_text(params) != NULL;
+	ret->kind = raw.write ? COMMAND_WRITE : COMMAND_READ;
+	ret->items[ret->count++] = (struct rpc_item){ .point = ret->own, .value = raw.value };
+	if (raw.write && rpc_check_value(ret->own, &raw.value, why) < 0)
+		return wrong(error, "%s", why);
+	return 0;
+}
+
 static const struct rpc_method *
 find_method(const struct device *device, const char *name)
 {
@@ -414,6 +451,8 @@ parse_method(const struct device *device, const char *name, const struct tb_json
 	if (method)
 		return method->listed ? parse_listed(method, params, ret, reply, ret_length)
 				      : parse_named(method, params, ret, error);
+	if (rpc_raw_is(name, params))
+		return parse_raw(device, name, params, ret, error);
 	values = values_of(name, params);
 	if (values)
 		return parse_values(device, values, ret, error, reply, ret_length);
@@ -451,7 +490,8 @@ rpc_parse(const struct device *device, const void *payload, size_t length, struc
 	int result;
 
 	ret->count = 0;
-	ret->many = ret->in_order = false;
+	ret->many = ret->in_order = ret->by_text = false;
+	ret->own = NULL;
 	result = parse_request(device, json, ret, reply, ret_length);
 	if (result < 0)
 		rpc_call_done(ret);
@@ -465,4 +505,6 @@ rpc_call_done(struct rpc_call *call)
 	for (size_t i = 0; i < call->count; i++)
 		value_done(&call->items[i].value);
 	call->count = 0;
+	free(call->own);
+	call->own = NULL;
 }

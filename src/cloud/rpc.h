@@ -28,6 +28,8 @@ struct rpc_item {
 struct rpc_call {
 	enum command_kind kind; /* COMMAND_READ or COMMAND_WRITE */
 	bool many;		/* answered by key, else `count` is 1 */
+	bool by_text;		/* asked for in the words of ThingsBoard's own gateway */
+	struct point *own;	/* the point of the one item, if it is of no settings; the call's */
 	bool in_order;		/* each after the one before succeeded; else those that touch together */
 	size_t count;
 	struct rpc_item items[RPC_ITEMS_MAX];
@@ -47,7 +49,7 @@ struct rpc_result {
 int rpc_parse(const struct device *device, const void *payload, size_t length, struct rpc_call *ret,
     char *reply, size_t *ret_length);
 
-/* Free the values that are left in it. */
+/* Free the values and the point that are left in it. */
 void rpc_call_done(struct rpc_call *call);
 
 /* May `value` be written to `point`? Returns 0, or -EINVAL with "99 is above the maximum 30" in `error`,
@@ -56,6 +58,7 @@ int rpc_check_value(const struct point *point, const struct value *value, char *
 
 /* {"value":V} or {"error":"text"} into RPC_REPLY_MAX bytes. Returns the length. */
 size_t rpc_reply_value(const struct value *value, char *reply);
+size_t rpc_reply_success(const struct value *value, char *reply); /* {"success":true,"value":V} */
 size_t rpc_reply_error(const char *error, char *reply);
 
 /* {"values":{..}} into RPC_REPLY_MAX bytes; with {"errors":{..}} and {"error":"text"} if there are any.

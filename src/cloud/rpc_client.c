@@ -144,6 +144,43 @@ rpc_client_response(struct rpc_client *client, size_t device, int64_t id, const 
 	tb_json_free(answer);
 }
 
+/* There is as much room as there was: a request that finds none is as one of a session that ended. */
+static bool
+adopt_ask(struct rpc_client *client, size_t device, const struct ask *from)
+{
+	struct ask *ask = client->free;
+
+	if (!ask)
+		return false;
+	client->free = ask->next;
+	ask->device = device;
+	ask->id = from->id;
+	ask->answered = from->answered;
+	ask->ctx = from->ctx;
+	ask->next = client->waiting[device];
+	client->waiting[device] = ask;
+	heap_set(&client->due, &ask->due, from->due.due);
+	return true;
+}
+
+void
+rpc_client_adopt(struct rpc_client *client, struct rpc_client *from, const struct difference *difference)
+{
+	const struct settings *settings = difference_from(difference);
+
+	client->last_id = from->last_id;
+	for (size_t i = 0; i < from->devices; i++) {
+		const struct device *now = difference_device_now(difference, &settings->devices[i]);
+
+		while (now && from->waiting[i] && adopt_ask(client, now->index, from->waiting[i])) {
+			heap_remove(&from->due, &from->waiting[i]->due);
+			from->waiting[i] = from->waiting[i]->next;
+		}
+		rpc_client_down(from, i);
+	}
+	client->counts = from->counts;
+}
+
 void
 rpc_client_down(struct rpc_client *client, size_t device)
 {

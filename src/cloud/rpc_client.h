@@ -10,6 +10,7 @@
 
 #include "cloud/downlink_port.h"
 #include "cloud/tb_json.h"
+#include "model/difference.h"
 
 struct rpc_client;
 
@@ -23,6 +24,10 @@ struct rpc_client *rpc_client_new(size_t devices, size_t requests, struct downli
 
 /* Answers nobody any more. */
 void rpc_client_free(struct rpc_client *client);
+
+/* Requests of devices that are the same are awaited here from now on; those of others are not answered, as if their session had
+ * ended. */
+void rpc_client_adopt(struct rpc_client *client, struct rpc_client *from, const struct difference *difference);
 
 /* Ask the server, on the session that the device has now.
  * params  JSON, or NULL for {}

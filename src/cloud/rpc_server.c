@@ -1,5 +1,6 @@
 #include "cloud/rpc_server.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -7,6 +8,8 @@
 #include "base/clock.h"
 #include "base/hash.h"
 #include "base/heap.h"
+#include "base/log.h"
+#include "cloud/journal.h"
 #include "cloud/rpc.h"
 
 #define CALLS_MAX      32 /* of one device: beyond, a request is answered "busy" */
@@ -44,10 +47,13 @@ struct call {
 	uint64_t hash;
 	unsigned connection; /* the one that awaits the reply */
 	int64_t sent_mono_ms;
+	int64_t number; /* in the journal, or -1 */
 	enum command_kind kind;
 	bool many;
 	bool in_order;
-	bool answered; /* without waiting any longer */
+	bool by_text;
+	struct point *own; /* the point of its one item, or NULL */
+	bool answered;	   /* without waiting any longer */
 	size_t count;
 	size_t left; /* outcomes that are on their way */
 	struct call_item items[];
@@ -63,6 +69,8 @@ struct channel {
 	size_t call_count;
 	struct answer answers[ANSWERS_KEPT];
 	size_t next_answer;
+	uint64_t requests; /* repeated ones included */
+	uint64_t errors;   /* answered */
 };
 
 struct rpc_server {
@@ -70,11 +78,79 @@ struct rpc_server {
 	struct downlink_port port;
 	struct commands *commands;
 	struct shared *shared;
+	struct journal *journal; /* or NULL */
 	struct channel *channels;
 	struct heap due; /* of the calls */
 	struct rpc_server_counts counts;
 	char reply[RPC_REPLY_MAX];
 };
+
+/* ---- answers that were given ---- */
+
+static void
+keep_answer(struct channel *channel, const struct journal_request *request, int64_t since_mono_ms,
+    const char *reply, size_t length)
+{
+	struct answer *answer = &channel->answers[channel->next_answer];
+	char *copy = malloc(length);
+
+	if (!copy)
+		return;
+	memcpy(copy, reply, length);
+	free(answer->reply);
+	*answer = (struct answer){
+		.id = request->id,
+		.hash = request->hash,
+		.until_mono_ms = since_mono_ms + ANSWER_KEPT_MS,
+		.length = length,
+		.reply = copy,
+	};
+	channel->next_answer = (channel->next_answer + 1) % ANSWERS_KEPT;
+}
+
+static uint64_t
+name_hash(const struct channel *channel)
+{
+	return hash_bytes(channel->device->name, strlen(channel->device->name));
+}
+
+/* A process before this one has taken it. If it could not tell what came of it, it may have been executed: it
+ * is not executed again. */
+static void
+take_over(void *ctx, const struct journal_entry *entry)
+{
+	static const char lost[] =
+	    "the gateway was restarted after it had taken the request: it may or may not "
+	    "have been written, and is not written again";
+	struct rpc_server *server = ctx;
+	int64_t age_ms = clock_mono_ms() - entry->mono_ms;
+	const char *reply = entry->reply;
+	size_t length = entry->length;
+
+	if (age_ms < 0 || age_ms >= ANSWER_KEPT_MS)
+		return;
+	if (!reply) {
+		reply = server->reply;
+		length = rpc_reply_error(lost, server->reply);
+	}
+	for (size_t i = 0; i < server->settings->device_count; i++)
+		if (name_hash(&server->channels[i]) == entry->request.device)
+			keep_answer(&server->channels[i], &entry->request, entry->mono_ms, reply, length);
+}
+
+static void
+open_journal(struct rpc_server *server, const char *dir)
+{
+	if (!dir)
+		return;
+	server->journal = journal_open(dir);
+	if (server->journal)
+		journal_each(server->journal, take_over, server);
+	else
+		log_warning(
+		    "%s: %s: a command that the server sends again to a new process is executed again", dir,
+		    strerror(errno));
+}
 
 struct rpc_server *
 rpc_server_new(const struct settings *settings, struct downlink_port port, struct commands *commands,
@@ -95,6 +171,7 @@ rpc_server_new(const struct settings *settings, struct downlink_port port, struc
 	}
 	for (size_t i = 0; i < settings->device_count; i++)
 		server->channels[i] = (struct channel){ .server = server, .device = &settings->devices[i] };
+	open_journal(server, settings->runtime_dir);
 	return server;
 }
 
@@ -105,6 +182,7 @@ call_free(struct call *call)
 		value_done(&call->items[i].value);
 		value_done(&call->items[i].outcome.value);
 	}
+	free(call->own);
 	free(call);
 }
 
@@ -126,6 +204,7 @@ rpc_server_free(struct rpc_server *server)
 		}
 	}
 	heap_done(&server->due);
+	journal_close(server->journal);
 	free(server->channels);
 	free(server);
 }
@@ -149,6 +228,13 @@ rpc_server_counts(const struct rpc_server *server)
 	return server->counts;
 }
 
+void
+rpc_server_health(const struct rpc_server *server, size_t device, struct health_device *ret)
+{
+	ret->rpc_requests = server->channels[device].requests;
+	ret->rpc_errors = server->channels[device].errors;
+}
+
 /* ---- replies ---- */
 
 static void
@@ -165,31 +251,8 @@ publish_error(struct channel *channel, int64_t id, const char *error)
 {
 	char *reply = channel->server->reply;
 
+	channel->errors++;
 	publish(channel, id, reply, rpc_reply_error(error, reply));
-}
-
-/* Writes only: a read is done again, so that no old value is ever told as the present one. */
-static void
-keep_answer(struct channel *channel, const struct call *call, const char *reply, size_t length)
-{
-	struct answer *answer = &channel->answers[channel->next_answer];
-	char *copy;
-
-	if (call->kind == COMMAND_READ)
-		return;
-	copy = malloc(length);
-	if (!copy)
-		return;
-	memcpy(copy, reply, length);
-	free(answer->reply);
-	*answer = (struct answer){
-		.id = call->id,
-		.hash = call->hash,
-		.until_mono_ms = clock_mono_ms() + ANSWER_KEPT_MS,
-		.length = length,
-		.reply = copy,
-	};
-	channel->next_answer = (channel->next_answer + 1) % ANSWERS_KEPT;
 }
 
 /* What came of an item, in words. */
@@ -212,7 +275,9 @@ reply_to_one(const struct call *call, char *reply)
 	char error[RPC_TEXT_MAX];
 
 	if (outcome_is_good(&item->outcome))
-		return rpc_reply_value(&item->outcome.value, reply);
+		return call->by_text && call->kind != COMMAND_READ
+			   ? rpc_reply_success(&item->outcome.value, reply)
+			   : rpc_reply_value(&item->outcome.value, reply);
 	item_text(call, item, error);
 	return rpc_reply_error(error, reply);
 }
@@ -282,12 +347,22 @@ compose(const struct call *call)
 	return call->many ? reply_to_many(call, reply) : reply_to_one(call, reply);
 }
 
+static bool
+is_all_good(const struct call *call)
+{
+	for (size_t i = 0; i < call->count; i++)
+		if (!outcome_is_good(&call->items[i].outcome))
+			return false;
+	return true;
+}
+
 /* Send what compose() has printed to who waits for it. */
 static void
 deliver(const struct call *call, size_t length)
 {
 	struct channel *channel = call->channel;
 
+	channel->errors += !is_all_good(call);
 	if (channel->up && call->connection == channel->connection)
 		publish(channel, call->id, channel->server->reply, length);
 	else
@@ -359,13 +434,26 @@ unlink_call(struct call *call)
 	heap_remove(&call->channel->server->due, &call->due);
 }
 
+/* Of writes only: a read is done again, so that no old value is ever told as the present one. */
+static void
+remember(const struct call *call, size_t length)
+{
+	struct rpc_server *server = call->channel->server;
+	struct journal_request request = { .id = call->id, .hash = call->hash };
+
+	if (call->kind == COMMAND_READ)
+		return;
+	keep_answer(call->channel, &request, clock_mono_ms(), server->reply, length);
+	journal_answer(server->journal, call->number, server->reply, length);
+}
+
 static void
 finish_call(struct call *call)
 {
 	size_t length = compose(call);
 
 	unlink_call(call);
-	keep_answer(call->channel, call, call->channel->server->reply, length);
+	remember(call, length);
 	if (!call->answered)
 		deliver(call, length);
 	call_free(call);
@@ -376,13 +464,15 @@ static void
 call_outcome(struct awaiter *awaiter, size_t index, struct outcome *outcome)
 {
 	struct call *call = heap_entry(awaiter, struct call, awaiter);
+	struct call_item *item = &call->items[index];
 	bool good = outcome_is_good(outcome);
 
 	/* What a person has just set is not overwritten by an older wish that could not be written then. */
 	if (call->kind == COMMAND_WRITE && good)
-		shared_overrule(call->channel->server->shared, outcome->point, call->sent_mono_ms);
-	call->items[index].over = true;
-	call->items[index].outcome = *outcome;
+		shared_overrule(call->channel->server->shared, item->point, call->sent_mono_ms);
+	item->over = true;
+	item->outcome = *outcome;
+	item->outcome.point = item->point;
 	outcome->value = (struct value){ 0 };
 	call->left--;
 	if (call->in_order && good && index + 1 < call->count && !call->answered)
@@ -414,6 +504,88 @@ rpc_server_tick(struct rpc_server *server)
 		deliver(call, compose(call));
 		call->answered = true;
 	}
+}
+
+/* ---- other settings ---- */
+
+static bool
+is_same(const struct call *call, const struct difference *difference)
+{
+	for (size_t i = 0; i < call->count; i++)
+		if (!difference_point_now(difference, call->items[i].point))
+			return false;
+	return difference_device_now(difference, call->channel->device) != NULL;
+}
+
+static void
+adopt_item(struct call_item *item, const struct difference *difference)
+{
+	item->point = difference_point_now(difference, item->point);
+	item->outcome.point = item->point;
+	/* Without memory it is told that nobody knows, which is true by then. */
+	if (difference_carry(item->point, &item->outcome.value) != 0)
+		item->outcome = (struct outcome){ .status = OUTCOME_TIMEOUT, .point = item->point };
+	/* And this cannot be written any more. */
+	if (difference_carry(item->point, &item->value) != 0)
+		item->value = (struct value){ .kind = VALUE_NONE };
+}
+
+static void
+adopt_calls(struct channel *channel, struct channel *from, const struct difference *difference)
+{
+	channel->calls = from->calls;
+	channel->call_count = from->call_count;
+	from->calls = NULL;
+	from->call_count = 0;
+	for (struct call *call = channel->calls; call; call = call->next) {
+		int64_t due_mono_ms = call->due.due;
+		bool due = call->due.position != 0;
+
+		heap_remove(&from->server->due, &call->due);
+		call->channel = channel;
+		if (due)
+			heap_set(&channel->server->due, &call->due, due_mono_ms);
+		for (size_t i = 0; i < call->count; i++)
+			adopt_item(&call->items[i], difference);
+	}
+}
+
+static void
+adopt_answers(struct channel *channel, struct channel *from)
+{
+	memcpy(channel->answers, from->answers, sizeof(channel->answers));
+	memset(from->answers, 0, sizeof(from->answers));
+	channel->next_answer = from->next_answer;
+	channel->up = from->up;
+	channel->connection = from->connection;
+	channel->requests = from->requests;
+	channel->errors = from->errors;
+}
+
+void
+rpc_server_adopt(struct rpc_server *server, struct rpc_server *from, const struct difference *difference)
+{
+	for (size_t i = 0; i < from->settings->device_count; i++) {
+		struct channel *channel = &from->channels[i];
+		const struct device *now = difference_device_now(difference, channel->device);
+		struct call *next;
+
+		for (struct call *call = channel->calls; call; call = next) {
+			next = call->next;
+			if (is_same(call, difference))
+				continue;
+			/* The field may still do what has no outcome yet; nothing is sent any more. */
+			call->in_order = false;
+			commands_abandon(server->commands, &call->awaiter);
+		}
+		if (!now)
+			continue;
+		adopt_calls(&server->channels[now->index], channel, difference);
+		adopt_answers(&server->channels[now->index], channel);
+	}
+	server->counts = from->counts;
+	server->journal = from->journal;
+	from->journal = NULL;
 }
 
 /* ---- requests ---- */
@@ -459,6 +631,8 @@ call_new(struct channel *channel, int64_t id, uint64_t hash, struct rpc_call *pa
 		.kind = parsed->kind,
 		.many = parsed->many,
 		.in_order = parsed->in_order,
+		.by_text = parsed->by_text,
+		.own = parsed->own,
 		.count = parsed->count,
 	};
 	for (size_t i = 0; i < call->count; i++) {
@@ -468,7 +642,20 @@ call_new(struct channel *channel, int64_t id, uint64_t hash, struct rpc_call *pa
 			.outcome = { .status = OUTCOME_STOPPED, .point = parsed->items[i].point } };
 		parsed->items[i].value = (struct value){ 0 };
 	}
+	parsed->own = NULL;
 	return call;
+}
+
+/* It is written down before anything of it is done. */
+static void
+note_taken(struct call *call)
+{
+	struct journal_request request = {
+		.device = name_hash(call->channel), .id = call->id, .hash = call->hash
+	};
+
+	call->number =
+	    call->kind == COMMAND_READ ? -1 : journal_take(call->channel->server->journal, &request);
 }
 
 static void
@@ -478,8 +665,10 @@ start_call(struct channel *channel, int64_t id, uint64_t hash, struct rpc_call *
 	struct call *call = channel->call_count < CALLS_MAX ? call_new(channel, id, hash, parsed) : NULL;
 
 	rpc_call_done(parsed);
-	if (call)
+	if (call) {
+		note_taken(call);
 		push_first(call);
+	}
 	if (call && call->left > 0) {
 		call->next = channel->calls;
 		channel->calls = call;
@@ -488,8 +677,10 @@ start_call(struct channel *channel, int64_t id, uint64_t hash, struct rpc_call *
 		    call->sent_mono_ms + server->settings->server.rpc_timeout_ms + REPLY_GRACE_MS);
 		return;
 	}
-	if (call)
+	if (call) {
+		journal_drop(server->journal, call->number);
 		call_free(call);
+	}
 	publish_error(channel, id, "busy: too many requests are waiting, nothing was sent");
 }
 
@@ -502,12 +693,15 @@ rpc_server_request(struct rpc_server *server, size_t device, int64_t id, const v
 	size_t reply_length;
 
 	server->counts.requests++;
+	channel->requests++;
 	if (is_repeated(channel, id, hash)) {
 		server->counts.repeated++;
 		return;
 	}
-	if (rpc_parse(channel->device, payload, length, &parsed, server->reply, &reply_length) < 0)
+	if (rpc_parse(channel->device, payload, length, &parsed, server->reply, &reply_length) < 0) {
+		channel->errors++;
 		publish(channel, id, server->reply, reply_length);
-	else
+	} else {
 		start_call(channel, id, hash, &parsed);
+	}
 }

@@ -11,6 +11,8 @@
 #include "cloud/commands.h"
 #include "cloud/downlink_port.h"
 #include "cloud/shared.h"
+#include "model/difference.h"
+#include "model/health.h"
 #include "model/settings.h"
 
 struct rpc_server;
@@ -19,6 +21,10 @@ struct rpc_server;
 struct rpc_server *rpc_server_new(const struct settings *settings, struct downlink_port port,
     struct commands *commands, struct shared *shared);
 void rpc_server_free(struct rpc_server *server);
+
+/* Go on where `from`, of older settings and with the same commands, has been, with its journal; these settings name none: calls of points that are the same go on; others
+ * are answered now, on the session that asked. */
+void rpc_server_adopt(struct rpc_server *server, struct rpc_server *from, const struct difference *difference);
 
 void rpc_server_up(struct rpc_server *server, size_t device); /* a new connection */
 void rpc_server_down(struct rpc_server *server, size_t device);
@@ -35,5 +41,8 @@ struct rpc_server_counts {
 	uint64_t replies_dropped; /* the connection that asked was gone */
 };
 struct rpc_server_counts rpc_server_counts(const struct rpc_server *server);
+
+/* Requests of one device, and how many of them were answered with an error. */
+void rpc_server_health(const struct rpc_server *server, size_t device, struct health_device *ret);
 
 #endif

@@ -20,6 +20,15 @@ struct sender {
 
 /* ---- whose turn it is ---- */
 
+static void
+join_line(struct sender *sender, struct outbox *outbox)
+{
+	outbox->in_line = true;
+	outbox->next_in_line = NULL;
+	*(sender->line ? &sender->line_end->next_in_line : &sender->line) = outbox;
+	sender->line_end = outbox;
+}
+
 /* After an outage all devices have much to say at once. One message each is always under way, so that a
  * session whose PUBACKs do not come holds up nobody; for more than that, those that catch up take turns, and
  * the server's own pace of acknowledging decides how many turns there are. What is live in the other devices
@@ -31,12 +40,8 @@ must_queue(struct sender *sender, struct outbox *outbox)
 		return false;
 	if (!sender->line && sender->all.flight_count < REPLAY_WINDOW)
 		return false;
-	if (outbox->in_line)
-		return true;
-	outbox->in_line = true;
-	outbox->next_in_line = NULL;
-	*(sender->line ? &sender->line_end->next_in_line : &sender->line) = outbox;
-	sender->line_end = outbox;
+	if (!outbox->in_line)
+		join_line(sender, outbox);
 	return true;
 }
 
@@ -165,14 +170,18 @@ sender_is_flushed(const struct sender *sender)
 	return true;
 }
 
-struct sender_counts
-sender_counts(const struct sender *sender)
+void
+sender_health(const struct sender *sender, size_t device, struct health_device *ret)
 {
-	struct sender_counts counts = sender->all.counts;
+	const struct outbox *outbox = &sender->outboxes[device];
 
-	for (size_t i = 0; i < sender->all.settings->device_count; i++)
-		counts.in_doubt += sender->outboxes[i].doubt.state != DOUBT_NONE;
-	return counts;
+	ret->in_flight = outbox->flights.count;
+	ret->rows = store_depth(sender->all.store, device);
+	ret->oldest_unix_ms = store_oldest(sender->all.store, device);
+	ret->messages = outbox->counts.messages;
+	ret->acked = outbox->counts.acked;
+	ret->acked_rows = outbox->counts.acked_rows;
+	ret->refused_values = outbox->counts.refused_values;
 }
 
 static int
@@ -207,6 +216,26 @@ sender_new(const struct settings *settings, struct store *store, struct sender_p
 		return NULL;
 	}
 	return sender;
+}
+
+void
+sender_adopt(struct sender *sender, struct sender *from, const struct difference *difference)
+{
+	for (size_t i = 0; i < sender->all.settings->device_count; i++) {
+		const struct device *was = difference_device(difference, &sender->all.settings->devices[i]);
+
+		if (!was)
+			continue;
+		sender->sessions[i] = from->sessions[was->index];
+		outbox_adopt(&sender->outboxes[i], &from->outboxes[was->index], difference);
+	}
+	sender->all.limits_untold = from->all.limits_untold;
+	for (const struct outbox *old = from->line; old; old = old->next_in_line) {
+		const struct device *now = difference_device_now(difference, old->device);
+
+		if (now)
+			join_line(sender, &sender->outboxes[now->index]);
+	}
 }
 
 void

@@ -14,6 +14,8 @@
 
 #include "cloud/tb_topic.h"
 #include "flow/store.h"
+#include "model/difference.h"
+#include "model/health.h"
 #include "model/settings.h"
 #include "model/value.h"
 
@@ -36,6 +38,10 @@ struct sender_port {
 /* Settings, store and the port's context outlive it. Returns NULL when there is no memory. */
 struct sender *sender_new(const struct settings *settings, struct store *store, struct sender_port port);
 void sender_free(struct sender *sender);
+
+/* Go on where `from`, of older settings and with the same store, has been: devices that are the same have the same on their way.
+ * Only sender_free() is left to do with `from`. */
+void sender_adopt(struct sender *sender, struct sender *from, const struct difference *difference);
 
 /* What the device's session says.
  * end  enum mqtt_end, or the reason of a DISCONNECT */
@@ -61,14 +67,10 @@ void sender_serve(struct sender *sender);
 int64_t sender_due_mono_ms(const struct sender *sender);
 void sender_tick(struct sender *sender, int64_t now_mono_ms);
 
+/* What is on its way and what has arrived. */
+void sender_health(const struct sender *sender, size_t device, struct health_device *ret);
+
 /* Has everything arrived that can be sent now? */
 bool sender_is_flushed(const struct sender *sender);
-
-struct sender_counts {
-	uint64_t set_aside;   /* values that the server does not take, since the start */
-	uint64_t limit_waits; /* how often something had to wait for the server's limits */
-	size_t in_doubt;      /* devices with something in doubt now */
-};
-struct sender_counts sender_counts(const struct sender *sender);
 
 #endif

@@ -35,6 +35,7 @@ struct shared_device {
 	struct shared *shared;
 	const struct device *device;
 	bool delay_said;       /* that shared attributes wait for a unit */
+	bool news;	       /* the server has not been asked for all of them */
 	struct wanted *wanted; /* one for each shared point */
 	size_t count;
 };
@@ -335,7 +336,7 @@ wanted_outcome(struct awaiter *awaiter, size_t index, struct outcome *outcome)
 void
 shared_overrule(struct shared *shared, const struct point *point, int64_t asked_mono_ms)
 {
-	struct wanted *wanted = shared->by_point[point->index];
+	struct wanted *wanted = point->index == POINT_AD_HOC ? NULL : shared->by_point[point->index];
 
 	if (wanted && !wanted->running && wanted->since_mono_ms <= asked_mono_ms)
 		wanted_clear(wanted);
@@ -348,6 +349,66 @@ shared_drop(struct shared *shared, const struct point *point)
 
 	if (wanted)
 		wanted_clear(wanted);
+}
+
+/* ---- other settings ---- */
+
+static void
+adopt_wanted(struct wanted *wanted, struct wanted *from)
+{
+	struct commands *commands = wanted->shared->commands;
+
+	if (difference_carry(wanted->point, &from->value) == 0) {
+		wanted->value = from->value;
+		from->value = (struct value){ 0 };
+	}
+	wanted->since_mono_ms = from->since_mono_ms;
+	wanted->retry_mono_ms = from->retry_mono_ms;
+	wanted->running = from->running;
+	wanted->replaced = from->replaced;
+	wanted->updated = from->updated;
+	wanted->said = from->said;
+	if (from->running)
+		commands_give(commands, &from->awaiter, &wanted->awaiter);
+	from->running = false;
+}
+
+void
+shared_adopt(struct shared *shared, struct shared *from, const struct difference *difference)
+{
+	for (size_t i = 0; i < shared->settings->device_count; i++) {
+		struct shared_device *list = &shared->devices[i];
+		const struct device *was = difference_device(difference, list->device);
+
+		if (was)
+			list->delay_said = from->devices[was->index].delay_said;
+		for (size_t j = 0; j < list->count; j++) {
+			const struct point *point = difference_point(difference, list->wanted[j].point);
+
+			if (was && point)
+				adopt_wanted(&list->wanted[j], from->by_point[point->index]);
+			else
+				list->news = true;
+		}
+	}
+	for (struct wanted *wanted = from->waiting; wanted; wanted = wanted->next_waiting) {
+		const struct point *point = difference_point_now(difference, wanted->point);
+
+		if (point && difference_device_now(difference, wanted->point->device))
+			wanted_wait(shared->by_point[point->index]);
+	}
+	for (size_t i = 0; i < from->settings->point_count; i++)
+		if (from->by_point[i] && from->by_point[i]->running) {
+			wanted_clear(from->by_point[i]);
+			commands_abandon(shared->commands, &from->by_point[i]->awaiter);
+		}
+	shared->written = from->written;
+}
+
+bool
+shared_is_news(const struct shared *shared, size_t device)
+{
+	return shared->devices[device].news;
 }
 
 /* ---- what the server says ---- */

@@ -10,6 +10,7 @@
 
 #include "cloud/commands.h"
 #include "cloud/tb_json.h"
+#include "model/difference.h"
 #include "model/sample.h"
 #include "model/settings.h"
 
@@ -18,6 +19,11 @@ struct shared;
 /* The settings and the commands must outlive it. Returns NULL when there is no memory. */
 struct shared *shared_new(const struct settings *settings, struct commands *commands);
 void shared_free(struct shared *shared);
+
+/* Go on where `from`, of older settings and with the same commands, has been. Returns, by shared_is_news(), for which devices
+ * the server is to be asked again: they have a shared point that is new or not the same. */
+void shared_adopt(struct shared *shared, struct shared *from, const struct difference *difference);
+bool shared_is_news(const struct shared *shared, size_t device);
 
 /* Has the device shared points? */
 bool shared_has(const struct shared *shared, size_t device);

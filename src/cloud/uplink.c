@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <inttypes.h>
+#include <poll.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdatomic.h>
@@ -28,6 +29,8 @@
 #define CLOSE_MS	  1000 /* for DISCONNECT to leave, at the end */
 #define TIMER_ACCURACY_MS 250
 #define SAVE_MS		  4000 /* for the disk, at the end */
+#define LOOK_MS		  100  /* whether the thread that is to answer still is there */
+#define QUESTIONS_MAX	  4
 
 /* The session of one device. */
 struct route {
@@ -35,6 +38,26 @@ struct route {
 	size_t device;
 	struct mqtt_session *session;
 	bool was_up;
+};
+
+/* What is made for other settings, before they are in force. */
+struct change {
+	const struct difference *difference;
+	struct intake *intake;
+	struct sender *sender;
+	struct downlink *downlink;
+	struct route *routes;
+	struct mqtt *mqtt; /* NULL: sessions stay */
+	void (*meanwhile)(void *ctx);
+	void *ctx;
+};
+
+/* What the owner asks of the thread, which answers each with a number. */
+enum order { ORDER_HOLD, ORDER_RELEASE, ORDER_SWITCH };
+
+struct answer {
+	enum order order;
+	int result;
 };
 
 enum overflow_of { OVERFLOW_STORE, OVERFLOW_AGE, OVERFLOW_DISK, OVERFLOW_SAMPLES, OVERFLOWS };
@@ -49,11 +72,17 @@ struct uplink {
 	struct downlink *downlink;
 	struct fifo *samples;
 	struct fifo *outcomes;
+	struct fifo *questions; /* struct health_question */
 	struct fifo *stop; /* of int: the grace in ms */
+	struct fifo *orders;
+	struct fifo *answers;
+	bool holding;	      /* an ORDER_HOLD has no answer */
+	struct change *change;
+	struct resolver *resolver;
 	struct overflow overflows[OVERFLOWS];
 
 	sd_event *loop;
-	sd_event_source *samples_io, *outcomes_io, *stop_io, *store_io, *timer, *post;
+	sd_event_source *samples_io, *outcomes_io, *questions_io, *stop_io, *orders_io, *store_io, *timer, *post;
 	int64_t armed_mono_ms;
 	pthread_t thread;
 	bool running;
@@ -291,6 +320,56 @@ on_outcomes(sd_event_source *source, int fd, uint32_t revents, void *userdata)
 	return 0;
 }
 
+/* ---- how it is ---- */
+
+static void
+fill_report(const struct uplink *uplink, struct health_cloud *report)
+{
+	struct mqtt_counts mqtt = mqtt_counts(uplink->mqtt);
+	struct downlink_counts down = downlink_counts(uplink->downlink);
+	size_t count = uplink->settings->device_count;
+
+	report->taken_mono_us = clock_mono_us();
+	report->clock_set = intake_clock_is_set(uplink->intake);
+	report->mqtt_version = mqtt.version;
+	report->connects = mqtt.connects;
+	report->refusals = mqtt.refusals;
+	report->failures = mqtt.failures;
+	report->losses = mqtt.losses;
+	report->values = intake_values(uplink->intake);
+	report->samples_refused = fifo_refused(uplink->samples);
+	report->shared_written = down.shared_written;
+	report->commands = down.pending;
+	store_health(uplink->store, &report->store);
+	report->store.unheld_rows = intake_unheld_rows(uplink->intake);
+	report->device_count = count < report->device_room ? count : report->device_room;
+	for (size_t i = 0; i < report->device_count; i++) {
+		mqtt_session_health(uplink->routes[i].session, &report->devices[i]);
+		sender_health(uplink->sender, i, &report->devices[i]);
+		downlink_health(uplink->downlink, i, &report->devices[i]);
+	}
+}
+
+static void
+answer_questions(struct uplink *uplink)
+{
+	struct health_question question;
+
+	while (fifo_pop(uplink->questions, &question, 1) == 1) {
+		if (uplink->mqtt && uplink->downlink)
+			fill_report(uplink, question.cloud);
+		health_give_back(&question);
+	}
+}
+
+static int
+on_questions(sd_event_source *source, int fd, uint32_t revents, void *userdata)
+{
+	(void)source, (void)fd, (void)revents;
+	answer_questions(userdata);
+	return 0;
+}
+
 /* ---- time ---- */
 
 static int
@@ -396,6 +475,193 @@ on_stop(sd_event_source *source, int fd, uint32_t revents, void *userdata)
 	return 0;
 }
 
+/* ---- other settings ---- */
+
+static void
+answer_order(struct uplink *uplink, enum order order, int result)
+{
+	struct answer answer = { .order = order, .result = result };
+
+	fifo_push(uplink->answers, &answer, 1);
+}
+
+static void
+take_all_outcomes(struct uplink *uplink)
+{
+	struct outcome outcome;
+
+	while (fifo_pop(uplink->outcomes, &outcome, 1) == 1)
+		downlink_outcome(uplink->downlink, &outcome);
+}
+
+static void
+hold(struct uplink *uplink)
+{
+	const struct difference *difference = uplink->change->difference;
+
+	while (take_burst(uplink) > 0)
+		;
+	take_all_outcomes(uplink);
+	intake_part(uplink->intake, difference);
+	send_news(uplink);
+	store_hold(uplink->store, difference);
+	uplink->holding = true;
+}
+
+static int
+open_session(struct route *route, struct mqtt *mqtt, const struct device *device)
+{
+	route->session = mqtt_session_new(mqtt, device->name, &device->credentials, route);
+	return route->session ? 0 : -errno;
+}
+
+/* Those that are not there yet. */
+static int
+open_sessions(struct uplink *uplink, const struct change *change)
+{
+	const struct settings *settings = difference_to(change->difference);
+	struct mqtt *mqtt = change->mqtt ? change->mqtt : uplink->mqtt;
+	int error = 0;
+
+	for (size_t i = 0; error == 0 && i < settings->device_count; i++)
+		if (change->mqtt || !difference_device(change->difference, &settings->devices[i]))
+			error = open_session(&change->routes[i], mqtt, &settings->devices[i]);
+	return error;
+}
+
+static void
+close_sessions(struct route *routes, size_t count)
+{
+	for (size_t i = 0; i < count; i++) {
+		mqtt_session_free(routes[i].session);
+		routes[i].session = NULL;
+	}
+}
+
+/* A session that stays is handed over; one that is made anew has lost what was on its way. */
+static void
+change_routes(struct uplink *uplink, struct change *change)
+{
+	const struct settings *settings = difference_to(change->difference);
+
+	for (size_t i = 0; i < settings->device_count; i++) {
+		const struct device *was = difference_device(change->difference, &settings->devices[i]);
+		struct route *route = &change->routes[i];
+		struct route *from = was ? &uplink->routes[was->index] : NULL;
+
+		if (!from)
+			continue;
+		route->was_up = from->was_up;
+		if (change->mqtt) {
+			sender_down(change->sender, i, MQTT_END_OURS);
+			downlink_down(change->downlink, i);
+			continue;
+		}
+		route->session = from->session;
+		from->session = NULL;
+		mqtt_session_give(route->session, &settings->devices[i].credentials, route);
+	}
+	close_sessions(uplink->routes, uplink->settings->device_count);
+}
+
+static void
+free_change(struct change *change)
+{
+	if (!change)
+		return;
+	intake_free(change->intake);
+	sender_free(change->sender);
+	downlink_free(change->downlink);
+	free(change->routes);
+	free(change);
+}
+
+/* What is in force and what comes change places; what was in force is freed with the change. */
+static void
+change_parts(struct uplink *uplink, struct change *change)
+{
+	struct change was = { .intake = uplink->intake,
+		.sender = uplink->sender,
+		.downlink = uplink->downlink,
+		.routes = uplink->routes,
+		.mqtt = uplink->mqtt };
+
+	uplink->settings = difference_to(change->difference);
+	uplink->intake = change->intake;
+	uplink->sender = change->sender;
+	uplink->downlink = change->downlink;
+	uplink->routes = change->routes;
+	if (change->mqtt) {
+		uplink->mqtt = change->mqtt;
+		mqtt_count_on(uplink->mqtt, was.mqtt);
+		mqtt_free(was.mqtt);
+	} else {
+		mqtt_rebind(uplink->mqtt, &uplink->settings->server);
+	}
+	change->intake = was.intake;
+	change->sender = was.sender;
+	change->downlink = was.downlink;
+	change->routes = was.routes;
+}
+
+static int
+switch_settings(struct uplink *uplink)
+{
+	struct change *change = uplink->change;
+	const struct settings *settings = difference_to(change->difference);
+	int error = 0;
+
+	if (difference_sessions(change->difference)) {
+		change->mqtt = mqtt_new(&settings->server, uplink->loop, uplink->resolver, &events);
+		error = change->mqtt ? 0 : -errno;
+	}
+	if (error == 0)
+		error = open_sessions(uplink, change);
+	if (error == 0)
+		error = store_rebind(uplink->store, change->difference);
+	if (error < 0) {
+		close_sessions(change->routes, settings->device_count);
+		mqtt_free(change->mqtt);
+		change->mqtt = NULL;
+		return error;
+	}
+	change->meanwhile(change->ctx);
+	take_all_outcomes(uplink);
+	downlink_adopt(change->downlink, uplink->downlink, change->difference);
+	intake_adopt(change->intake, uplink->intake, change->difference);
+	sender_adopt(change->sender, uplink->sender, change->difference);
+	change_routes(uplink, change);
+	change_parts(uplink, change);
+	downlink_adopted(uplink->downlink);
+	send_news(uplink);
+	return 0;
+}
+
+static int
+on_orders(sd_event_source *source, int fd, uint32_t revents, void *userdata)
+{
+	struct uplink *uplink = userdata;
+	enum order order;
+
+	(void)source, (void)fd, (void)revents;
+	if (fifo_pop(uplink->orders, &order, 1) == 0)
+		return 0;
+	switch (order) {
+	case ORDER_HOLD:
+		hold(uplink);
+		break;
+	case ORDER_RELEASE:
+		uplink->holding = false;
+		store_release(uplink->store);
+		answer_order(uplink, order, 0);
+		break;
+	case ORDER_SWITCH:
+		answer_order(uplink, order, switch_settings(uplink));
+		break;
+	}
+	return 0;
+}
+
 /* After whatever else happened in a turn of the loop. */
 static int
 on_post(sd_event_source *source, void *userdata)
@@ -404,6 +670,10 @@ on_post(sd_event_source *source, void *userdata)
 
 	(void)source;
 	serve_store(uplink);
+	if (uplink->holding && store_is_held(uplink->store)) {
+		uplink->holding = false;
+		answer_order(uplink, ORDER_HOLD, 0);
+	}
 	if (uplink->stopping)
 		go_on_stopping(uplink);
 	arm_timer(uplink);
@@ -436,16 +706,38 @@ add_routes(struct uplink *uplink)
 	const struct settings *settings = uplink->settings;
 
 	for (size_t i = 0; i < settings->device_count; i++) {
-		struct route *route = &uplink->routes[i];
+		int error = open_session(&uplink->routes[i], uplink->mqtt, &settings->devices[i]);
 
-		route->uplink = uplink;
-		route->device = i;
-		route->session =
-		    mqtt_session_new(uplink->mqtt, settings->devices[i].name, settings->devices[i].token, route);
-		if (!route->session)
-			return -errno;
+		if (error < 0)
+			return error;
 	}
 	return 0;
+}
+
+static struct route *
+make_routes(struct uplink *uplink, const struct settings *settings)
+{
+	struct route *routes = calloc(settings->device_count + 1, sizeof(routes[0]));
+
+	for (size_t i = 0; routes && i < settings->device_count; i++)
+		routes[i] = (struct route){ .uplink = uplink, .device = i };
+	return routes;
+}
+
+static struct sender_port
+sender_port(struct uplink *uplink)
+{
+	return (struct sender_port){
+		.is_up = port_is_up, .publish = port_publish, .restart = port_restart, .ctx = uplink
+	};
+}
+
+static struct downlink_port
+downlink_port(struct uplink *uplink)
+{
+	return (struct downlink_port){
+		.publish = downlink_publish, .subscribe = downlink_subscribe, .ctx = uplink
+	};
 }
 
 static int
@@ -457,8 +749,12 @@ add_sources(struct uplink *uplink)
 		 on_samples, uplink)) < 0 ||
 	    (error = sd_event_add_io(uplink->loop, &uplink->outcomes_io, fifo_fd(uplink->outcomes), EPOLLIN,
 		 on_outcomes, uplink)) < 0 ||
+	    (error = sd_event_add_io(uplink->loop, &uplink->questions_io, fifo_fd(uplink->questions), EPOLLIN,
+		 on_questions, uplink)) < 0 ||
 	    (error = sd_event_add_io(
 		 uplink->loop, &uplink->stop_io, fifo_fd(uplink->stop), EPOLLIN, on_stop, uplink)) < 0 ||
+	    (error = sd_event_add_io(
+		 uplink->loop, &uplink->orders_io, fifo_fd(uplink->orders), EPOLLIN, on_orders, uplink)) < 0 ||
 	    (error = sd_event_add_time(uplink->loop, &uplink->timer, CLOCK_MONOTONIC, 0,
 		 TIMER_ACCURACY_MS * 1000, on_timer, uplink)) < 0 ||
 	    (error = sd_event_source_set_enabled(uplink->timer, SD_EVENT_OFF)) < 0)
@@ -485,20 +781,20 @@ static int
 make_parts(struct uplink *uplink, struct resolver *resolver)
 {
 	const struct settings *settings = uplink->settings;
-	struct sender_port port = {
-		.is_up = port_is_up, .publish = port_publish, .restart = port_restart, .ctx = uplink
-	};
 	int error;
 
 	uplink->store = store_new(settings->device_count, (size_t)settings->store.memory_mb << 20);
 	uplink->intake = intake_new(settings, uplink->store, on_attribute, uplink);
-	uplink->sender = sender_new(settings, uplink->store, port);
+	uplink->sender = sender_new(settings, uplink->store, sender_port(uplink));
 	uplink->samples = fifo_new(sizeof(struct sample), SAMPLES_WAITING);
 	uplink->outcomes = fifo_new(sizeof(struct outcome), DOWNLINK_PENDING_MAX);
+	uplink->questions = fifo_new(sizeof(struct health_question), QUESTIONS_MAX);
 	uplink->stop = fifo_new(sizeof(int), 1);
-	uplink->routes = calloc(settings->device_count + 1, sizeof(uplink->routes[0]));
+	uplink->orders = fifo_new(sizeof(enum order), 1);
+	uplink->answers = fifo_new(sizeof(struct answer), 2);
+	uplink->routes = make_routes(uplink, settings);
 	if (!uplink->store || !uplink->intake || !uplink->sender || !uplink->samples || !uplink->outcomes ||
-	    !uplink->stop || !uplink->routes)
+	    !uplink->questions || !uplink->stop || !uplink->orders || !uplink->answers || !uplink->routes)
 		return errno ? -errno : -ENOMEM;
 	if ((error = attach_disk(uplink)) < 0 || (error = sd_event_new(&uplink->loop)) < 0 ||
 	    (error = add_sources(uplink)) < 0)
@@ -516,6 +812,7 @@ uplink_new(const struct settings *settings, struct resolver *resolver)
 	if (!uplink)
 		return NULL;
 	uplink->settings = settings;
+	uplink->resolver = resolver;
 	memcpy(uplink->overflows, overflow_texts, sizeof(uplink->overflows));
 	error = make_parts(uplink, resolver);
 	if (error < 0) {
@@ -549,7 +846,9 @@ uplink_free(struct uplink *uplink)
 	downlink_free(uplink->downlink);
 	sd_event_source_disable_unref(uplink->samples_io);
 	sd_event_source_disable_unref(uplink->outcomes_io);
+	sd_event_source_disable_unref(uplink->questions_io);
 	sd_event_source_disable_unref(uplink->stop_io);
+	sd_event_source_disable_unref(uplink->orders_io);
 	sd_event_source_disable_unref(uplink->store_io);
 	sd_event_source_disable_unref(uplink->timer);
 	sd_event_source_disable_unref(uplink->post);
@@ -557,7 +856,10 @@ uplink_free(struct uplink *uplink)
 	drain_queues(uplink);
 	fifo_free(uplink->samples);
 	fifo_free(uplink->outcomes);
+	fifo_free(uplink->questions);
 	fifo_free(uplink->stop);
+	fifo_free(uplink->orders);
+	fifo_free(uplink->answers);
 	sender_free(uplink->sender);
 	intake_free(uplink->intake);
 	store_free(uplink->store);
@@ -596,13 +898,10 @@ uplink_outcomes(struct uplink *uplink)
 int
 uplink_start(struct uplink *uplink, struct command_sink commands)
 {
-	struct downlink_port port = {
-		.publish = downlink_publish, .subscribe = downlink_subscribe, .ctx = uplink
-	};
 	sigset_t all, before;
 	int error;
 
-	uplink->downlink = downlink_new(uplink->settings, port, commands);
+	uplink->downlink = downlink_new(uplink->settings, downlink_port(uplink), commands);
 	if (!uplink->downlink)
 		return -ENOMEM;
 	/* Signals are for the main thread. */
@@ -612,6 +911,79 @@ uplink_start(struct uplink *uplink, struct command_sink commands)
 	pthread_sigmask(SIG_SETMASK, &before, NULL);
 	uplink->running = error == 0;
 	return -error;
+}
+
+/* Returns what the thread answers; -ETIMEDOUT; -EIO if there is no thread any more. */
+static int
+give_order(struct uplink *uplink, enum order order, int timeout_ms)
+{
+	int64_t end_mono_ms = clock_mono_ms() + timeout_ms;
+	struct pollfd wait = { .fd = fifo_fd(uplink->answers), .events = POLLIN };
+	struct answer answer;
+
+	fifo_push(uplink->orders, &order, 1);
+	for (;;) {
+		poll(&wait, 1, LOOK_MS);
+		/* One that was not awaited to its end may still have been answered. */
+		if (fifo_pop(uplink->answers, &answer, 1) == 1 && answer.order == order)
+			return answer.result;
+		if (uplink_failed(uplink))
+			return -EIO;
+		if (timeout_ms > 0 && clock_mono_ms() >= end_mono_ms)
+			return -ETIMEDOUT;
+	}
+}
+
+int
+uplink_prepare(struct uplink *uplink, const struct difference *difference, struct command_sink commands)
+{
+	const struct settings *settings = difference_to(difference);
+	struct change *change = calloc(1, sizeof(*change));
+
+	if (!change)
+		return -ENOMEM;
+	change->difference = difference;
+	change->intake = intake_new(settings, uplink->store, on_attribute, uplink);
+	change->sender = sender_new(settings, uplink->store, sender_port(uplink));
+	change->downlink = downlink_new(settings, downlink_port(uplink), commands);
+	change->routes = make_routes(uplink, settings);
+	if (!change->intake || !change->sender || !change->downlink || !change->routes) {
+		free_change(change);
+		return -ENOMEM;
+	}
+	uplink->change = change;
+	return 0;
+}
+
+int
+uplink_hold(struct uplink *uplink, int timeout_ms)
+{
+	return give_order(uplink, ORDER_HOLD, timeout_ms);
+}
+
+int
+uplink_switch(struct uplink *uplink, void (*meanwhile)(void *ctx), void *ctx)
+{
+	int error;
+
+	uplink->change->meanwhile = meanwhile;
+	uplink->change->ctx = ctx;
+	error = give_order(uplink, ORDER_SWITCH, 0);
+	if (error < 0)
+		return error;
+	free_change(uplink->change);
+	uplink->change = NULL;
+	return 0;
+}
+
+void
+uplink_give_up(struct uplink *uplink)
+{
+	if (!uplink->change)
+		return;
+	give_order(uplink, ORDER_RELEASE, 0);
+	free_change(uplink->change);
+	uplink->change = NULL;
 }
 
 bool
@@ -628,4 +1000,11 @@ uplink_stop(struct uplink *uplink, int grace_ms)
 	fifo_push(uplink->stop, &grace_ms, 1);
 	pthread_join(uplink->thread, NULL);
 	uplink->running = false;
+	answer_questions(uplink);
+}
+
+int
+uplink_ask(struct uplink *uplink, const struct health_question *question)
+{
+	return fifo_push(uplink->questions, question, 1) == 1 ? 0 : -EBUSY;
 }

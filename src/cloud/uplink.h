@@ -6,6 +6,8 @@
 
 #include "base/resolver.h"
 #include "model/command.h"
+#include "model/difference.h"
+#include "model/health.h"
 #include "model/sample.h"
 #include "model/settings.h"
 
@@ -23,6 +25,24 @@ struct outcome_sink uplink_outcomes(struct uplink *uplink);
 
 /* Start the thread. Returns 0 or negative errno. */
 int uplink_start(struct uplink *uplink, struct command_sink commands);
+
+/* Other settings, while the thread runs: prepare, hold, pause the field, hold once more, switch. Until the switch has succeeded
+ * uplink_give_up() takes everything back. The difference must live until then.
+ *
+ * uplink_prepare  make what the new settings need. Returns 0; -ENOMEM
+ * uplink_hold     take in what the field has said so far, and let the disk come to rest. Returns 0; -ETIMEDOUT
+ * uplink_switch   the field is paused: take in what it said, let it be taken over (`meanwhile`, in the cloud's thread, which
+ *                 pushes nothing then), and go on with the new settings: devices that are the same keep session, queue and
+ *                 whatever is on its way; others leave, come, or come anew. Returns 0; -ENOMEM, and nothing has changed; -EIO
+ *                 if the thread has failed. */
+int uplink_prepare(struct uplink *uplink, const struct difference *difference, struct command_sink commands);
+int uplink_hold(struct uplink *uplink, int timeout_ms);
+int uplink_switch(struct uplink *uplink, void (*meanwhile)(void *ctx), void *ctx);
+void uplink_give_up(struct uplink *uplink);
+
+/* Any thread: ask how it is, as model/health.h says. The thread answers in its next turn, one that ends or has ended when it is
+ * freed. Returns 0, or -EBUSY with too many questions open: then the report is still the caller's. */
+int uplink_ask(struct uplink *uplink, const struct health_question *question);
 
 /* Did the thread end by itself, because its event loop failed? It has sent SIGTERM to the process then. */
 bool uplink_failed(const struct uplink *uplink);

@@ -5,11 +5,14 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "conf/build_line.h"
+#include "conf/credentials.h"
 #include "conf/document.h"
 #include "conf/mistakes.h"
 #include "conf/reader.h"
 #include "conf/text.h"
 #include "conf/verify.h"
+#include "conf/verify_line.h"
 
 /* Inputs that are right -> settings. */
 struct build {
@@ -58,6 +61,8 @@ build_buses(struct build *build, const struct root_input *root)
 			error = copy_text(build, &bus->port);
 		if (!error)
 			error = copy_text(build, &bus->host);
+		if (!error)
+			error = build_line_bus(build->settings, &inputs[i], bus);
 	}
 	return error;
 }
@@ -130,6 +135,8 @@ build_points(struct build *build, const struct root_input *root, const struct de
 			error = build_labels(build, &inputs[i].labels, point);
 		if (!error)
 			error = build_invalid(build, &inputs[i].invalid, point);
+		if (!error && verify_is_line(&inputs[i]))
+			error = build_line_point(build->settings, &inputs[i], point);
 	}
 	return error;
 }
@@ -208,6 +215,37 @@ build_writes(struct build *build, const struct items *items, const struct device
 }
 
 static int
+build_texts(struct build *build, const char **const texts[], size_t count)
+{
+	int error = 0;
+
+	for (size_t i = 0; !error && i < count; i++)
+		error = copy_text(build, texts[i]);
+	return error;
+}
+
+static int
+build_credentials(struct build *build, struct credentials *credentials)
+{
+	const char **const texts[] = { &credentials->token, &credentials->client_id, &credentials->user,
+		&credentials->password, &credentials->cert_file, &credentials->key_file, &credentials->secret_file };
+
+	return build_texts(build, texts, sizeof(texts) / sizeof(texts[0]));
+}
+
+static int
+build_server(struct build *build, const struct root_input *root)
+{
+	struct server_settings *server = &build->settings->server;
+	const char **const texts[] = { &server->host, &server->tls.ca_file, &server->tls.cert_file,
+		&server->tls.key_file };
+
+	*server = root->server.server;
+	server->tls = root->server.tls.tls;
+	return build_texts(build, texts, sizeof(texts) / sizeof(texts[0]));
+}
+
+static int
 build_devices(struct build *build, const struct root_input *root)
 {
 	const struct device_input *inputs = root->devices.items;
@@ -224,7 +262,9 @@ build_devices(struct build *build, const struct root_input *root)
 		if (!error)
 			error = copy_text(build, &device->name);
 		if (!error)
-			error = copy_text(build, &device->token);
+			error = build_credentials(build, &device->credentials);
+		if (!error)
+			error = build_line_device(build->settings, &inputs[i], device);
 		if (!error)
 			error = build_points(build, root, &inputs[i], device);
 		if (!error)
@@ -259,10 +299,9 @@ build_settings(const struct document *document, const struct root_input *root, s
 	if (!build.files)
 		error = -ENOMEM;
 	if (!error) {
-		build.settings->server = root->server.server;
 		build.settings->store = root->store.store;
 		build.settings->clock = root->clock.clock;
-		error = copy_text(&build, &build.settings->server.host);
+		error = build_server(&build, root);
 	}
 	if (!error && build.settings->store.dir)
 		error = copy_text(&build, &build.settings->store.dir);
@@ -312,6 +351,8 @@ load_tree(
 
 	if (!error)
 		error = verify_all(&root, mistakes);
+	if (!error)
+		error = credentials_settle(&root, document, scratch, mistakes);
 	if (!error && !mistakes_any(mistakes))
 		error = build_settings(document, &root, ret);
 	settings_free(scratch);

@@ -79,6 +79,9 @@ store_preset(const struct place *place)
 	case SETTING_LIST:
 	case SETTING_INTS:
 	case SETTING_VALUE:
+	case SETTING_BYTES:
+	case SETTING_BYTE_LIST:
+	case SETTING_TEXTS:
 	case SETTING_LABELS:
 		break;
 	}
@@ -359,6 +362,121 @@ read_ints(struct reader *reader, const struct place *place, const config_setting
 	return 0;
 }
 
+static int
+hex_digit(char c)
+{
+	if (c >= '0' && c <= '9')
+		return c - '0';
+	c = (char)(c | 0x20);
+	return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
+}
+
+/* "02 00 FF", with or without the blanks. `ret` has room for half as many bytes. Returns false if it is none. */
+static bool
+decode_hex(const char *text, uint8_t *ret, size_t *ret_length)
+{
+	size_t length = 0;
+
+	while (*text) {
+		if (*text == ' ') {
+			text++;
+			continue;
+		}
+		if (hex_digit(text[0]) < 0 || hex_digit(text[1]) < 0)
+			return false;
+		ret[length++] = (uint8_t)(hex_digit(text[0]) << 4 | hex_digit(text[1]));
+		text += 2;
+	}
+	*ret_length = length;
+	return true;
+}
+
+/* Bytes: those of the text itself, in which libconfig has already put its escapes, or "hex:" and their digits. */
+static int
+get_bytes(struct reader *reader, const struct place *place, const config_setting_t *setting, struct bytes *ret,
+    bool *ret_valid)
+{
+	static const char prefix[] = "hex:";
+	char shown[MISTAKES_QUOTE_SIZE], allowed[SCHEMA_TEXT_SIZE];
+	const struct setting_row *row = place->row;
+	struct bytes bytes;
+	uint8_t *copy;
+
+	*ret_valid = false;
+	if (config_setting_type(setting) != CONFIG_TYPE_STRING) {
+		add_wrong_kind(reader, place, setting);
+		return 0;
+	}
+	bytes.data = (const uint8_t *)config_setting_get_string(setting);
+	bytes.length = strlen((const char *)bytes.data);
+	if (strncmp((const char *)bytes.data, prefix, sizeof(prefix) - 1) == 0) {
+		copy = settings_alloc(reader->scratch, bytes.length);
+		if (!copy)
+			return -ENOMEM;
+		if (!decode_hex((const char *)bytes.data + sizeof(prefix) - 1, copy, &bytes.length)) {
+			mistakes_add(reader->mistakes, place->group, place->name,
+			    "%s has an odd digit, hex: and two hexadecimal digits for each byte are required",
+			    show_value(setting, shown));
+			return 0;
+		}
+		bytes.data = copy;
+	}
+	*ret_valid = (int64_t)bytes.length >= row->min && (int64_t)bytes.length <= row->max;
+	if (*ret_valid)
+		*ret = bytes;
+	else
+		mistakes_add(reader->mistakes, place->group, place->name, "has %zu bytes, allowed are %s", bytes.length,
+		    schema_allowed(row, allowed, sizeof(allowed)));
+	return 0;
+}
+
+static int
+read_bytes(struct reader *reader, const struct place *place, const config_setting_t *setting, bool *ret_valid)
+{
+	struct bytes bytes;
+	int error = get_bytes(reader, place, setting, &bytes, ret_valid);
+
+	if (!error && *ret_valid)
+		store_bytes(place, &bytes);
+	return error;
+}
+
+/* One text, or a list or an array of them. */
+static int
+read_several(struct reader *reader, const struct place *place, const config_setting_t *setting, bool *ret_valid)
+{
+	bool several = config_setting_type(setting) == CONFIG_TYPE_ARRAY ||
+		       config_setting_type(setting) == CONFIG_TYPE_LIST;
+	struct items items = { .count = several ? (size_t)config_setting_length(setting) : 1 };
+	bool texts = place->row->kind == SETTING_TEXTS;
+	struct bytes *bytes = settings_alloc(reader->scratch, items.count * sizeof(*bytes));
+	const char **letters = settings_alloc(reader->scratch, items.count * sizeof(*letters));
+	int error = 0;
+
+	if (!bytes || !letters)
+		return -ENOMEM;
+	*ret_valid = items.count > 0;
+	if (!*ret_valid)
+		mistakes_add(reader->mistakes, place->group, place->name, "is empty, at least one text is required");
+	for (unsigned i = 0; !error && *ret_valid && i < items.count; i++) {
+		const config_setting_t *element = several ? config_setting_get_elem(setting, i) : setting;
+
+		if (!texts) {
+			error = get_bytes(reader, place, element, &bytes[i], ret_valid);
+		} else if (config_setting_type(element) != CONFIG_TYPE_STRING) {
+			add_wrong_kind(reader, place, element);
+			*ret_valid = false;
+		} else {
+			letters[i] = config_setting_get_string(element);
+			*ret_valid = judge_text(reader, place, element, letters[i]);
+		}
+	}
+	items.items = texts ? (void *)letters : (void *)bytes;
+	if (!error && *ret_valid)
+		store_bytes(place, &items);
+	return error;
+}
+
 /* A value of a point, whatever that is. A text is kept like a label: it is not the value's own. */
 static bool
 read_any(struct reader *reader, const struct place *place, const config_setting_t *setting)
@@ -549,6 +667,11 @@ read_value(struct reader *reader, const struct setting_group *group, const struc
 	case SETTING_VALUE:
 		*ret_valid = read_any(reader, place, setting);
 		return 0;
+	case SETTING_BYTES:
+		return read_bytes(reader, place, setting, ret_valid);
+	case SETTING_BYTE_LIST:
+	case SETTING_TEXTS:
+		return read_several(reader, place, setting, ret_valid);
 	case SETTING_LABELS:
 		*ret_valid = true;
 		if (type == CONFIG_TYPE_GROUP)

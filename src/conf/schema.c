@@ -8,6 +8,8 @@
 #include <strings.h>
 
 #include "base/utf8.h"
+#include "conf/schema_line.h"
+#include "line/pattern.h"
 #include "model/codec.h"
 
 #define COUNT(array) (sizeof(array) / sizeof((array)[0]))
@@ -18,12 +20,17 @@
 #define RTU	     (1U << BUS_RTU)
 #define TCP	     (1U << BUS_TCP)
 #define RTU_OVER_TCP (1U << BUS_RTU_OVER_TCP)
+#define SERIAL	     (1U << BUS_SERIAL)
+#define SERIAL_TCP   (1U << BUS_SERIAL_TCP)
+#define FROM_FILE    (1U << BUS_FILE)
+#define LINE	     (SERIAL | SERIAL_TCP | FROM_FILE)
 
 #define NAME_CHARACTERS	  64
 #define KEY_CHARACTERS	  255 /* ThingsBoard drops data with longer keys, after it has acknowledged them */
 #define HOST_CHARACTERS	  253 /* RFC 1035 2.3.4, as text */
 #define PATH_CHARACTERS	  4095
 #define METHOD_CHARACTERS 255
+#define SECRET_CHARACTERS 255
 
 /* Checks of values. */
 
@@ -87,6 +94,13 @@ check_folder(union setting_value value)
 }
 
 static const char *
+check_file(union setting_value value)
+{
+	return value.text[strlen(value.text) - 1] == '/' ? "is a folder, the name of a file is required"
+							 : check_printable(value);
+}
+
+static const char *
 check_method(union setting_value value)
 {
 	return strcmp(value.text, "get") == 0 || strcmp(value.text, "set") == 0
@@ -112,7 +126,12 @@ static const char *
 bus_type_name(int number)
 {
 	static const char *const names[] = {
-		[BUS_RTU] = "rtu", [BUS_TCP] = "tcp", [BUS_RTU_OVER_TCP] = "rtu-over-tcp"
+		[BUS_RTU] = "rtu",
+		[BUS_TCP] = "tcp",
+		[BUS_RTU_OVER_TCP] = "rtu-over-tcp",
+		[BUS_SERIAL] = "serial",
+		[BUS_SERIAL_TCP] = "serial-tcp",
+		[BUS_FILE] = "file",
 	};
 
 	return number < (int)COUNT(names) ? names[number] : NULL;
@@ -135,6 +154,26 @@ rs485_name(int number)
 		[RS485_KERNEL] = "kernel",
 		[RS485_RTS] = "rts",
 		[RS485_RTS_INVERTED] = "rts-inverted" };
+
+	return number < (int)COUNT(names) ? names[number] : NULL;
+}
+
+static const char *
+flow_name(int number)
+{
+	static const char *const names[] = {
+		[FLOW_NONE] = "none", [FLOW_RTS_CTS] = "rts-cts", [FLOW_XON_XOFF] = "xon-xoff"
+	};
+
+	return number < (int)COUNT(names) ? names[number] : NULL;
+}
+
+static const char *
+signal_name(int number)
+{
+	static const char *const names[] = {
+		[SIGNAL_ON] = "on", [SIGNAL_OFF] = "off", [SIGNAL_KEEP] = "keep"
+	};
 
 	return number < (int)COUNT(names) ? names[number] : NULL;
 }
@@ -182,16 +221,7 @@ type_name(int number)
 static const char *
 order_name(int number)
 {
-	static const char *const names[] = {
-		[ORDER_ABCD] = "ABCD",
-		[ORDER_CDAB] = "CDAB",
-		[ORDER_BADC] = "BADC",
-		[ORDER_DCBA] = "DCBA",
-		[ORDER_CDABGHEF] = "CDABGHEF",
-		[ORDER_EFGHABCD] = "EFGHABCD",
-	};
-
-	return number < (int)COUNT(names) ? names[number] : NULL;
+	return number < ORDERS ? point_order_name((enum point_order)number) : NULL;
 }
 
 static const char *
@@ -246,6 +276,11 @@ action_name(int number)
 static const int baud_rates[] = { 1200, 1800, 2400, 4800, 9600, 19200, 38400, 57600, 115200, 230400, 460800,
 	500000, 576000, 921600, 1000000, 1152000, 1500000, 2000000, 2500000, 3000000, 3500000, 4000000, 0 };
 
+/* Meters begin at 300. */
+static const int line_baud_rates[] = { 110, 300, 600, 1200, 1800, 2400, 4800, 9600, 19200, 38400, 57600, 115200, 230400,
+	460800, 500000, 576000, 921600, 1000000, 1152000, 1500000, 2000000, 2500000, 3000000, 3500000, 4000000, 0 };
+static const int line_data_bits[] = { 7, 8, 0 };
+
 /* RTU needs all eight bits of a character (Modbus over serial line V1.02, 2.5.1). */
 static const int data_bits[] = { 8, 0 };
 static const int stop_bits[] = { 1, 2, 0 };
@@ -253,6 +288,76 @@ static const int stop_bits[] = { 1, 2, 0 };
 static const int chars[] = { 1, 2, 0 };
 
 /* The rows. */
+
+static const struct setting_row tls_rows[] = {
+	{ .name = "ca_file",
+	    .about = "certificates of the CAs that are trusted, PEM",
+	    .kind = SETTING_TEXT,
+	    .min = 1,
+	    .max = PATH_CHARACTERS,
+	    .preset_about = "those that the system trusts",
+	    .check = check_file,
+	    INTO(struct tls_input, tls.ca_file) },
+	{ .name = "cert_file",
+	    .about = "a certificate to be shown by devices that have none of their own, PEM",
+	    .kind = SETTING_TEXT,
+	    .min = 1,
+	    .max = PATH_CHARACTERS,
+	    .preset_about = "none",
+	    .check = check_file,
+	    INTO(struct tls_input, tls.cert_file) },
+	{ .name = "key_file",
+	    .about = "the key of that certificate, PEM; secret",
+	    .kind = SETTING_TEXT,
+	    .min = 1,
+	    .max = PATH_CHARACTERS,
+	    .preset_about = "none, and required with cert_file",
+	    .check = check_file,
+	    INTO(struct tls_input, tls.key_file) },
+};
+
+static const struct setting_group tls_group = {
+	.name = "tls", .rows = tls_rows, .row_count = COUNT(tls_rows), .size = sizeof(struct tls_input)
+};
+
+static const struct setting_row credentials_rows[] = {
+	{ .name = "client_id",
+	    .about = "the MQTT client id",
+	    .kind = SETTING_TEXT,
+	    .min = 1,
+	    .max = SECRET_CHARACTERS,
+	    .preset_about = "a random one",
+	    .check = check_printable,
+	    INTO(struct credentials_input, credentials.client_id) },
+	{ .name = "user",
+	    .about = "the user name",
+	    .kind = SETTING_TEXT,
+	    .min = 1,
+	    .max = SECRET_CHARACTERS,
+	    .preset_about = "none, and required unless there is a client_id",
+	    .check = check_printable,
+	    INTO(struct credentials_input, credentials.user) },
+	{ .name = "password",
+	    .about = "its password; secret",
+	    .kind = SETTING_TEXT,
+	    .min = 1,
+	    .max = SECRET_CHARACTERS,
+	    .secret = true,
+	    .check = check_printable,
+	    INTO(struct credentials_input, credentials.password) },
+	{ .name = "password_file",
+	    .about = "the file that its password is in, and nothing else",
+	    .kind = SETTING_TEXT,
+	    .min = 1,
+	    .max = PATH_CHARACTERS,
+	    .check = check_file,
+	    INTO(struct credentials_input, password_file) },
+};
+
+static const struct setting_group credentials_group = { .name = "credentials",
+	.rows = credentials_rows,
+	.row_count = COUNT(credentials_rows),
+	.size = sizeof(struct credentials_input) };
 
 static const struct setting_row server_rows[] = {
 	{ .name = "host",
@@ -269,7 +374,14 @@ static const struct setting_row server_rows[] = {
 	    .min = 1,
 	    .max = 65535,
 	    .preset = "1883",
+	    .preset_about = "1883, with tls 8883",
 	    INTO(struct server_input, server.port) },
+	{ .name = "tls",
+	    .about = "encrypt, and make sure that it is that server",
+	    .kind = SETTING_GROUP,
+	    .preset_about = "no encryption",
+	    .group = &tls_group,
+	    INTO(struct server_input, tls) },
 	{ .name = "keepalive_s",
 	    .about = "longest silence on a session; the server closes one that is idle for 600 s",
 	    .kind = SETTING_INT,
@@ -428,7 +540,7 @@ static const struct setting_row bus_rows[] = {
 	    .max = PATH_CHARACTERS,
 	    .required = true,
 	    .check = check_port,
-	    .only = RTU,
+	    .only = RTU | SERIAL,
 	    INTO(struct bus_input, bus.port) },
 	{ .name = "baud",
 	    .about = "bits per second",
@@ -437,12 +549,26 @@ static const struct setting_row bus_rows[] = {
 	    .preset = "9600",
 	    .only = RTU,
 	    INTO(struct bus_input, bus.baud) },
+	{ .name = "baud",
+	    .about = "bits per second",
+	    .kind = SETTING_INT,
+	    .choices = line_baud_rates,
+	    .preset = "9600",
+	    .only = SERIAL,
+	    INTO(struct bus_input, bus.baud) },
 	{ .name = "parity",
 	    .about = "parity of a character; even is the standard's default",
 	    .kind = SETTING_NAME,
 	    .names = parity_name,
 	    .preset = "even",
 	    .only = RTU,
+	    INTO(struct bus_input, bus.parity) },
+	{ .name = "parity",
+	    .about = "parity of a character",
+	    .kind = SETTING_NAME,
+	    .names = parity_name,
+	    .preset = "none",
+	    .only = SERIAL,
 	    INTO(struct bus_input, bus.parity) },
 	{ .name = "data_bits",
 	    .about = "bits of a character; RTU needs all eight",
@@ -451,13 +577,41 @@ static const struct setting_row bus_rows[] = {
 	    .preset = "8",
 	    .only = RTU,
 	    INTO(struct bus_input, bus.data_bits) },
+	{ .name = "data_bits",
+	    .about = "bits of a character",
+	    .kind = SETTING_INT,
+	    .choices = line_data_bits,
+	    .preset = "8",
+	    .only = SERIAL,
+	    INTO(struct bus_input, bus.data_bits) },
 	{ .name = "stop_bits",
 	    .about = "stop bits of a character",
 	    .kind = SETTING_INT,
 	    .choices = stop_bits,
 	    .preset = "1",
-	    .only = RTU,
+	    .only = RTU | SERIAL,
 	    INTO(struct bus_input, bus.stop_bits) },
+	{ .name = "flow",
+	    .about = "who may send, and when: by wires, or by characters that then are no data",
+	    .kind = SETTING_NAME,
+	    .names = flow_name,
+	    .preset = "none",
+	    .only = SERIAL,
+	    INTO(struct bus_input, bus.flow) },
+	{ .name = "dtr",
+	    .about = "what DTR is set to when the port is opened; it powers some instruments, and resets some boards",
+	    .kind = SETTING_NAME,
+	    .names = signal_name,
+	    .preset = "on",
+	    .only = SERIAL,
+	    INTO(struct bus_input, bus.dtr) },
+	{ .name = "rts",
+	    .about = "what RTS is set to when the port is opened",
+	    .kind = SETTING_NAME,
+	    .names = signal_name,
+	    .preset = "on",
+	    .only = SERIAL,
+	    INTO(struct bus_input, bus.rts) },
 	{ .name = "silence_us",
 	    .about = "quiet time on the line before a request",
 	    .kind = SETTING_INT,
@@ -473,7 +627,7 @@ static const struct setting_row bus_rows[] = {
 	    .kind = SETTING_NAME,
 	    .names = rs485_name,
 	    .preset = "off",
-	    .only = RTU,
+	    .only = RTU | SERIAL,
 	    INTO(struct bus_input, bus.rs485) },
 	{ .name = "rts_before_us",
 	    .about = "time from switching to sending until the first bit",
@@ -482,7 +636,7 @@ static const struct setting_row bus_rows[] = {
 	    .max = 100000,
 	    .preset = "0",
 	    .unit = "us",
-	    .only = RTU,
+	    .only = RTU | SERIAL,
 	    INTO(struct bus_input, bus.rts_before_us) },
 	{ .name = "rts_after_us",
 	    .about = "time from the last bit until switching to receiving",
@@ -491,7 +645,7 @@ static const struct setting_row bus_rows[] = {
 	    .max = 100000,
 	    .preset = "0",
 	    .unit = "us",
-	    .only = RTU,
+	    .only = RTU | SERIAL,
 	    INTO(struct bus_input, bus.rts_after_us) },
 	{ .name = "echo",
 	    .about = "does what is sent come back, as it does on some two-wire adapters",
@@ -504,7 +658,7 @@ static const struct setting_row bus_rows[] = {
 	    .about = "ask the port's driver to pass on at once what it receives",
 	    .kind = SETTING_BOOL,
 	    .preset = "true",
-	    .only = RTU,
+	    .only = RTU | SERIAL,
 	    INTO(struct bus_input, bus.low_latency) },
 	{ .name = "host",
 	    .about = "name or address of the unit or of the gateway before it",
@@ -513,7 +667,7 @@ static const struct setting_row bus_rows[] = {
 	    .max = HOST_CHARACTERS,
 	    .required = true,
 	    .check = check_no_blanks,
-	    .only = TCP | RTU_OVER_TCP,
+	    .only = TCP | RTU_OVER_TCP | SERIAL_TCP,
 	    INTO(struct bus_input, bus.host) },
 	{ .name = "port",
 	    .about = "TCP port; no two buses share host and port",
@@ -523,6 +677,14 @@ static const struct setting_row bus_rows[] = {
 	    .preset = "502",
 	    .only = TCP | RTU_OVER_TCP,
 	    INTO(struct bus_input, bus.tcp_port) },
+	{ .name = "port",
+	    .about = "TCP port of the device server; no two buses share host and port",
+	    .kind = SETTING_INT,
+	    .min = 1,
+	    .max = 65535,
+	    .required = true,
+	    .only = SERIAL_TCP,
+	    INTO(struct bus_input, bus.tcp_port) },
 	{ .name = "connect_timeout_ms",
 	    .about = "longest wait for the connection",
 	    .kind = SETTING_INT,
@@ -530,7 +692,7 @@ static const struct setting_row bus_rows[] = {
 	    .max = 60000,
 	    .preset = "3000",
 	    .unit = "ms",
-	    .only = TCP | RTU_OVER_TCP,
+	    .only = TCP | RTU_OVER_TCP | SERIAL_TCP,
 	    INTO(struct bus_input, bus.connect_timeout_ms) },
 	{ .name = "connect_pause_ms",
 	    .about = "time from the connection to the first request, for what needs it",
@@ -539,7 +701,7 @@ static const struct setting_row bus_rows[] = {
 	    .max = 60000,
 	    .preset = "0",
 	    .unit = "ms",
-	    .only = TCP | RTU_OVER_TCP,
+	    .only = TCP | RTU_OVER_TCP | SERIAL_TCP,
 	    INTO(struct bus_input, bus.connect_pause_ms) },
 	{ .name = "timeout_ms",
 	    .about = "longest wait for a reply, from the end of the request to the end of the reply",
@@ -548,7 +710,7 @@ static const struct setting_row bus_rows[] = {
 	    .max = 60000,
 	    .preset = "1000",
 	    .unit = "ms",
-	    .only = TCP,
+	    .only = TCP | SERIAL | SERIAL_TCP,
 	    INTO(struct bus_input, bus.timeout_ms) },
 	{ .name = "timeout_ms",
 	    .about = "longest wait for a reply, from the end of the request to the end of the reply",
@@ -567,6 +729,46 @@ static const struct setting_row bus_rows[] = {
 	    .preset = "0",
 	    .unit = "ms",
 	    INTO(struct bus_input, bus.request_pause_ms) },
+	{ .name = "path",
+	    .about = "the file that is read, once; - is standard input",
+	    .kind = SETTING_TEXT,
+	    .min = 1,
+	    .max = PATH_CHARACTERS,
+	    .required = true,
+	    .check = check_printable,
+	    .only = FROM_FILE,
+	    INTO(struct bus_input, bus.path) },
+	{ .name = "framing",
+	    .about = "how what comes is cut into frames",
+	    .kind = SETTING_GROUP,
+	    .preset_about = "lines that end in CR, LF or both",
+	    .group = &schema_framing,
+	    .only = LINE,
+	    INTO(struct bus_input, framing) },
+	{ .name = "checksum",
+	    .about = "how a frame is proven",
+	    .kind = SETTING_GROUP,
+	    .group = &schema_checksum,
+	    .only = LINE,
+	    INTO(struct bus_input, checksum) },
+	{ .name = "address",
+	    .about = "where in a frame stands which device it is of",
+	    .kind = SETTING_GROUP,
+	    .group = &schema_address,
+	    .only = LINE,
+	    INTO(struct bus_input, address) },
+	{ .name = "on_open",
+	    .about = "what is said when the port was opened",
+	    .kind = SETTING_LIST,
+	    .group = &schema_step,
+	    .only = SERIAL | SERIAL_TCP,
+	    INTO(struct bus_input, on_open) },
+	{ .name = "on_close",
+	    .about = "what is said before it is closed",
+	    .kind = SETTING_LIST,
+	    .group = &schema_step,
+	    .only = SERIAL | SERIAL_TCP,
+	    INTO(struct bus_input, on_close) },
 };
 
 /* The list form of an enum; its group form has a setting for each label. */
@@ -606,14 +808,14 @@ static const struct setting_row point_rows[] = {
 	    .about = "which of Modbus' four tables",
 	    .kind = SETTING_NAME,
 	    .names = table_name,
-	    .required = true,
+	    .preset_about = "none, and required on a Modbus bus",
 	    INTO(struct point_input, point.table) },
 	{ .name = "addr",
 	    .about = "zero-based address, as on the wire: register 40010 is table holding, addr 9",
 	    .kind = SETTING_INT,
 	    .min = 0,
 	    .max = 65535,
-	    .required = true,
+	    .preset_about = "none, and required on a Modbus bus",
 	    INTO(struct point_input, point.addr) },
 	{ .name = "type",
 	    .about = "what the registers or bits hold",
@@ -808,7 +1010,7 @@ static const struct setting_row point_rows[] = {
 	    .kind = SETTING_INT,
 	    .min = 10,
 	    .max = 86400000,
-	    .preset_about = "the device's",
+	    .preset_about = "the device's; of serial instruments every value counts",
 	    .unit = "ms",
 	    INTO(struct point_input, point.period_ms) },
 	{ .name = "bus",
@@ -825,6 +1027,89 @@ static const struct setting_row point_rows[] = {
 	    .max = 255,
 	    .preset_about = "the device's",
 	    INTO(struct point_input, point.unit) },
+	/* In a frame of a serial instrument. */
+	{ .name = "column",
+	    .about = "which column of a line it is, or with obis which brackets; 0 is the first",
+	    .kind = SETTING_INT,
+	    .min = 0,
+	    .max = 255,
+	    .preset_about = "none, and 0 with obis",
+	    INTO(struct point_input, line.field.column) },
+	{ .name = "sentence",
+	    .about = "only in NMEA sentences with this id; three letters are those of any talker",
+	    .kind = SETTING_TEXT,
+	    .min = 1,
+	    .max = 16,
+	    .check = schema_check_word,
+	    INTO(struct point_input, line.field.sentence) },
+	{ .name = "field",
+	    .about = "the key that it is the value of",
+	    .kind = SETTING_TEXT,
+	    .min = 1,
+	    .max = NAME_CHARACTERS,
+	    .check = check_printable,
+	    INTO(struct point_input, line.name) },
+	{ .name = "pattern",
+	    .about = "a regular expression that takes it out of the frame",
+	    .kind = SETTING_TEXT,
+	    .min = 1,
+	    .max = PATTERN_CHARACTERS,
+	    .check = schema_check_pattern,
+	    INTO(struct point_input, line.pattern) },
+	{ .name = "group",
+	    .about = "the named group of its pattern, or of the device's, that it is",
+	    .kind = SETTING_TEXT,
+	    .min = 1,
+	    .max = 32,
+	    .check = schema_check_word,
+	    .preset_about = "the first group of its pattern",
+	    INTO(struct point_input, line.field.group) },
+	{ .name = "json",
+	    .about = "where in a JSON text it is, as a JSON pointer: /sensors/0/temperature",
+	    .kind = SETTING_TEXT,
+	    .min = 1,
+	    .max = KEY_CHARACTERS,
+	    .check = schema_check_pointer,
+	    INTO(struct point_input, line.json) },
+	{ .name = "obis",
+	    .about = "the code before the brackets that it is in: 1-0:1.8.0",
+	    .kind = SETTING_TEXT,
+	    .min = 1,
+	    .max = 32,
+	    .check = schema_check_code,
+	    INTO(struct point_input, line.obis) },
+	{ .name = "at",
+	    .about = "the byte of the frame that it begins with; 0 is the first",
+	    .kind = SETTING_INT,
+	    .min = 0,
+	    .max = 65535,
+	    .preset_about = "none",
+	    INTO(struct point_input, line.field.at) },
+	{ .name = "length",
+	    .about = "so many characters are it",
+	    .kind = SETTING_INT,
+	    .min = 1,
+	    .max = 1000,
+	    .preset_about = "none, and required with at unless there is a type",
+	    INTO(struct point_input, line.field.length) },
+	{ .name = "format",
+	    .about = "how its text is read",
+	    .kind = SETTING_NAME,
+	    .names = schema_format_name,
+	    .preset = "number",
+	    INTO(struct point_input, line.field.format) },
+	{ .name = "no_value",
+	    .about = "texts in its place, or behind its number, that say that there is no value",
+	    .kind = SETTING_TEXTS,
+	    .min = 1,
+	    .max = NAME_CHARACTERS,
+	    INTO(struct point_input, line.no_values) },
+	{ .name = "command",
+	    .about = "how a serial instrument is told a value",
+	    .kind = SETTING_GROUP,
+	    .preset_about = "none, and required if it is writable on a bus of serial instruments",
+	    .group = &schema_command,
+	    INTO(struct point_input, command) },
 };
 
 static const struct setting_group point_group = { .name = "point",
@@ -950,11 +1235,36 @@ static const struct setting_row device_rows[] = {
 	    .about = "its access token in ThingsBoard; unique, secret",
 	    .kind = SETTING_TEXT,
 	    .min = 1,
-	    .max = 255,
-	    .required = true,
+	    .max = SECRET_CHARACTERS,
 	    .secret = true,
 	    .check = check_no_blanks,
-	    INTO(struct device_input, device.token) },
+	    INTO(struct device_input, device.credentials.token) },
+	{ .name = "token_file",
+	    .about = "the file that its access token is in, and nothing else",
+	    .kind = SETTING_TEXT,
+	    .min = 1,
+	    .max = PATH_CHARACTERS,
+	    .check = check_file,
+	    INTO(struct device_input, token_file) },
+	{ .name = "credentials",
+	    .about = "its MQTT credentials, if it has those in place of a token; unique",
+	    .kind = SETTING_GROUP,
+	    .group = &credentials_group,
+	    INTO(struct device_input, credentials) },
+	{ .name = "cert_file",
+	    .about = "its certificate, if it has one in place of a token, PEM; unique",
+	    .kind = SETTING_TEXT,
+	    .min = 1,
+	    .max = PATH_CHARACTERS,
+	    .check = check_file,
+	    INTO(struct device_input, device.credentials.cert_file) },
+	{ .name = "key_file",
+	    .about = "the key of its certificate, PEM; secret",
+	    .kind = SETTING_TEXT,
+	    .min = 1,
+	    .max = PATH_CHARACTERS,
+	    .check = check_file,
+	    INTO(struct device_input, device.credentials.key_file) },
 	{ .name = "bus",
 	    .about = "name of the bus that its points are on",
 	    .kind = SETTING_TEXT,
@@ -1022,6 +1332,11 @@ static const struct setting_row device_rows[] = {
 	    .kind = SETTING_BOOL,
 	    .preset = "false",
 	    INTO(struct device_input, device.mask_write) },
+	{ .name = "raw_rpc",
+	    .about = "may RPC read and write registers of its units that no point names",
+	    .kind = SETTING_BOOL,
+	    .preset = "false",
+	    INTO(struct device_input, device.raw_rpc) },
 	{ .name = "offline_retry_max_ms",
 	    .about = "a unit that does not answer is asked again after so long at most",
 	    .kind = SETTING_INT,
@@ -1035,6 +1350,55 @@ static const struct setting_row device_rows[] = {
 	    .kind = SETTING_BOOL,
 	    .preset = "false",
 	    INTO(struct device_input, device.quality) },
+	/* Of serial instruments. */
+	{ .name = "pattern",
+	    .about = "a regular expression: only frames that match are of the device",
+	    .kind = SETTING_TEXT,
+	    .min = 1,
+	    .max = PATTERN_CHARACTERS,
+	    .check = schema_check_pattern,
+	    .preset_about = "all are",
+	    INTO(struct device_input, device.pattern) },
+	{ .name = "address",
+	    .about = "only frames with this address are of the device, and it is asked by it",
+	    .kind = SETTING_BYTES,
+	    .min = 1,
+	    .max = NAME_CHARACTERS,
+	    INTO(struct device_input, device.address) },
+	{ .name = "separator",
+	    .about = "what is between two columns; a blank stands for any number of them",
+	    .kind = SETTING_TEXT,
+	    .min = 1,
+	    .max = 8,
+	    .preset_about = "a comma; of keys with their values any of blank, comma, semicolon, & and |",
+	    INTO(struct device_input, separator) },
+	{ .name = "assign",
+	    .about = "what is between a key and its value",
+	    .kind = SETTING_TEXT,
+	    .min = 1,
+	    .max = 1,
+	    .preset = "=",
+	    .check = schema_check_ascii,
+	    INTO(struct device_input, assign) },
+	{ .name = "decimal_comma",
+	    .about = "do its numbers have a comma before the decimals",
+	    .kind = SETTING_BOOL,
+	    .preset = "false",
+	    INTO(struct device_input, decimal_comma) },
+	{ .name = "silence_s",
+	    .about = "nothing good from it for so long: it is offline; 0 is never",
+	    .kind = SETTING_INT,
+	    .min = 0,
+	    .max = 86400,
+	    .preset = "0",
+	    .unit = "s",
+	    INTO(struct device_input, device.silence_s) },
+	{ .name = "poll",
+	    .about = "how a serial instrument is asked, every period_ms",
+	    .kind = SETTING_LIST,
+	    .preset_about = "it speaks by itself",
+	    .group = &schema_step,
+	    INTO(struct device_input, poll) },
 	{ .name = "points",
 	    .about = "what is read and written",
 	    .kind = SETTING_LIST,
@@ -1128,7 +1492,8 @@ static const struct setting_group root_group = { .name = "gateway.conf",
 
 const struct setting_group *const schema_groups[] = { &root_group, &server_group, &store_group, &clock_group,
 	&bus_group, &device_group, &point_group, &rpc_group, &step_group, &label_group, &write_group,
-	&cloud_loss_group };
+	&cloud_loss_group, &tls_group, &credentials_group, &schema_framing, &schema_checksum, &schema_address,
+	&schema_step, &schema_command };
 const size_t schema_group_count = COUNT(schema_groups);
 
 /* In the contract, not in this version. */
@@ -1138,8 +1503,6 @@ static const struct {
 	const char *value; /* NULL: the setting itself */
 } planned[] = {
 	{ &root_group, "gateway", NULL },
-	{ &server_group, "tls", NULL },
-	{ &bus_group, "type", "serial" },
 };
 
 bool
@@ -1148,6 +1511,26 @@ schema_is_planned(const struct setting_group *group, const char *name, const cha
 	for (size_t i = 0; i < COUNT(planned); i++)
 		if (planned[i].group == group && strcmp(planned[i].name, name) == 0 &&
 		    (value ? planned[i].value && strcmp(planned[i].value, value) == 0 : !planned[i].value))
+			return true;
+	return false;
+}
+
+const struct setting_group *
+schema_group(const char *name)
+{
+	size_t i = 0;
+
+	while (i < schema_group_count && strcmp(schema_groups[i]->name, name) != 0)
+		i++;
+	assert(i < schema_group_count);
+	return schema_groups[i];
+}
+
+bool
+schema_is_in(const struct setting_group *group, uint64_t bits, const char *name)
+{
+	for (size_t i = 0; i < group->row_count; i++)
+		if ((bits >> i & 1) && strcmp(group->rows[i].name, name) == 0)
 			return true;
 	return false;
 }
@@ -1297,7 +1680,12 @@ schema_allowed(const struct setting_row *row, char *text, size_t size)
 			append(text, size, "%lld or more", (long long)row->min);
 		break;
 	case SETTING_TEXT:
+	case SETTING_TEXTS:
 		append(text, size, "%lld..%lld characters", (long long)row->min, (long long)row->max);
+		break;
+	case SETTING_BYTES:
+	case SETTING_BYTE_LIST:
+		append(text, size, "%lld..%lld bytes", (long long)row->min, (long long)row->max);
 		break;
 	case SETTING_GROUP:
 	case SETTING_LIST:
@@ -1323,6 +1711,9 @@ kind_text(const struct setting_row *row)
 		[SETTING_LIST] = "list ( { ... }, ... )",
 		[SETTING_INTS] = "whole number, or list ( ... ) of them",
 		[SETTING_VALUE] = "truth value, number or text",
+		[SETTING_BYTES] = "text of",
+		[SETTING_BYTE_LIST] = "text, or list ( ... ) of texts, of",
+		[SETTING_TEXTS] = "text, or list ( ... ) of texts, of",
 		[SETTING_LABELS] = "group { label = number; ... }",
 	};
 

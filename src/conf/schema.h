@@ -30,9 +30,15 @@ struct items {
 };
 
 /* Texts in the inputs belong to libconfig. Members that no row fills are filled by verify.c. */
+struct tls_input {
+	struct node node;
+	struct tls_settings tls;
+};
+
 struct server_input {
 	struct node node;
 	struct server_settings server;
+	struct tls_input tls;
 };
 
 struct store_input {
@@ -45,9 +51,56 @@ struct clock_input {
 	struct clock_settings clock;
 };
 
+/* Which byte of a number comes first. */
+enum byte_order { BYTES_BIG, BYTES_LITTLE };
+
+struct framing_input {
+	struct node node;
+	struct framing framing;
+	struct items ends; /* struct bytes */
+	enum byte_order length_order;
+};
+
+struct checksum_input {
+	struct node node;
+	struct checksum checksum;
+	enum byte_order order;
+};
+
+/* Where something is in a frame, as a point or an address has it. */
+struct field_input {
+	struct line_field field;
+	const char *name; /* field = "..." */
+	const char *pattern;
+	const char *json;
+	const char *obis;
+	const char *assign;
+	struct items no_values; /* const char * */
+};
+
+struct address_input {
+	struct node node;
+	struct field_input field;
+};
+
+struct script_step_input {
+	struct node node;
+	struct line_step step;
+};
+
+struct command_input {
+	struct node node;
+	struct line_command command;
+};
+
 struct bus_input {
 	struct node node;
 	struct bus bus;
+	struct framing_input framing;
+	struct checksum_input checksum;
+	struct address_input address;
+	struct items on_open;  /* struct script_step_input */
+	struct items on_close; /* struct script_step_input */
 };
 
 struct label_input {
@@ -63,6 +116,8 @@ struct point_input {
 	struct point point;
 	const char *bus;		   /* name; NULL: that of the device */
 	const struct bus_input *bus_input; /* what it stands for; NULL if there is no such bus */
+	struct field_input line;	   /* on a bus of serial instruments */
+	struct command_input command;
 	struct items labels;		   /* struct label_input */
 	struct items invalid;		   /* int64_t */
 	enum point_byte byte;
@@ -102,11 +157,23 @@ struct cloud_loss_input {
 	struct items writes; /* struct write_input */
 };
 
+struct credentials_input {
+	struct node node;
+	struct credentials credentials;
+	const char *password_file;
+};
+
 struct device_input {
 	struct node node;
 	struct device device;
+	const char *token_file;
+	struct credentials_input credentials;
 	const char *bus; /* name */
 	const struct bus_input *bus_input;
+	const char *separator; /* default of its points, as the two below */
+	const char *assign;
+	bool decimal_comma;
+	struct items poll;	 /* struct script_step_input */
 	struct items points;	 /* struct point_input */
 	struct items rpc;	 /* struct rpc_input */
 	struct items on_connect; /* struct write_input */
@@ -134,6 +201,9 @@ enum setting_kind {
 	SETTING_LIST,	/* of min groups or more, into struct items */
 	SETTING_INTS,	/* one whole number or a list of them, into struct items of int64_t */
 	SETTING_VALUE,	/* true, false, a number or a text, into a struct value */
+	SETTING_BYTES,	/* a text, or "hex:" and digits, of min..max bytes, into struct bytes */
+	SETTING_BYTE_LIST, /* one such or a list of them, into struct items of struct bytes */
+	SETTING_TEXTS,	/* one text of min..max characters or a list of them, into struct items of const char * */
 	SETTING_LABELS, /* { label = number; ... } or a list of groups, into struct items */
 };
 
@@ -185,6 +255,12 @@ extern const struct setting_group *const schema_groups[];
 extern const size_t schema_group_count;
 
 #define schema_root (schema_groups[0])
+
+/* The group that messages call `name`, such as "point"; it must exist. */
+const struct setting_group *schema_group(const char *name);
+
+/* Is the bit of a row called `name` set? `bits` are a node's given or valid. */
+bool schema_is_in(const struct setting_group *group, uint64_t bits, const char *name);
 
 /* A name, or a value of a name, that the contract of gateway.conf has and this version does not. */
 bool schema_is_planned(const struct setting_group *group, const char *name, const char *value);

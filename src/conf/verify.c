@@ -10,11 +10,13 @@
 
 #include "conf/mistakes.h"
 #include "conf/verify.h"
+#include "conf/verify_line.h"
 #include "model/codec.h"
 
 #define TABLE_CELLS 65536 /* Modbus Application Protocol V1.1b3, 4.3 */
 #define WORD_BITS   16
 #define BYTE_BITS   8
+#define TLS_PORT    8883 /* IANA: secure-mqtt */
 
 /* Texts that must be unique, and are looked up. */
 struct entry {
@@ -106,13 +108,12 @@ index_add(struct index *index, const char *text, const config_setting_t *setting
 }
 
 /* Sort, and report each text that was there before.
- * name   of the setting in its group; NULL: the group is itself the setting
- * shown  print the text? Not if it is a secret */
+ * name  of the setting in its group; NULL: the group is itself the setting */
 static void
-index_close(struct index *index, struct mistakes *mistakes, const char *name, const char *what, bool shown)
+index_close(struct index *index, struct mistakes *mistakes, const char *name, const char *what)
 {
 	const struct entry *first = index->entries;
-	char quoted[MISTAKES_QUOTE_SIZE] = "", also[MISTAKES_ALSO_SIZE];
+	char quoted[MISTAKES_QUOTE_SIZE], also[MISTAKES_ALSO_SIZE];
 
 	qsort(index->entries, index->count, sizeof(index->entries[0]), compare_entries);
 	for (const struct entry *entry = index->entries; entry < index->entries + index->count; entry++) {
@@ -120,10 +121,8 @@ index_close(struct index *index, struct mistakes *mistakes, const char *name, co
 			first = entry;
 		if (entry == first)
 			continue;
-		if (shown)
-			mistakes_quote(entry->text, quoted);
-		mistakes_add(mistakes, entry->setting, name, "%s%sis %s of %s too, each must be unique",
-		    quoted, shown ? " " : "", what,
+		mistakes_add(mistakes, entry->setting, name, "%s is %s of %s too, each must be unique",
+		    mistakes_quote(entry->text, quoted), what,
 		    mistakes_also(mistakes, entry->setting, first->setting, also));
 	}
 }
@@ -175,6 +174,12 @@ lower(char *text)
 	return text;
 }
 
+static bool
+has_port(const struct bus *bus)
+{
+	return bus->type == BUS_RTU || bus->type == BUS_SERIAL;
+}
+
 /* What a bus occupies, so that two cannot: the device behind the path, or host and port. Allocated; NULL
  * without memory. */
 static char *
@@ -182,11 +187,11 @@ bus_line(const struct bus *bus)
 {
 	char *line = NULL;
 
-	if (bus->type == BUS_RTU && bus->port[0] == '/') {
+	if (has_port(bus) && bus->port[0] == '/') {
 		line = realpath(bus->port, NULL);
 		return line ? line : strdup(bus->port);
 	}
-	if (bus->type == BUS_RTU)
+	if (has_port(bus))
 		return lower(strdup(bus->port));
 	return asprintf(&line, "%s %d", bus->host, bus->tcp_port) < 0 ? NULL : lower(line);
 }
@@ -194,8 +199,9 @@ bus_line(const struct bus *bus)
 static bool
 knows_line(const struct bus_input *bus)
 {
-	return has(GROUP_BUS, &bus->node, "type") && !is_wrong(GROUP_BUS, &bus->node, "port") &&
-	       (bus->bus.type == BUS_RTU ? bus->bus.port != NULL : bus->bus.host != NULL);
+	return has(GROUP_BUS, &bus->node, "type") && bus->bus.type != BUS_FILE &&
+	       !is_wrong(GROUP_BUS, &bus->node, "port") &&
+	       (has_port(&bus->bus) ? bus->bus.port != NULL : bus->bus.host != NULL);
 }
 
 static void
@@ -204,7 +210,7 @@ report_shared_line(struct verify *verify, const struct bus_input *bus, const str
 	char quoted[MISTAKES_QUOTE_SIZE], also[MISTAKES_ALSO_SIZE];
 
 	mistakes_also(verify->mistakes, bus->node.setting, first->node.setting, also);
-	if (bus->bus.type == BUS_RTU)
+	if (has_port(&bus->bus))
 		mistakes_add(verify->mistakes, bus->node.setting, "port",
 		    "two buses use the port %s (also %s), each must have its own",
 		    mistakes_quote(bus->bus.port, quoted), also);
@@ -272,8 +278,9 @@ verify_buses(struct verify *verify)
 		if (buses[i].bus.name)
 			index_add(&verify->buses, buses[i].bus.name, buses[i].node.setting, i);
 		verify_rs485(verify, &buses[i]);
+		verify_line_bus(&buses[i], verify->mistakes);
 	}
-	index_close(&verify->buses, verify->mistakes, "name", "the name", true);
+	index_close(&verify->buses, verify->mistakes, "name", "the name");
 	return verify_lines(verify);
 }
 
@@ -306,7 +313,7 @@ verify_unit(struct verify *verify, const struct node *node, const struct bus_inp
 {
 	char quoted[MISTAKES_QUOTE_SIZE];
 
-	if (!bus || !has(GROUP_BUS, &bus->node, "type") || unit_fits(bus, unit))
+	if (!bus || !has(GROUP_BUS, &bus->node, "type") || bus_is_line(&bus->bus) || unit_fits(bus, unit))
 		return true;
 	mistakes_add(verify->mistakes, node->setting, "unit", "%d is no unit of bus %s, allowed are %s", unit,
 	    mistakes_quote(bus->bus.name ? bus->bus.name : "", quoted),
@@ -652,7 +659,7 @@ verify_label_texts(struct verify *verify, const struct point_input *input)
 	for (size_t i = 0; i < input->labels.count; i++)
 		if (has(GROUP_LABEL, &labels[i].node, "label") && label_member(&labels[i], "label"))
 			index_add(&index, labels[i].label.label, labels[i].node.setting, i);
-	index_close(&index, verify->mistakes, "label", "the label", true);
+	index_close(&index, verify->mistakes, "label", "the label");
 	index_done(&index);
 	return 0;
 }
@@ -822,17 +829,19 @@ verify_point(
 {
 	const struct node *node = &input->node;
 	struct point *point = &input->point;
-	bool table = has(GROUP_POINT, node, "table");
-	bool typed = table && verify_type(verify, input);
-	bool counted = typed && verify_count(verify, input);
+	bool line, typed, counted;
 
 	if (!config_setting_is_group(node->setting))
 		return 0;
 	verify_place(verify, input, device, device_fits);
-	if (counted) {
+	line = verify_is_line(input);
+	typed = line ? verify_line_point(input, device, verify->mistakes)
+		     : verify_modbus_point(input, verify->mistakes) && verify_type(verify, input);
+	counted = typed && (line || verify_count(verify, input));
+	if (counted && !line)
 		verify_extent(verify, input, &device->device);
+	if (counted)
 		verify_validity(verify, input);
-	}
 	if (typed) {
 		verify_order(verify, input);
 		verify_scaling(verify, input);
@@ -843,14 +852,14 @@ verify_point(
 	point->has_max = has(GROUP_POINT, node, "max");
 	point->has_valid_min = has(GROUP_POINT, node, "valid_min");
 	point->has_valid_max = has(GROUP_POINT, node, "valid_max");
-	if (!has(GROUP_POINT, node, "period_ms"))
+	if (!line && !has(GROUP_POINT, node, "period_ms"))
 		point->period_ms = device->device.period_ms;
 	if (!has(GROUP_POINT, node, "quality"))
 		point->quality = device->device.quality;
 	if (!input->readable)
 		verify_unreadable(verify, input, &device->device, counted);
 	verify_report(verify, input, typed);
-	if (typed && !has(GROUP_POINT, node, "decimals"))
+	if (typed && !has(GROUP_POINT, node, "decimals") && point->decimals != DECIMALS_TEXT)
 		point->decimals = codec_default_decimals(point->type, point->scale, point->offset);
 	return verify_labels(verify, input, counted);
 }
@@ -1053,7 +1062,7 @@ verify_rpcs(struct verify *verify, const struct device_input *device, const stru
 			index_add(&methods, rpc[i].method, rpc[i].node.setting, i);
 		error = verify_rpc(verify, &rpc[i], device, keys);
 	}
-	index_close(&methods, verify->mistakes, "method", "the method", true);
+	index_close(&methods, verify->mistakes, "method", "the method");
 	index_done(&methods);
 	return error;
 }
@@ -1089,7 +1098,8 @@ was_read_well(const struct point_input *point)
 		if (!has(GROUP_LABEL, &labels[i].node, "label") ||
 		    !has(GROUP_LABEL, &labels[i].node, "value"))
 			return false;
-	return point->node.given == point->node.valid && has(GROUP_POINT, &point->node, "table");
+	return point->node.given == point->node.valid &&
+	       (has(GROUP_POINT, &point->node, "table") || verify_is_line(point));
 }
 
 /* A key that the gateway makes of a point's: KEY_quality, KEY_min...
@@ -1150,8 +1160,9 @@ verify_device(struct verify *verify, struct device_input *device)
 		if (has(GROUP_POINT, &points[i].node, "key"))
 			index_add(&keys, points[i].point.key, points[i].node.setting, i);
 	}
-	index_close(&keys, verify->mistakes, "key", "the key", true);
+	index_close(&keys, verify->mistakes, "key", "the key");
 	verify_made_keys(verify, device, &keys);
+	verify_line_device(device, verify->mistakes);
 	if (!error)
 		error = verify_rpcs(verify, device, &keys);
 	if (!error)
@@ -1167,25 +1178,17 @@ verify_devices(struct verify *verify)
 {
 	struct device_input *devices = verify->root->devices.items;
 	size_t count = verify->root->devices.count;
-	struct index names = { NULL, 0 }, tokens = { NULL, 0 };
+	struct index names = { NULL, 0 };
 	int error = index_init(&names, count);
 
-	if (!error)
-		error = index_init(&tokens, count);
 	for (size_t i = 0; !error && i < count; i++) {
 		if (has(GROUP_DEVICE, &devices[i].node, "name"))
 			index_add(&names, devices[i].device.name, devices[i].node.setting, i);
-		if (has(GROUP_DEVICE, &devices[i].node, "token"))
-			index_add(&tokens, devices[i].device.token, devices[i].node.setting, i);
 		if (config_setting_is_group(devices[i].node.setting))
 			error = verify_device(verify, &devices[i]);
 	}
-	if (!error) {
-		index_close(&names, verify->mistakes, "name", "the name", true);
-		/* The server would keep closing the session of the one when the other connects. */
-		index_close(&tokens, verify->mistakes, "token", "the token", false);
-	}
-	index_done(&tokens);
+	if (!error)
+		index_close(&names, verify->mistakes, "name", "the name");
 	index_done(&names);
 	return error;
 }
@@ -1193,8 +1196,10 @@ verify_devices(struct verify *verify)
 static void
 verify_server(struct verify *verify)
 {
-	const struct server_input *server = &verify->root->server;
+	struct server_input *server = &verify->root->server;
 
+	if (server->tls.node.setting && !has(GROUP_SERVER, &server->node, "port"))
+		server->server.port = TLS_PORT;
 	if (!server->node.setting || is_wrong(GROUP_SERVER, &server->node, "reconnect_min_ms") ||
 	    is_wrong(GROUP_SERVER, &server->node, "reconnect_max_ms"))
 		return;

@@ -13,6 +13,7 @@
 #include "base/duration.h"
 #include "base/log.h"
 #include "field/bus.h"
+#include "field/checkup.h"
 #include "field/memory.h"
 #include "field/port.h"
 #include "field/reopen.h"
@@ -32,6 +33,9 @@
 #define PERIODS_TOLD	    4
 #define REMEMBERED_TOLD	    10
 #define SAVE_PAUSE_US	    10000000
+#define QUESTIONS_MAX	    4
+/* What is written may be read before and after, and the line drained in between. */
+#define REQUESTS_IN_A_ROW   4
 
 struct load {
 	int64_t since_us;
@@ -53,7 +57,9 @@ struct bus_worker {
 	bool begun; /* it has run */
 
 	struct fifo *commands; /* struct queued */
-	int news_fd;	       /* readable when one of pause and commands is */
+	struct fifo *questions; /* struct health_question */
+	int calm_fd;	       /* readable when one of pause and questions is */
+	int news_fd;	       /* ... or commands is */
 	struct writer *writer; /* executes them */
 	int in_a_row;	       /* commands since the last poll */
 	int64_t commands_us;   /* and how long they took */
@@ -61,6 +67,9 @@ struct bus_worker {
 	bool open;
 	bool fruitful; /* a valid frame came since it was opened */
 	struct reopen reopen;
+	enum health_bus_state state; /* since state_us */
+	int64_t state_us;
+	uint64_t opened; /* how often */
 	int64_t closed_us;
 
 	struct load load;
@@ -300,6 +309,7 @@ static void
 note_open(struct bus_worker *worker)
 {
 	worker->open = true;
+	worker->opened++;
 	worker->fruitful = false;
 	worker->reopen.error = 0;
 	schedule_opened(&worker->schedule, clock_mono_us());
@@ -648,6 +658,14 @@ note_decoded(struct bus_worker *worker, struct schedule_item *item, int error)
 		    table_words[point->table][0], point->addr, point->key);
 }
 
+static void
+keep_last(struct schedule_item *item, const struct sample *sample, int64_t taken_mono_us)
+{
+	health_value_set(&item->last.value, &sample->value);
+	item->last.taken_mono_us = taken_mono_us;
+	item->last.taken_unix_ms = sample->taken_unix_ms;
+}
+
 /* Hand up the items of a reply whose time has come. */
 static void
 deliver(struct bus_worker *worker, struct poll_request *poll, const uint16_t *cells,
@@ -671,6 +689,8 @@ deliver(struct bus_worker *worker, struct poll_request *poll, const uint16_t *ce
 		error = codec_decode(item->point, cells + (item->point->addr - poll->addr), &sample->value);
 		note_decoded(worker, item, error);
 		sample->quality = error == 0 ? QUALITY_GOOD : QUALITY_NO_VALUE;
+		if (error == 0)
+			keep_last(item, sample, report->done_mono_us);
 		poll->unit->state.counters.no_values += error != 0;
 		if (sample->quality == QUALITY_GOOD || item->quality != sample->quality)
 			count++;
@@ -884,13 +904,53 @@ run_next(struct bus_worker *worker)
 	return (enough && run_poll_in_turn(worker)) || run_command(worker) || run_poll_in_turn(worker);
 }
 
+/* --- questions --- */
+
+static void
+note_state(struct bus_worker *worker)
+{
+	enum health_bus_state state = worker->reopen.told ? HEALTH_BUS_FAULT
+				      : worker->open	   ? HEALTH_BUS_OPEN
+							   : HEALTH_BUS_CLOSED;
+
+	if (state == worker->state)
+		return;
+	worker->state = state;
+	worker->state_us = clock_mono_us();
+}
+
+static void
+fill_report(const struct bus_worker *worker, struct health_bus *report)
+{
+	report->taken_mono_us = clock_mono_us();
+	report->state = worker->state;
+	report->since_mono_us = worker->state_us;
+	report->opened = worker->opened;
+	report->samples_refused = worker->samples_refused;
+	report->commands = WRITER_COMMANDS_MAX - writer_room(worker->writer);
+	snprintf(report->why, sizeof(report->why), "%s", worker->reopen.told ? worker->reopen.why : "");
+	checkup_line(worker->link->ops->counters(worker->link), &report->line);
+	checkup_schedule(&worker->schedule, report);
+}
+
+static void
+answer_questions(struct bus_worker *worker)
+{
+	struct health_question question;
+
+	while (fifo_pop(worker->questions, &question, 1) == 1) {
+		fill_report(worker, question.bus);
+		health_give_back(&question);
+	}
+}
+
 /* --- the loop --- */
 
 /* What ends a wait while nothing is asked. */
 static int
 wake_fd(const struct bus_worker *worker)
 {
-	return writer_room(worker->writer) > 0 ? worker->news_fd : thread_pause_fd(&worker->thread);
+	return writer_room(worker->writer) > 0 ? worker->news_fd : worker->calm_fd;
 }
 
 static void
@@ -941,7 +1001,7 @@ open_line(struct bus_worker *worker)
 		return;
 	}
 	error = worker->link->ops->open(
-	    worker->link, wanted ? thread_pause_fd(&worker->thread) : worker->news_fd, wanted ? grace_us : CLOCK_NEVER);
+	    worker->link, wanted ? worker->calm_fd : worker->news_fd, wanted ? grace_us : CLOCK_NEVER);
 	if (error == 0) {
 		note_open(worker);
 	} else if (error != -EAGAIN && error != -ECANCELED) {
@@ -976,6 +1036,8 @@ worker_run(void *arg)
 	struct bus_worker *worker = arg;
 
 	while (!thread_should_end(&worker->thread)) {
+		note_state(worker);
+		answer_questions(worker);
 		take_commands(worker);
 		writer_expire(worker->writer);
 		note_stale_points(worker);
@@ -993,6 +1055,7 @@ worker_run(void *arg)
 static void
 answer_rest(struct bus_worker *worker)
 {
+	answer_questions(worker);
 	do {
 		writer_refuse(worker->writer, OUTCOME_STOPPED, 0);
 		take_commands(worker);
@@ -1021,6 +1084,20 @@ most_samples(const struct schedule *schedule)
 	return schedule->item_count > 0 ? schedule->item_count : 1;
 }
 
+/* Returns 0 or negative errno. */
+static int
+make_queues(struct bus_worker *worker)
+{
+	worker->commands = fifo_new(sizeof(struct queued), BUS_COMMANDS_MAX);
+	worker->questions = fifo_new(sizeof(struct health_question), QUESTIONS_MAX);
+	if (!worker->commands || !worker->questions)
+		return -errno;
+	worker->calm_fd = watch_both(thread_pause_fd(&worker->thread), fifo_fd(worker->questions));
+	if (worker->calm_fd >= 0)
+		worker->news_fd = watch_both(worker->calm_fd, fifo_fd(worker->commands));
+	return worker->news_fd >= 0 ? 0 : -errno;
+}
+
 struct bus_worker *
 bus_worker_new(const struct settings *settings, const struct bus *bus, struct link_maker maker,
     struct sample_sink samples, struct outcome_sink outcomes)
@@ -1032,13 +1109,12 @@ bus_worker_new(const struct settings *settings, const struct bus *bus, struct li
 		return NULL;
 	worker->bus = bus;
 	worker->samples = samples;
-	worker->news_fd = -1;
+	worker->calm_fd = worker->news_fd = -1;
 	error = thread_init(&worker->thread);
-	worker->commands = error == 0 ? fifo_new(sizeof(struct queued), BUS_COMMANDS_MAX) : NULL;
-	if (worker->commands)
-		worker->news_fd = watch_both(thread_pause_fd(&worker->thread), fifo_fd(worker->commands));
 	if (error == 0)
-		error = worker->news_fd >= 0 ? schedule_init(&worker->schedule, settings, bus, clock_mono_us()) : -errno;
+		error = make_queues(worker);
+	if (error == 0)
+		error = schedule_init(&worker->schedule, settings, bus, clock_mono_us());
 	if (error == 0)
 		worker->batch = calloc(most_samples(&worker->schedule), sizeof(*worker->batch));
 	if (error == 0)
@@ -1070,8 +1146,11 @@ bus_worker_free(struct bus_worker *worker)
 	schedule_done(&worker->schedule);
 	if (worker->news_fd >= 0)
 		close(worker->news_fd);
+	if (worker->calm_fd >= 0)
+		close(worker->calm_fd);
 	thread_done(&worker->thread);
 	fifo_free(worker->commands);
+	fifo_free(worker->questions);
 	free(worker->batch);
 	free(worker);
 }
@@ -1099,6 +1178,7 @@ begin(struct bus_worker *worker)
 	worker->begun = true;
 	worker->closed_us = clock_mono_us();
 	reopen_init(&worker->reopen, worker->bus, worker->closed_us);
+	worker->state_us = worker->closed_us;
 	worker->load = (struct load){ .since_us = worker->closed_us };
 	recall(worker);
 }
@@ -1165,6 +1245,9 @@ adopt_line(struct bus_worker *worker, struct bus_worker *from)
 	worker->reopen = from->reopen;
 	worker->reopen.bus = worker->bus;
 	worker->closed_us = from->closed_us;
+	worker->state = from->state;
+	worker->state_us = from->state_us;
+	worker->opened = from->opened;
 	from->open = false;
 }
 
@@ -1186,6 +1269,7 @@ void
 bus_worker_adopt(struct bus_worker *worker, struct bus_worker *from, const struct difference *difference)
 {
 	assert(!worker->thread.running && !from->thread.running);
+	answer_questions(from); /* while it still knows */
 	schedule_adopt(&worker->schedule, &from->schedule, difference, clock_mono_us());
 	adopt_commands(worker, from, difference);
 	adopt_line(worker, from);
@@ -1205,4 +1289,31 @@ bus_worker_command(struct bus_worker *worker, const struct command *commands, si
 	for (size_t i = 0; i < count; i++)
 		queued[i] = (struct queued){ .command = commands[i], .more = i + 1 < count };
 	return fifo_push_all(worker->commands, queued, count) ? 0 : -EBUSY;
+}
+
+struct health_bus *
+bus_worker_report(const struct bus_worker *worker, bool full)
+{
+	const struct schedule *schedule = &worker->schedule;
+
+	return health_bus_new(worker->bus, schedule->unit_count, full ? schedule->item_count : 0);
+}
+
+int
+bus_worker_ask(struct bus_worker *worker, const struct health_question *question)
+{
+	return fifo_push(worker->questions, question, 1) == 1 ? 0 : -EBUSY;
+}
+
+int
+bus_worker_busy_max_ms(const struct bus_worker *worker)
+{
+	int timeout_ms = worker->bus->timeout_ms;
+
+	for (size_t i = 0; i < worker->schedule.item_count; i++) {
+		const struct device *device = worker->schedule.items[i].point->device;
+
+		timeout_ms = device->timeout_ms > timeout_ms ? device->timeout_ms : timeout_ms;
+	}
+	return REQUESTS_IN_A_ROW * timeout_ms;
 }

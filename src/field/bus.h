@@ -8,6 +8,7 @@
 #include "field/link.h"
 #include "model/command.h"
 #include "model/difference.h"
+#include "model/health.h"
 #include "model/sample.h"
 #include "model/settings.h"
 
@@ -52,6 +53,16 @@ void bus_worker_close(struct bus_worker *worker);
  * are not the same get OUTCOME_STOPPED with their old point, at once. `from` is left to be freed. */
 void bus_worker_adopt(
     struct bus_worker *worker, struct bus_worker *from, const struct difference *difference);
+
+/* A report for bus_worker_ask(), `full` with room for all points. Returns NULL when there is no memory. */
+struct health_bus *bus_worker_report(const struct bus_worker *worker, bool full);
+
+/* Any thread. The worker answers between two transactions, a waiting one at once, one that is stopped when it is joined.
+ * Returns 0, or -EBUSY with too many questions open: then the report is still the caller's. */
+int bus_worker_ask(struct bus_worker *worker, const struct health_question *question);
+
+/* How long the worker can be busy with one transaction, in ms, as long as everything that it calls returns in time. */
+int bus_worker_busy_max_ms(const struct bus_worker *worker);
 
 /* Any thread. As command.h says for the sink. */
 int bus_worker_command(struct bus_worker *worker, const struct command *commands, size_t count);

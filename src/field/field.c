@@ -73,6 +73,24 @@ field_commands(struct field *field)
 	return (struct command_sink){ .push = push_commands, .ctx = field };
 }
 
+struct health_bus *
+field_report(const struct field *field, size_t bus, bool full)
+{
+	return bus_worker_report(field->workers[bus], full);
+}
+
+int
+field_ask(struct field *field, size_t bus, const struct health_question *question)
+{
+	return bus_worker_ask(field->workers[bus], question);
+}
+
+int
+field_busy_max_ms(const struct field *field, size_t bus)
+{
+	return bus_worker_busy_max_ms(field->workers[bus]);
+}
+
 int
 field_start(struct field *field)
 {

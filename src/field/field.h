@@ -6,6 +6,7 @@
 #include "base/resolver.h"
 #include "model/command.h"
 #include "model/difference.h"
+#include "model/health.h"
 #include "model/sample.h"
 #include "model/settings.h"
 
@@ -21,6 +22,11 @@ void field_free(struct field *field);
 
 /* Where commands go: to the worker of the bus of their point. Usable until field_free(). */
 struct command_sink field_commands(struct field *field);
+
+/* As bus.h says for bus_worker_report() and the like. `bus` is its index. */
+struct health_bus *field_report(const struct field *field, size_t bus, bool full);
+int field_ask(struct field *field, size_t bus, const struct health_question *question);
+int field_busy_max_ms(const struct field *field, size_t bus);
 
 /* Start one thread a bus, or go on after field_pause(). Returns 0 or negative errno, with none left running. */
 int field_start(struct field *field);

@@ -5,7 +5,6 @@
 #include <limits.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
-#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -14,6 +13,7 @@
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "base/poll.h"
 #include "field/hotplug.h"
 #include "field/line.h"
 #include "field/port.h"
@@ -55,28 +55,15 @@ port_wait(int fd, short events, int wake_fd, int stop_fd, int64_t until_us)
 		{ .fd = wake_fd, .events = POLLIN },
 		{ .fd = stop_fd, .events = POLLIN },
 	};
+	int ready = poll_until(watched, 3, until_us);
 
-	for (;;) {
-		int64_t left = until_us == CLOCK_NEVER ? 0 : until_us - clock_mono_us();
-		struct timespec timeout = { 0 };
-		int ready;
-
-		if (left > 0)
-			timeout = (struct timespec){ .tv_sec = (time_t)(left / 1000000),
-				.tv_nsec = (long)(left % 1000000) * 1000 };
-		ready = ppoll(watched, 3, until_us == CLOCK_NEVER ? NULL : &timeout, NULL);
-		if (ready < 0 && errno == EINTR)
-			continue;
-		if (ready < 0)
-			return -errno;
-		if (watched[2].revents)
-			return -ECANCELED;
-		if (watched[0].revents)
-			return watched[0].revents;
-		if (watched[1].revents)
-			return -EAGAIN;
-		return 0;
-	}
+	if (ready < 0)
+		return ready;
+	if (watched[2].revents)
+		return -ECANCELED;
+	if (watched[0].revents)
+		return watched[0].revents;
+	return watched[1].revents ? -EAGAIN : 0;
 }
 
 static int

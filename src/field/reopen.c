@@ -1,5 +1,7 @@
 #include "field/reopen.h"
 
+#include <stdio.h>
+
 #include "base/log.h"
 #include "field/line.h"
 
@@ -49,6 +51,7 @@ reopen_failed(struct reopen *reopen, int error, bool watched, const char *what, 
 	reopen->error = -error;
 	reopen->pause_ms = next_pause_ms(reopen, watched);
 	reopen->at_us = now_us + (int64_t)reopen->pause_ms * 1000;
+	snprintf(reopen->why, sizeof(reopen->why), "%s", what);
 	tell(reopen, watched, what);
 }
 

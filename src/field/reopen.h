@@ -8,11 +8,13 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "model/health.h"
 #include "model/settings.h"
 
 struct reopen {
 	const struct bus *bus;
 	bool told;     /* the log says that the bus cannot be opened */
+	char why[HEALTH_WHY_MAX]; /* the last time */
 	int error;     /* errno of the last failure to open, 0 after success */
 	int pause_ms;  /* the last one */
 	int64_t at_us; /* not opened before; while closed */

@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "base/clock.h"
 #include "field/pdu.h"
@@ -1084,6 +1085,20 @@ adopt_unit(struct poll_unit *unit, const struct poll_unit *from)
 	unit->length_doubts = from->length_doubts;
 }
 
+/* A label belongs to the settings, and those of before go. */
+static void
+adopt_label(struct health_value *value, const struct point *point)
+{
+	if (value->kind != VALUE_LABEL)
+		return;
+	for (size_t i = 0; i < point->label_count; i++)
+		if (strcmp(point->labels[i].label, value->label) == 0) {
+			value->label = point->labels[i].label;
+			return;
+		}
+	value->kind = VALUE_NONE;
+}
+
 /* Returns false for a point that was not polled, or not the same. */
 static bool
 adopt_item(struct schedule_item *item, const struct schedule *from, const struct difference *difference)
@@ -1097,6 +1112,7 @@ adopt_item(struct schedule_item *item, const struct schedule *from, const struct
 	now = *old;
 	now.point = item->point;
 	now.request = item->request;
+	adopt_label(&now.last.value, item->point);
 	*item = now;
 	return true;
 }
@@ -1194,17 +1210,29 @@ schedule_unit_pause(struct schedule *schedule, struct poll_unit *unit, int64_t u
 	settle(schedule, unit, now_us);
 }
 
-void
-schedule_touch(struct schedule *schedule, const struct point *point, int64_t now_us)
+/* Have they cells in common? */
+static bool
+overlap(const struct point *a, const struct point *b)
 {
-	struct schedule_item *item = item_of(schedule, point);
+	return a->unit == b->unit && a->table == b->table && a->addr < b->addr + b->count &&
+	       b->addr < a->addr + a->count;
+}
 
-	if (!item)
-		return;
+static void
+touch_item(struct schedule *schedule, struct schedule_item *item, int64_t now_us)
+{
 	item->due_us = now_us;
 	item->request->due_us = item->request->grid_us = now_us;
 	place_request(item->request, &item->request->unit->polls, now_us); /* ahead of what has until later */
 	settle(schedule, item->request->unit, now_us);
+}
+
+void
+schedule_touch(struct schedule *schedule, const struct point *point, int64_t now_us)
+{
+	for (size_t i = 0; i < schedule->item_count; i++)
+		if (overlap(schedule->items[i].point, point))
+			touch_item(schedule, &schedule->items[i], now_us);
 }
 
 struct poll_unit *

@@ -29,6 +29,7 @@
 #include "field/plan.h"
 #include "field/unit.h"
 #include "model/difference.h"
+#include "model/health.h"
 #include "model/sample.h"
 
 #define SCHEDULE_REFUSED_MIN_MS (10 * 60 * 1000) /* a point that the unit refuses is tried this seldom, */
@@ -51,6 +52,11 @@ struct schedule_item {
 	int64_t fresh_us;	      /* when it was delivered last, or there was news of its quality */
 	enum quality quality;	      /* as was told last */
 	bool undecodable;	      /* its last reply made no value */
+	struct {
+		struct health_value value;
+		int64_t taken_mono_us; /* 0: there was none */
+		int64_t taken_unix_ms;
+	} last;			      /* good value */
 	int exception;		      /* that asking for it brought last, or 0 */
 	int retry_ms;		      /* it is refused, and tried again after so long; 0: it is not */
 	int64_t retry_at_us;
@@ -213,7 +219,7 @@ void schedule_measured(
 /* The unit wants a pause: nothing is asked of it before `until_us`. */
 void schedule_unit_pause(struct schedule *schedule, struct poll_unit *unit, int64_t until_us, int64_t now_us);
 
-/* The point was written: poll it at once. */
+/* The cells of the point were written: poll what is in them at once, whatever else it is called. */
 void schedule_touch(struct schedule *schedule, const struct point *point, int64_t now_us);
 
 /* The unit called `id`, or NULL if no point of the bus is of it. */

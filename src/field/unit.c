@@ -57,12 +57,16 @@ unit_failed(struct unit *unit, int64_t asked_us, int64_t now_us, int64_t pending
 	unit->patient = false;
 	if (unit->guarded && pending_us > 0)
 		quieten(unit, asked_us + pending_us);
-	if (unit->state == UNIT_ONLINE)
+	if (unit->state == UNIT_ONLINE) {
 		unit->state = UNIT_SUSPECT;
+		unit->since_us = asked_us;
+	}
 	if (unit->failures < UNIT_FAILURES_OFFLINE)
 		return UNIT_SAME;
-	if (unit->state != UNIT_OFFLINE)
+	if (unit->state != UNIT_OFFLINE) {
 		change = UNIT_LOST;
+		unit->since_us = unit->first_failed_us;
+	}
 	unit->state = UNIT_OFFLINE;
 	lengthen_pause(unit);
 	hold(unit, now_us + (int64_t)unit->pause_ms * 1000);
@@ -83,6 +87,9 @@ unit_answered(struct unit *unit, int64_t asked_us, int64_t now_us, int64_t *ret_
 		quieten(unit, now_us + proving_us + UNIT_PROVING_SLACK_MS * 1000);
 	if (change == UNIT_BACK)
 		*ret_away_us = now_us - unit->first_failed_us;
+	if (unit->state != UNIT_ONLINE || unit->answered_us == 0)
+		unit->since_us = now_us;
+	unit->answered_us = now_us;
 	unit->state = UNIT_ONLINE;
 	unit->patient = false;
 	unit->failures = 0;
@@ -132,6 +139,7 @@ note_latency(struct unit_latency *latency, int64_t us)
 	while (bucket < UNIT_LATENCY_BUCKETS - 1 && us >= latency_bound_us(bucket))
 		bucket++;
 	latency->counts[bucket]++;
+	latency->sum_us += us;
 	if (us > latency->max_us)
 		latency->max_us = us;
 }

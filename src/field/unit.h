@@ -57,6 +57,7 @@ enum unit_change { UNIT_SAME, UNIT_LOST, UNIT_BACK };
 /* How long replies took: bucket n counts those below 250 us * 2^(n/2), the last all others. */
 struct unit_latency {
 	uint32_t counts[UNIT_LATENCY_BUCKETS];
+	int64_t sum_us;
 	int64_t max_us;
 };
 
@@ -91,6 +92,8 @@ struct unit {
 	int64_t paused_until_us; /* wants to be left alone after a write, by all */
 	int64_t failed_us;	/* when the last failure began, that is when its request was sent */
 	int64_t first_failed_us;
+	int64_t since_us;	/* of its state; 0: nothing is known about it yet */
+	int64_t answered_us;	/* its last valid frame, 0: there was none */
 	int64_t turnaround_us; /* mean, besides the characters of request and reply */
 	int64_t deviation_us;  /* mean, of that */
 	uint32_t measured;     /* how often */

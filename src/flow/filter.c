@@ -121,6 +121,28 @@ filter_pass(struct filter *filter, const struct sample *sample)
 }
 
 void
+filter_adopt(struct filter *filter, struct filter *from, const struct difference *difference)
+{
+	const struct settings *settings = difference_to(difference);
+
+	for (size_t i = 0; i < settings->device_count; i++)
+		for (size_t j = 0; j < settings->devices[i].point_count; j++) {
+			const struct point *point = &settings->devices[i].points[j];
+			const struct point *was = difference_point(difference, point);
+			struct slot *slot = &filter->slots[point->index];
+
+			if (!was || !difference_device(difference, point->device))
+				continue;
+			*slot = from->slots[was->index];
+			from->slots[was->index] = (struct slot){ .reported = false };
+			if (difference_carry(point, &slot->last) != 0)
+				slot->reported = false; /* the next sample passes */
+			if (!slot->reported)
+				slot->last = (struct value){ 0 };
+		}
+}
+
+void
 filter_forget(struct filter *filter, const struct point *point)
 {
 	struct slot *slot = &filter->slots[point->index];

@@ -5,6 +5,7 @@
 #ifndef FLOW_FILTER_H
 #define FLOW_FILTER_H
 
+#include "model/difference.h"
 #include "model/sample.h"
 
 #include <stdbool.h>
@@ -19,6 +20,9 @@ void filter_free(struct filter *filter);
 /* Should the sample be reported, by its point's report, deadbands and intervals (counted on taken_mono_ms)? If so it is
  * remembered as the point's last report. Only good samples may be asked about. */
 bool filter_pass(struct filter *filter, const struct sample *sample);
+
+/* What was remembered of points that are the same and of the same device goes on. */
+void filter_adopt(struct filter *filter, struct filter *from, const struct difference *difference);
 
 /* Let the point's next sample pass. */
 void filter_forget(struct filter *filter, const struct point *point);

@@ -162,10 +162,33 @@ row_sum(uint64_t id, uint64_t number, int64_t ts_unix_ms, uint64_t values, const
 	return (int64_t)((sum ^ sum >> 32) & UINT32_MAX);
 }
 
-static int64_t
-token_hash(const char *token)
+static uint64_t
+hash_text(uint64_t start, const char *text)
 {
-	return (int64_t)hash(HASH_START, token, strlen(token));
+	return text ? hash(start, text, strlen(text)) : start;
+}
+
+/* With other credentials it is another device. */
+static int64_t
+credentials_hash(const struct credentials *credentials)
+{
+	uint64_t sum = HASH_START;
+
+	switch (credentials->kind) {
+	case CREDENTIALS_TOKEN:
+		sum = hash_text(sum, credentials->token);
+		break;
+	case CREDENTIALS_BASIC:
+		sum = hash_text(hash_text(hash_text(sum, "basic "), credentials->client_id), " ");
+		sum = hash_text(sum, credentials->user);
+		break;
+	case CREDENTIALS_CERTIFICATE:
+		sum = hash_text(hash_text(sum, "certificate "), credentials->cert_file);
+		break;
+	case CREDENTIALS_NONE:
+		break;
+	}
+	return (int64_t)sum;
 }
 
 /* ---- errors ---- */
@@ -282,6 +305,20 @@ spool_new(const struct settings *settings, struct spool **ret)
 		return error;
 	}
 	*ret = spool;
+	return 0;
+}
+
+int
+spool_rebind(struct spool *spool, const struct settings *settings, bool same)
+{
+	uint32_t *numbers = same ? spool->numbers : calloc(settings->device_count + 1, sizeof(numbers[0]));
+
+	if (!numbers)
+		return -ENOMEM;
+	if (!same)
+		free(spool->numbers);
+	spool->numbers = numbers;
+	spool->settings = settings;
 	return 0;
 }
 
@@ -444,7 +481,7 @@ bind_device(struct spool *spool, sqlite3_stmt *prepared, size_t index)
 	int code = sqlite3_bind_text(prepared, 1, device->name, -1, SQLITE_STATIC);
 
 	if (code == SQLITE_OK)
-		code = sqlite3_bind_int64(prepared, 2, token_hash(device->token));
+		code = sqlite3_bind_int64(prepared, 2, credentials_hash(&device->credentials));
 	return code == SQLITE_OK ? 0 : failure(spool, code);
 }
 

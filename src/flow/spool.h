@@ -72,7 +72,11 @@ int spool_rows_add(struct spool_rows *rows, const struct spool_row *head, const 
 int spool_new(const struct settings *settings, struct spool **ret);
 void spool_free(struct spool *spool);
 
-/* Open what is there and read it through. ranges: one for each device, to be filled. Returns 0; -ENOMEM, -ENOSPC, -EROFS, -EIO,
+/* The settings are others, with the same folder. `same`: they have the same devices in the same order, and the same store;
+ * if not, spool_open() is to follow. Returns 0; -ENOMEM, and nothing has changed. */
+int spool_rebind(struct spool *spool, const struct settings *settings, bool same);
+
+/* Open what is there, anew if it is open, and read it through. ranges: one for each device, to be filled. Returns 0; -ENOMEM, -ENOSPC, -EROFS, -EIO,
  * -EBUSY... Whatever is damaged beyond use has been put aside then. */
 int spool_open(struct spool *spool, struct spool_range *ranges, struct spool_inventory *ret);
 void spool_close(struct spool *spool);

@@ -20,6 +20,7 @@ do_open(struct spool *spool, struct spooler_job *job)
 {
 	struct spool_inventory inventory;
 
+	spool_close(spool);
 	job->error = spool_open(spool, job->ranges, &inventory);
 	job->used_bytes = inventory.used_bytes;
 	job->next_id = inventory.next_id;
@@ -120,6 +121,13 @@ spooler_start(const struct settings *settings, struct spooler **ret)
 	}
 	*ret = spooler;
 	return 0;
+}
+
+/* The thread waits for a job, and sees this with the next. */
+int
+spooler_rebind(struct spooler *spooler, const struct settings *settings, bool same)
+{
+	return spool_rebind(spooler->spool, settings, same);
 }
 
 void

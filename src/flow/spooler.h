@@ -32,6 +32,9 @@ struct spooler_job {
 /* As spool_new(); the thread runs from now on. */
 int spooler_start(const struct settings *settings, struct spooler **ret);
 
+/* As spool_rebind(). No job may be out. */
+int spooler_rebind(struct spooler *spooler, const struct settings *settings, bool same);
+
 /* Hand a job over. At most one at a time. */
 void spooler_ask(struct spooler *spooler, struct spooler_job *job);
 

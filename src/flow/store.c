@@ -89,6 +89,8 @@ struct queue {
 	bool hungry;  /* store_next() came to the hole */
 	bool ready;   /* in the list of those */
 	bool writing; /* rows of it are in the job */
+	bool leaves;  /* its device is not in the settings to come */
+	bool fresh;   /* what the file holds of its device has not been looked for */
 	/* Where store_next() goes on when it is asked for the row after the last one it gave. */
 	struct block *look;
 	uint32_t look_offset;
@@ -104,6 +106,8 @@ struct disk {
 	bool open;
 	bool known;   /* it has been open: what was there from before is in the queues */
 	bool closing; /* write what is left, and nothing else */
+	bool held;    /* begin nothing: other settings are to come */
+	bool turning; /* it is opened anew for other settings, and counts as open */
 	uint64_t file;
 	uint64_t next_id;
 	uint64_t used_bytes;
@@ -122,6 +126,8 @@ struct disk {
 	int64_t seen_unix_ms; /* the wall clock at the last look at ages */
 
 	int64_t fault_mono_ms; /* since when; CLOCK_NEVER = it is well */
+	int fault;	       /* errno of the last one */
+	int64_t asked_mono_ms; /* when it was given its job */
 	int64_t retry_mono_ms;
 	int retry_ms;
 };
@@ -145,27 +151,34 @@ struct store {
 	enum store_replay replay;
 	struct disk *disk; /* NULL = memory only */
 	struct store_counts counts;
-	struct queue queues[];
+	struct queue *queues; /* one for each device */
 };
+
+/* With many devices in little memory each needs room for several blocks, or one row would cost a block. */
+static uint32_t
+choose_block_bytes(size_t device_count, size_t max_bytes)
+{
+	size_t share = max_bytes / (4 * (device_count ? device_count : 1));
+
+	return share > BLOCK_BYTES_MAX ? BLOCK_BYTES_MAX : share < BLOCK_BYTES_MIN ? BLOCK_BYTES_MIN : (uint32_t)share;
+}
 
 struct store *
 store_new(size_t device_count, size_t max_bytes)
 {
-	struct store *store = calloc(1, sizeof(*store) + device_count * sizeof(store->queues[0]));
-	size_t share = max_bytes / (4 * (device_count ? device_count : 1));
+	struct store *store = calloc(1, sizeof(*store));
 
 	if (!store)
 		return NULL;
 	store->device_count = device_count;
 	store->max_bytes = max_bytes;
+	store->block_bytes = choose_block_bytes(device_count, max_bytes);
 	store->boot_tag = wall_boot_tag();
-	/* With many devices in little memory each needs room for several blocks, or one row would cost a
-	 * block. */
-	store->block_bytes = share > BLOCK_BYTES_MAX   ? BLOCK_BYTES_MAX
-			     : share < BLOCK_BYTES_MIN ? BLOCK_BYTES_MIN
-						       : (uint32_t)share;
+	store->queues = calloc(device_count + 1, sizeof(store->queues[0]));
 	store->ready = calloc(device_count + 1, sizeof(store->ready[0]));
-	if (!store->ready) {
+	if (!store->queues || !store->ready) {
+		free(store->queues);
+		free(store->ready);
 		free(store);
 		return NULL;
 	}
@@ -212,6 +225,7 @@ store_free(struct store *store)
 	for (size_t i = 0; i < store->device_count; i++)
 		free_chain(store->queues[i].head);
 	free_chain(store->spare);
+	free(store->queues);
 	free(store);
 }
 
@@ -671,7 +685,7 @@ may_be_sent(const struct store *store, const struct row *row)
 	const struct disk *disk = store->disk;
 
 	return row->state == ROW_DUE &&
-	       (row->place == PLACE_DISK || !disk || !disk->open || disk->settings->flush_after_ms > 0 ||
+	       (row->place == PLACE_DISK || !disk || (!disk->open && !disk->turning) || disk->settings->flush_after_ms > 0 ||
 		   disk->used_bytes > disk->high_bytes);
 }
 
@@ -896,6 +910,36 @@ store_depth(const struct store *store, size_t device)
 	return store->queues[device].rows + store->queues[device].hole.rows;
 }
 
+static int64_t
+first_time(const struct block *block)
+{
+	for (uint32_t offset = 0; offset < block->used;) {
+		const struct row *row = (const struct row *)(const void *)(block->data + offset);
+
+		if (row->state != ROW_DONE)
+			return row->ts_unix_ms;
+		offset += row_bytes(row->length);
+	}
+	return 0;
+}
+
+int64_t
+store_oldest(const struct store *store, size_t device)
+{
+	const struct queue *queue = &store->queues[device];
+	const struct block *block = queue->head;
+	int64_t ts_ms;
+
+	if (queue->hole.open && !queue->hole.before)
+		return 0; /* the disk knows */
+	while (block && block->due == 0 && block->sent == 0)
+		block = block->next;
+	ts_ms = block ? first_time(block) : 0;
+	if (!is_undated(ts_ms))
+		return ts_ms;
+	return store->dated && is_of_this_boot(store, ts_ms) ? date(store, ts_ms) : 0;
+}
+
 struct store_counts
 store_counts(const struct store *store)
 {
@@ -903,6 +947,29 @@ store_counts(const struct store *store)
 
 	counts.unsaved_rows = store->loose;
 	return counts;
+}
+
+void
+store_health(const struct store *store, struct health_store *ret)
+{
+	const struct disk *disk = store->disk;
+
+	*ret = (struct health_store){
+		.rows = store->counts.rows,
+		.unsaved_rows = store->loose,
+		.memory_bytes = store->counts.bytes,
+		.dropped_rows = store->counts.dropped_rows,
+		.aged_rows = store->counts.aged_rows,
+		.lost_rows = store->counts.lost_rows,
+		.undated_rows = store->counts.undated_rows,
+		.damaged_rows = store->counts.damaged_rows,
+		.on_disk = disk != NULL,
+	};
+	if (!disk)
+		return;
+	ret->disk_bytes = disk->used_bytes;
+	ret->disk_error = disk->fault_mono_ms != CLOCK_NEVER ? disk->fault : 0;
+	ret->disk_busy_ms = disk->busy ? clock_mono_ms() - disk->asked_mono_ms : 0;
 }
 
 /* ---- the disk: what it is asked to do ---- */
@@ -930,6 +997,7 @@ ask(struct store *store, enum spooler_task task)
 {
 	store->disk->job.task = task;
 	store->disk->busy = true;
+	store->disk->asked_mono_ms = clock_mono_ms();
 	spooler_ask(store->disk->spooler, &store->disk->job);
 }
 
@@ -1260,6 +1328,22 @@ ask_age(struct store *store, int64_t now)
 	return true;
 }
 
+/* Devices leave the settings: what they have is to be there when they come back. */
+static void
+ask_leaving(struct store *store)
+{
+	struct disk *disk = store->disk;
+	bool room = disk->open && has_room(disk);
+
+	disk->job.rows.used = 0;
+	disk->job.gone_count = 0;
+	for (size_t i = 0; room && i < store->device_count; i++)
+		if (store->queues[i].leaves && store->queues[i].loose > 0)
+			room = gather_device(store, i);
+	if (disk->job.rows.used > 0)
+		ask(store, SPOOLER_WRITE);
+}
+
 static bool
 ask_open(struct store *store, int64_t now)
 {
@@ -1276,7 +1360,13 @@ go_on(struct store *store)
 {
 	int64_t now = clock_mono_ms();
 
-	if (store->disk->busy || ask_open(store, now) || ask_room(store) || ask_write(store, now) ||
+	if (store->disk->busy)
+		return;
+	if (store->disk->held) {
+		ask_leaving(store);
+		return;
+	}
+	if (ask_open(store, now) || ask_room(store) || ask_write(store, now) ||
 	    ask_read(store))
 		return;
 	ask_age(store, now);
@@ -1355,6 +1445,7 @@ disk_fails(struct store *store, int error)
 	struct disk *disk = store->disk;
 	int64_t now = clock_mono_ms();
 
+	disk->fault = -error;
 	if (disk->job.task == SPOOLER_WRITE) {
 		settle(store, false);
 		take_back_gone(disk);
@@ -1369,13 +1460,13 @@ disk_fails(struct store *store, int error)
 	disk->retry_mono_ms =
 	    error == -EBADMSG && disk->retry_ms == RETRY_MIN_MS ? now : now + disk->retry_ms;
 	disk->retry_ms = disk->retry_ms * 2 < RETRY_MAX_MS ? disk->retry_ms * 2 : RETRY_MAX_MS;
-	if (disk->open && disk->settings->flush_after_ms == 0)
+	if ((disk->open || disk->turning) && disk->settings->flush_after_ms == 0)
 		all_ready(store);
-	disk->open = false;
+	disk->open = disk->turning = false;
 	release(store);
 }
 
-/* What is there from before this start comes first in its queue. */
+/* What is there from before this start, or from before its device left the settings, comes first in its queue. */
 static void
 adopt(struct store *store)
 {
@@ -1384,8 +1475,10 @@ adopt(struct store *store)
 
 	for (size_t i = 0; i < store->device_count; i++) {
 		const struct spool_range *range = &disk->job.ranges[i];
+		bool wanted = !disk->known || store->queues[i].fresh;
 
-		if (range->rows == 0)
+		store->queues[i].fresh = false;
+		if (range->rows == 0 || !wanted)
 			continue;
 		store->queues[i].hole = (struct hole){
 			.open = true,
@@ -1403,7 +1496,9 @@ adopt(struct store *store)
 	disk->unknown_rows = disk->job.unknown_rows;
 	if (rows > 0)
 		log_notice("store: %" PRIu64 " rows from before wait on disk", rows);
-	if (disk->unknown_rows > 0)
+	if (rows > 0 && disk->known)
+		all_ready(store);
+	if (disk->unknown_rows > 0 && !disk->known)
 		log_warning("store: %" PRIu64
 			    " rows on disk are of devices that are not configured: they are kept for %d h",
 		    disk->unknown_rows, disk->settings->max_age_h);
@@ -1453,12 +1548,14 @@ opened(struct store *store)
 {
 	struct disk *disk = store->disk;
 
-	if (!disk->known)
-		adopt(store);
-	else if (disk->job.file != disk->file)
+	if (disk->known && disk->job.file != disk->file)
 		start_over(store);
+	adopt(store);
 	disk->known = true;
 	disk->open = true;
+	if (disk->turning && disk->settings->flush_after_ms == 0)
+		all_ready(store);
+	disk->turning = false;
 	if (disk->job.next_id > disk->next_id)
 		disk->next_id = disk->job.next_id;
 	if (store->loose > 0)
@@ -1623,33 +1720,40 @@ answered(struct store *store, const struct spooler_job *job)
 
 /* ---- the disk, for the owner ---- */
 
+static void
+take_settings(struct store *store, struct disk *disk, const struct settings *settings)
+{
+	uint64_t max_bytes = (uint64_t)settings->store.max_mb << 20;
+
+	disk->settings = &settings->store;
+	disk->write_bytes = max_bytes / 16 < WRITE_BYTES_MAX ? (size_t)(max_bytes / 16) : WRITE_BYTES_MAX;
+	disk->high_bytes = max_bytes - 2 * disk->write_bytes;
+	store->drop = settings->store.drop;
+	store->replay = settings->store.replay;
+}
+
 int
 store_attach(struct store *store, const struct settings *settings)
 {
 	struct disk *disk = calloc(1, sizeof(*disk));
-	uint64_t max_bytes = (uint64_t)settings->store.max_mb << 20;
 	int64_t now = clock_mono_ms();
 	int error;
 
 	if (!disk)
 		return -ENOMEM;
-	disk->settings = &settings->store;
 	disk->job.ranges = calloc(store->device_count + 1, sizeof(disk->job.ranges[0]));
 	error = disk->job.ranges ? spooler_start(settings, &disk->spooler) : -ENOMEM;
 	if (error < 0) {
 		disk_free(disk);
 		return error;
 	}
-	disk->write_bytes = max_bytes / 16 < WRITE_BYTES_MAX ? (size_t)(max_bytes / 16) : WRITE_BYTES_MAX;
-	disk->high_bytes = max_bytes - 2 * disk->write_bytes;
+	take_settings(store, disk, settings);
 	disk->next_id = 1;
 	disk->gone_mono_ms = disk->flush_mono_ms = disk->fault_mono_ms = CLOCK_NEVER;
 	disk->hold_mono_ms = now + HOLD_MS;
 	disk->age_mono_ms = now + AGE_LOOK_MS;
 	disk->seen_unix_ms = clock_unix_ms();
 	disk->retry_ms = RETRY_MIN_MS;
-	store->drop = settings->store.drop;
-	store->replay = settings->store.replay;
 	for (size_t i = 0; i < store->device_count; i++)
 		store->queues[i].next_seq = store->queues[i].live_seq = FIRST_SEQ;
 	store->disk = disk;
@@ -1678,7 +1782,7 @@ store_due_mono_ms(const struct store *store)
 	if (!disk)
 		return CLOCK_NEVER;
 	due = disk->hold_mono_ms;
-	if (disk->busy)
+	if (disk->busy || disk->held)
 		return due;
 	if (!disk->open)
 		return disk->retry_mono_ms < due ? disk->retry_mono_ms : due;
@@ -1730,6 +1834,188 @@ store_ready(struct store *store, size_t *ret_device)
 	*ret_device = store->ready[--store->ready_count];
 	store->queues[*ret_device].ready = false;
 	return true;
+}
+
+/* ---- other settings ---- */
+
+void
+store_hold(struct store *store, const struct difference *difference)
+{
+	const struct settings *settings = difference_from(difference);
+
+	if (!store->disk)
+		return;
+	for (size_t i = 0; i < store->device_count; i++)
+		store->queues[i].leaves = !difference_device_now(difference, &settings->devices[i]);
+	store->disk->held = true;
+	store_tick(store);
+}
+
+bool
+store_is_held(const struct store *store)
+{
+	return !store->disk || (store->disk->held && !store->disk->busy);
+}
+
+void
+store_release(struct store *store)
+{
+	if (!store->disk)
+		return;
+	for (size_t i = 0; i < store->device_count; i++)
+		store->queues[i].leaves = false;
+	store->disk->held = false;
+	store_tick(store);
+}
+
+/* What is on disk stays there. */
+static void
+drop_queue(struct store *store, struct queue *queue)
+{
+	for (struct block *block = queue->head; block; block = block->next)
+		for (uint32_t at = 0; at < block->used;) {
+			const struct row *row = row_at(block, at);
+
+			at += row_bytes(row->length);
+			if (row->state == ROW_DONE || row->place == PLACE_DISK)
+				continue;
+			store->loose_bytes -= row_bytes(row->length);
+			store->counts.dropped_rows++;
+			store->counts.dropped_values += row->values;
+		}
+	store->loose -= queue->loose;
+	store->counts.rows -= queue->rows + queue->hole.rows;
+	store->counts.bytes -= queue->bytes;
+	store->hole_bytes -= queue->hole.bytes;
+	store->hungry_count -= queue->hungry;
+	free_chain(queue->head);
+	*queue = (struct queue){ .head = NULL };
+}
+
+/* Returns how many rows of theirs are on disk. */
+static uint64_t
+drop_leaving(struct store *store, const struct difference *difference)
+{
+	const struct settings *settings = difference_from(difference);
+	uint64_t kept = 0;
+	uint64_t lost = 0;
+
+	for (size_t i = 0; i < store->device_count; i++) {
+		struct queue *queue = &store->queues[i];
+
+		if (difference_device_now(difference, &settings->devices[i]))
+			continue;
+		lost += queue->loose;
+		kept += queue->rows - queue->loose + queue->hole.rows;
+		drop_queue(store, queue);
+	}
+	if (kept > 0)
+		log_notice("store: %" PRIu64 " rows of devices that are not configured any more are kept on disk for %d h",
+		    kept, store->disk->settings->max_age_h);
+	if (lost > 0)
+		log_warning("store: %" PRIu64 " rows of devices that are not configured any more are lost", lost);
+	return kept;
+}
+
+static void
+move_queues(struct store *store, struct queue *queues, const struct difference *difference)
+{
+	const struct settings *settings = difference_to(difference);
+
+	for (size_t i = 0; i < settings->device_count; i++) {
+		const struct device *was = difference_device(difference, &settings->devices[i]);
+
+		if (was) {
+			queues[i] = store->queues[was->index];
+			queues[i].ready = false;
+			continue;
+		}
+		queues[i].fresh = store->disk != NULL;
+		queues[i].next_seq = queues[i].live_seq = store->disk ? FIRST_SEQ : 1;
+	}
+	free(store->queues);
+	store->queues = queues;
+	store->device_count = settings->device_count;
+	store->ready_count = 0;
+}
+
+static void
+resize(struct store *store, const struct settings *settings)
+{
+	uint32_t block_bytes;
+
+	store->max_bytes = (size_t)settings->store.memory_mb << 20;
+	block_bytes = choose_block_bytes(store->device_count, store->max_bytes);
+	if (block_bytes == store->block_bytes)
+		return;
+	free_chain(store->spare);
+	store->spare = NULL;
+	store->spare_count = 0;
+	store->block_bytes = block_bytes;
+}
+
+/* The file numbers devices by their names: unless they are in the same places, it is opened anew. */
+static void
+turn_disk(struct store *store, const struct settings *settings, bool same)
+{
+	struct disk *disk = store->disk;
+
+	take_settings(store, disk, settings);
+	disk->held = false;
+	disk->turn = 0;
+	if (same || !disk->open)
+		return;
+	disk->open = false;
+	disk->turning = true;
+	disk->retry_mono_ms = 0;
+}
+
+static bool
+has_same_places(const struct difference *difference)
+{
+	const struct settings *from = difference_from(difference);
+	const struct settings *to = difference_to(difference);
+
+	if (from->device_count != to->device_count || difference_store(difference))
+		return false;
+	for (size_t i = 0; i < to->device_count; i++)
+		if (difference_device(difference, &to->devices[i]) != &from->devices[i])
+			return false;
+	return true;
+}
+
+int
+store_rebind(struct store *store, const struct difference *difference)
+{
+	const struct settings *settings = difference_to(difference);
+	struct disk *disk = store->disk;
+	bool same = has_same_places(difference);
+	struct queue *queues = calloc(settings->device_count + 1, sizeof(queues[0]));
+	size_t *ready = calloc(settings->device_count + 1, sizeof(ready[0]));
+	struct spool_range *ranges = calloc(settings->device_count + 1, sizeof(ranges[0]));
+
+	if (!queues || !ready || !ranges || (disk && spooler_rebind(disk->spooler, settings, same) < 0)) {
+		free(queues);
+		free(ready);
+		free(ranges);
+		return -ENOMEM;
+	}
+	free(store->ready);
+	store->ready = ready;
+	if (disk) {
+		free(disk->job.ranges);
+		disk->job.ranges = ranges;
+		disk->unknown_rows += drop_leaving(store, difference);
+	} else {
+		free(ranges);
+		drop_leaving(store, difference);
+	}
+	move_queues(store, queues, difference);
+	resize(store, settings);
+	all_ready(store);
+	if (disk)
+		turn_disk(store, settings, same);
+	return 0;
 }
 
 void

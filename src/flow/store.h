@@ -19,6 +19,8 @@
 #ifndef FLOW_STORE_H
 #define FLOW_STORE_H
 
+#include "model/difference.h"
+#include "model/health.h"
 #include "model/settings.h"
 
 #include <stdbool.h>
@@ -65,6 +67,17 @@ void store_tick(struct store *store);
 /* Is the disk at work? */
 bool store_busy(const struct store *store);
 
+/* Other settings are to come. From here on the disk ends what it does, takes what it lacks of devices that are not the same in
+ * them, and begins nothing else, until store_rebind() or store_release(). */
+void store_hold(struct store *store, const struct difference *difference);
+bool store_is_held(const struct store *store); /* has it come to that? */
+void store_release(struct store *store);
+
+/* The settings are those that it was held for, or any if it has no disk; its folder stays the same. Devices that are the same
+ * keep their rows. Rows of others stay on disk, and are found there should their device come back; what is in memory only is
+ * dropped and counted. Returns 0; -ENOMEM, and nothing has changed. */
+int store_rebind(struct store *store, const struct difference *difference);
+
 /* A device for which store_next() may give a row that it did not give before, each once. Returns false when there is none. */
 bool store_ready(struct store *store, size_t *ret_device);
 
@@ -108,6 +121,12 @@ void store_rewind(struct store *store, size_t device);
 /* Rows held for one device, sent or not. */
 size_t store_depth(const struct store *store, size_t device);
 
+/* The time of the oldest of them; 0 if there is none, or its time is not known. */
+int64_t store_oldest(const struct store *store, size_t device);
+
 struct store_counts store_counts(const struct store *store);
+
+/* The counts and how it is with the disk. */
+void store_health(const struct store *store, struct health_store *ret);
 
 #endif

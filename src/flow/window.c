@@ -189,15 +189,57 @@ windows_close(struct windows *windows, int64_t now_mono_ms)
 		close_window(windows, heap_entry(first, struct window, node));
 }
 
+static void
+cut_short(struct windows *windows, struct window *window)
+{
+	heap_remove(&windows->due, &window->node);
+	emit(windows, window, window->last_mono_ms, window->last_unix_ms);
+}
+
 void
 windows_flush(struct windows *windows)
 {
 	struct heap_node *first;
 
-	while ((first = heap_first(&windows->due))) {
-		struct window *window = heap_entry(first, struct window, node);
+	while ((first = heap_first(&windows->due)))
+		cut_short(windows, heap_entry(first, struct window, node));
+}
 
-		heap_remove(&windows->due, first);
-		emit(windows, window, window->last_mono_ms, window->last_unix_ms);
+static bool
+goes_on(const struct point *point, const struct difference *difference)
+{
+	return difference_point_now(difference, point) && difference_device_now(difference, point->device);
+}
+
+void
+windows_part(struct windows *windows, const struct difference *difference)
+{
+	for (size_t i = 0; i < windows->count; i++)
+		if (is_open(&windows->windows[i]) && !goes_on(windows->windows[i].point, difference))
+			cut_short(windows, &windows->windows[i]);
+}
+
+void
+windows_adopt(struct windows *windows, const struct windows *from, const struct difference *difference)
+{
+	for (size_t i = 0; i < from->count; i++) {
+		const struct window *old = &from->windows[i];
+		struct window *window;
+
+		if (!goes_on(old->point, difference))
+			continue;
+		window = windows->of_point[difference_point_now(difference, old->point)->index];
+		window->end_mono_ms = old->end_mono_ms;
+		window->end_unix_ms = old->end_unix_ms;
+		window->last_mono_ms = old->last_mono_ms;
+		window->last_unix_ms = old->last_unix_ms;
+		window->count = old->count;
+		window->mean = old->mean;
+		window->min = old->min;
+		window->max = old->max;
+		window->last = old->last;
+		window->aligned = old->aligned;
+		if (is_open(old))
+			heap_set(&windows->due, &window->node, old->node.due);
 	}
 }

@@ -10,6 +10,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "model/difference.h"
 #include "model/sample.h"
 
 /* Samples that were taken before the end of a window may still be on their way: it is closed so long after its end, or by
@@ -36,5 +37,11 @@ void windows_close(struct windows *windows, int64_t now_mono_ms);
 
 /* The end of the program: close all, with the time of their last sample. */
 void windows_flush(struct windows *windows);
+
+/* Other settings are to come: close so those of points that are not the same in them. */
+void windows_part(struct windows *windows, const struct difference *difference);
+
+/* The others go on in windows for the new settings. */
+void windows_adopt(struct windows *windows, const struct windows *from, const struct difference *difference);
 
 #endif

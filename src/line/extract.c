@@ -282,8 +282,9 @@ find_brackets(const char *at, const char *end, int column, struct extract_text *
 			at++;
 		if (at >= end || *at != '(')
 			return -ENOENT;
-		close = memchr(at, ')', (size_t)(end - at));
-		if (!close)
+		for (close = at + 1; close < end && !strchr("()\r\n", *close);)
+			close++;
+		if (close >= end || *close != ')')
 			return -ENOENT;
 		if (i == column) {
 			*ret = (struct extract_text){ .text = at + 1, .length = (size_t)(close - at - 1) };

@@ -6,7 +6,7 @@
 
 #include "line/pattern.h"
 
-#define LENGTH_FIELD_MAX 4 /* bytes */
+#define WASTE_TOLD 4096 /* bytes that are told of though it goes on */
 
 /* What the bytes at hand make. */
 enum step {
@@ -370,6 +370,8 @@ add_waste(struct framer *framer, const uint8_t *bytes, size_t length, const char
 	framer->waste_bytes += length;
 	framer->resyncs += framer->in_step;
 	framer->in_step = false;
+	if (framer->waiting >= WASTE_TOLD)
+		tell_waste(framer);
 }
 
 static void

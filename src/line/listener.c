@@ -34,29 +34,39 @@ struct listener {
 	int64_t now_mono_ms; /* of what is being taken */
 };
 
+/* One byte as it is shown. Returns its length, up to 4. */
+static size_t
+show_byte(uint8_t byte, char text[5])
+{
+	switch (byte) {
+	case '\r':
+		return (size_t)snprintf(text, 5, "\\r");
+	case '\n':
+		return (size_t)snprintf(text, 5, "\\n");
+	case '\t':
+		return (size_t)snprintf(text, 5, "\\t");
+	case '\\':
+		return (size_t)snprintf(text, 5, "\\\\");
+	default:
+		return (size_t)snprintf(text, 5, byte < ' ' || byte > '~' ? "\\x%02x" : "%c", byte);
+	}
+}
+
 const char *
 line_printable(const uint8_t *bytes, size_t length, char *text, size_t size)
 {
 	static const char more[] = "...";
-	size_t used = 0;
+	size_t used = 0, all = 0;
+	char one[5];
 
 	if (size == 0)
 		return text;
+	for (size_t i = 0; i < length && all < size; i++)
+		all += show_byte(bytes[i], one);
 	for (size_t i = 0; i < length; i++) {
-		char one[5];
-		uint8_t byte = bytes[i];
-		size_t need;
+		size_t need = show_byte(bytes[i], one);
 
-		if (byte == '\r' || byte == '\n' || byte == '\t' || byte == '\\')
-			snprintf(one, sizeof(one), "\\%c",
-			    byte == '\r'   ? 'r'
-			    : byte == '\n' ? 'n'
-			    : byte == '\t' ? 't'
-					   : '\\');
-		else
-			snprintf(one, sizeof(one), byte < ' ' || byte > '~' ? "\\x%02x" : "%c", byte);
-		need = strlen(one);
-		if (used + need + (i + 1 < length ? sizeof(more) - 1 : 0) >= size) {
+		if (all >= size && used + need + sizeof(more) > size) {
 			snprintf(text + used, size - used, "%s", more);
 			return text;
 		}

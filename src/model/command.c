@@ -109,7 +109,7 @@ outcome_text(const struct outcome *outcome, enum command_kind kind, char *text, 
 		    text, size, "bus %s: busy for too long, the request expired and nothing was sent", bus);
 		break;
 	case OUTCOME_STOPPED:
-		snprintf(text, size, "the gateway is stopping or its queue is full, nothing was sent");
+		snprintf(text, size, "the gateway is stopping or takes over other settings, or its queue is full: nothing was sent");
 		break;
 	case OUTCOME_DONE:
 	case OUTCOME_UNCHANGED:

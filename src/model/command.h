@@ -18,7 +18,7 @@ enum command_kind {
 
 struct command {
 	enum command_kind kind;
-	const struct point *point;
+	const struct point *point; /* of the settings, or one with index POINT_AD_HOC that lives until the outcome is pushed */
 	struct value value;       /* writes: checked with codec_encode(); owned */
 	int64_t expires_mono_ms;  /* not started by then: dropped, with OUTCOME_EXPIRED */
 	uint64_t tag;             /* comes back in the outcome; the field does not read it */
@@ -35,7 +35,7 @@ enum outcome_status {
 	OUTCOME_OFFLINE,   /* not sent: the bus is not open */
 	OUTCOME_AWAY,      /* nothing written: the unit does not answer, neither to what has to be read before */
 	OUTCOME_EXPIRED,   /* not sent: its time was over */
-	OUTCOME_STOPPED,   /* not sent: the gateway is stopping or a queue is full */
+	OUTCOME_STOPPED,   /* not sent: the gateway is stopping or takes over other settings, or a queue is full */
 };
 
 struct outcome {

@@ -6,6 +6,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "model/difference_line.h"
+
 struct difference {
 	const struct settings *from;
 	const struct settings *to;
@@ -18,6 +20,7 @@ struct difference {
 	const struct point **points_now;
 	struct difference_count bus_count;
 	struct difference_count device_count;
+	bool sessions;
 	bool server;
 	bool store;
 	bool clock;
@@ -36,11 +39,18 @@ same_text(const char *a, const char *b)
 	return a == b || (a && b && strcmp(a, b) == 0);
 }
 
+/* What a session is made with. */
+static bool
+same_sessions(const struct server_settings *a, const struct server_settings *b)
+{
+	return ALIKE_TEXT(host) && ALIKE(port) && ALIKE(keepalive_s) && ALIKE(tls.on) && ALIKE_TEXT(tls.ca_file) &&
+	       ALIKE_TEXT(tls.cert_file) && ALIKE_TEXT(tls.key_file);
+}
+
 static bool
 same_server(const struct server_settings *a, const struct server_settings *b)
 {
-	return ALIKE_TEXT(host) && ALIKE(port) && ALIKE(keepalive_s) && ALIKE(connect_timeout_ms) &&
-	       ALIKE(reconnect_min_ms) && ALIKE(reconnect_max_ms) && ALIKE(rpc_timeout_ms) &&
+	return same_sessions(a, b) && ALIKE(connect_timeout_ms) && ALIKE(reconnect_min_ms) && ALIKE(reconnect_max_ms) && ALIKE(rpc_timeout_ms) &&
 	       ALIKE(ack_timeout_ms) && ALIKE(in_flight) && ALIKE(batch_bytes);
 }
 
@@ -58,7 +68,7 @@ same_bus(const struct bus *a, const struct bus *b)
 	       ALIKE(data_bits) && ALIKE(stop_bits) && ALIKE(rs485) && ALIKE(rts_before_us) &&
 	       ALIKE(rts_after_us) && ALIKE(echo) && ALIKE(low_latency) && ALIKE_TEXT(host) &&
 	       ALIKE(tcp_port) && ALIKE(connect_timeout_ms) && ALIKE(connect_pause_ms) && ALIKE(timeout_ms) &&
-	       ALIKE(silence_us) && ALIKE(request_pause_ms);
+	       ALIKE(silence_us) && ALIKE(request_pause_ms) && !difference_line_bus(a, b);
 }
 
 static bool
@@ -88,7 +98,8 @@ same_reading(const struct point *a, const struct point *b)
 	return ALIKE(unit) && ALIKE(table) && ALIKE(addr) && ALIKE(count) && ALIKE(type) && ALIKE(order) &&
 	       ALIKE(bit) && ALIKE(bits) && ALIKE(array) && ALIKE(chars) && ALIKE(scale) && ALIKE(offset) &&
 	       ALIKE(decimals) && ALIKE(has_valid_min) && ALIKE(has_valid_max) && ALIKE(valid_min) &&
-	       ALIKE(valid_max) && ALIKE(period_ms) && same_invalid(a, b) && same_labels(a, b);
+	       ALIKE(valid_max) && ALIKE(period_ms) && same_invalid(a, b) && same_labels(a, b) &&
+	       !difference_line_reading(a, b);
 }
 
 static bool
@@ -103,7 +114,7 @@ static bool
 same_writing(const struct point *a, const struct point *b)
 {
 	return ALIKE(writable) && ALIKE(shared) && ALIKE(has_min) && ALIKE(has_max) && ALIKE(min) &&
-	       ALIKE(max) && ALIKE(write) && ALIKE(verify);
+	       ALIKE(max) && ALIKE(write) && ALIKE(verify) && !difference_line_writing(a, b);
 }
 
 static bool
@@ -150,19 +161,30 @@ same_writes(const struct point_write *a, size_t a_count, const struct point_writ
 static bool
 same_identity(const struct device *a, const struct device *b)
 {
-	return ALIKE_TEXT(name) && ALIKE_TEXT(token);
+	return ALIKE_TEXT(name) && ALIKE(credentials.kind) && ALIKE_TEXT(credentials.token) &&
+	       ALIKE_TEXT(credentials.client_id) && ALIKE_TEXT(credentials.user) &&
+	       ALIKE_TEXT(credentials.cert_file);
+}
+
+static bool
+same_secrets(const struct device *a, const struct device *b)
+{
+	return ALIKE_TEXT(credentials.password) && ALIKE_TEXT(credentials.secret_file) &&
+	       ALIKE_TEXT(credentials.key_file);
 }
 
 /* All but its points. What it says only as the default of its points shows in them. */
 static bool
 same_device(const struct device *a, const struct device *b)
 {
-	return same_identity(a, b) && ALIKE(timeout_ms) && ALIKE(max_registers) && ALIKE(max_bits) &&
-	       ALIKE(max_hole_registers) && ALIKE(write_pause_ms) && ALIKE(mask_write) &&
+	return same_identity(a, b) && same_secrets(a, b) && ALIKE(timeout_ms) && ALIKE(max_registers) &&
+	       ALIKE(max_bits) && ALIKE(max_hole_registers) && ALIKE(write_pause_ms) && ALIKE(mask_write) &&
+	       ALIKE(raw_rpc) &&
 	       ALIKE(offline_retry_max_ms) && ALIKE(point_count) && ALIKE(cloud_loss_s) && same_rpc(a, b) &&
 	       same_writes(a->on_connect, a->on_connect_count, b->on_connect, b->on_connect_count) &&
 	       same_writes(
-		   a->on_cloud_loss, a->on_cloud_loss_count, b->on_cloud_loss, b->on_cloud_loss_count);
+		   a->on_cloud_loss, a->on_cloud_loss_count, b->on_cloud_loss, b->on_cloud_loss_count) &&
+	       !difference_line_device(a, b);
 }
 
 /* --- pairs of a name --- */
@@ -290,6 +312,7 @@ difference_new(const struct settings *from, const struct settings *to)
 	if (made) {
 		pair_buses(difference);
 		pair_devices(difference, devices, points);
+		difference->sessions = !same_sessions(&from->server, &to->server);
 		difference->server = !same_server(&from->server, &to->server);
 		difference->store = !same_store(&from->store, &to->store);
 		difference->clock = from->clock.wait_s != to->clock.wait_s;
@@ -402,6 +425,12 @@ struct difference_count
 difference_devices(const struct difference *difference)
 {
 	return difference->device_count;
+}
+
+bool
+difference_sessions(const struct difference *difference)
+{
+	return difference->sessions;
 }
 
 bool

@@ -29,7 +29,7 @@ const struct settings *difference_to(const struct difference *difference);
 
 /* What a thing of the new settings was in the old ones; NULL if there was none, or not the same.
  * bus     the same line: nothing about it has changed
- * device  the same identity: name and token; whatever else about it may have changed
+ * device  the same identity: name and credentials, but for password and key; whatever else about it may have changed
  * point   the same values: nothing about it has changed, nor about its bus; of a device of the same name */
 const struct bus *difference_bus(const struct difference *difference, const struct bus *bus);
 const struct device *difference_device(const struct difference *difference, const struct device *device);
@@ -46,6 +46,9 @@ int difference_carry(const struct point *point, struct value *value);
 /* A device has changed with anything that it says, with its points, and with the bus that these are on. */
 struct difference_count difference_buses(const struct difference *difference);
 struct difference_count difference_devices(const struct difference *difference);
+
+/* Is the server another one, or is it to be spoken to in another way? Then all sessions are to be made anew. */
+bool difference_sessions(const struct difference *difference);
 
 /* Is anything about these another? */
 bool difference_server(const struct difference *difference);

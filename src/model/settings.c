@@ -118,6 +118,21 @@ point_table_name(enum point_table table)
 	return tables[table].name;
 }
 
+const char *
+point_order_name(enum point_order order)
+{
+	static const char *const names[ORDERS] = {
+		[ORDER_ABCD] = "ABCD",
+		[ORDER_CDAB] = "CDAB",
+		[ORDER_BADC] = "BADC",
+		[ORDER_DCBA] = "DCBA",
+		[ORDER_CDABGHEF] = "CDABGHEF",
+		[ORDER_EFGHABCD] = "EFGHABCD",
+	};
+
+	return names[order];
+}
+
 bool
 point_table_has_bits(enum point_table table)
 {

@@ -43,6 +43,7 @@ enum point_order {
 	ORDER_DCBA, /* both */
 	ORDER_CDABGHEF, /* 64 bits only: the words of each half swapped */
 	ORDER_EFGHABCD, /* 64 bits only: the halves swapped */
+	ORDERS
 };
 
 enum point_kind { KIND_TELEMETRY, KIND_ATTRIBUTE };
@@ -95,6 +96,7 @@ enum point_write_function {
 };
 
 #define POINT_NO_BIT     (-1)
+#define POINT_AD_HOC     SIZE_MAX /* of no settings: made for one command */
 #define HOLES_BY_COST    (-1)
 #define MODBUS_MAX_READ_REGISTERS  125  /* Modbus Application Protocol V1.1b3, 6.3 */
 #define MODBUS_MAX_READ_BITS       2000 /* 6.1 */
@@ -223,7 +225,6 @@ struct line_field {
 
 /* One step of a script, in this order: set the speed, send, wait for an answer, wait. */
 struct line_step {
-	struct source source;
 	int baud;	   /* from here to the end of the script; 0 = as it is */
 	struct bytes send; /* template, line/template.h: ${address}, ${checksum} */
 	const char *expect; /* PCRE2 that what comes after the sending must match; NULL = not */
@@ -301,7 +302,7 @@ struct device;
 struct point {
 	const struct device *device;
 	const struct bus *bus;
-	size_t index; /* in settings, over all devices: 0..settings->point_count-1 */
+	size_t index; /* in settings, over all devices: 0..settings->point_count-1; or POINT_AD_HOC */
 	struct source source;
 
 	/* On a bus of serial instruments: where in a frame it is. NULL on a Modbus bus. What is read from text has a type, count and
@@ -385,12 +386,26 @@ struct rpc_method {
 	size_t step_count; /* 1..RPC_STEPS_MAX */
 };
 
+/* What a device shows to the server. Secrets of these are never printed. */
+enum credentials_kind { CREDENTIALS_NONE, CREDENTIALS_TOKEN, CREDENTIALS_BASIC, CREDENTIALS_CERTIFICATE };
+
+struct credentials {
+	enum credentials_kind kind;
+	const char *token;	 /* secret */
+	const char *client_id;	 /* basic: NULL if there is none */
+	const char *user;	 /* basic: NULL if there is none */
+	const char *password;	 /* basic: secret; NULL if there is none */
+	const char *cert_file;	 /* certificate: PEM, with the chain up to its CA if the server wants that */
+	const char *key_file;	 /* certificate: PEM, secret */
+	const char *secret_file; /* that token or password was read from, NULL if it stands in the configuration */
+};
+
 /* An identity in ThingsBoard. */
 struct device {
 	const char *name;
 	size_t index; /* in settings->devices */
 	struct source source;
-	const char *token; /* secret: never printed */
+	struct credentials credentials;
 	const struct bus *bus; /* default of its points */
 	int unit;
 	int period_ms;
@@ -402,6 +417,7 @@ struct device {
 	int max_hole_registers; /* that no point names, read between two that one does; 0 = none, HOLES_BY_COST */
 	int write_pause_ms;	/* least time from the end of a write to the next request to the unit */
 	bool mask_write;	/* the unit knows function 22 */
+	bool raw_rpc;		/* registers that no point names may be read and written by RPC */
 	int offline_retry_max_ms; /* a unit that does not answer is asked again after so long at most */
 
 	/* On a bus of serial instruments. Its period_ms is that of `poll`; a point's period_ms is the least time between two of its
@@ -424,8 +440,16 @@ struct device {
 	int cloud_loss_s; /* 0 if there is nothing to write */
 };
 
+struct tls_settings {
+	bool on;
+	const char *ca_file;   /* NULL: the CAs of the system */
+	const char *cert_file; /* shown by sessions that have no certificate of their own; NULL: none is */
+	const char *key_file;
+};
+
 struct server_settings {
 	const char *host;
+	struct tls_settings tls;
 	int port;
 	int keepalive_s;
 	int connect_timeout_ms;
@@ -462,6 +486,7 @@ struct settings {
 	struct server_settings server;
 	struct clock_settings clock;
 	struct store_settings store;
+	const char *runtime_dir; /* for what must outlive the process but not the boot; NULL: nothing does. `run` puts it in. */
 	struct bus *buses;
 	size_t bus_count;
 	struct device *devices;
@@ -482,6 +507,7 @@ char *settings_strdup(struct settings *settings, const char *text);
 
 /* The name as gateway.conf spells it. */
 const char *point_table_name(enum point_table table);
+const char *point_order_name(enum point_order order);
 bool point_table_has_bits(enum point_table table);  /* coils and discrete inputs */
 bool point_table_writable(enum point_table table); /* coils and holding registers */
 

@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "conf/text.h"
+#include "line/listener.h"
 #include "model/codec.h"
 
 /* libconfig 1.5 forgets a string token that its grammar does not expect. */
@@ -28,6 +29,8 @@ judge_point(const struct settings *settings, const struct point *point)
 
 	assert(point->bus >= settings->buses && point->bus < settings->buses + settings->bus_count);
 	assert(point->key && point->key[0]);
+	assert((point->line != NULL) == bus_is_line(point->bus));
+	assert((point->command != NULL) == (point->line && point->writable));
 	assert(point->count >= 1 && point->count <= MODBUS_MAX_READ_REGISTERS &&
 	       point->addr + point->count <= 65536);
 	assert(point_table_has_bits(point->table)
@@ -44,14 +47,14 @@ judge_point(const struct settings *settings, const struct point *point)
 	assert(!point->verify || point->writable);
 	assert(point->write != WRITE_SINGLE || point->count == 1);
 	assert(!point->has_valid_min || !point->has_valid_max || point->valid_min <= point->valid_max);
-	assert(point->count <=
+	assert(point->line || point->count <=
 	       (point_table_has_bits(point->table) ? point->device->max_bits : point->device->max_registers));
 	assert(
 	    isfinite(point->scale) && point->scale != 0 && isfinite(point->offset) && point->deadband >= 0);
 	assert(!point->writable || point_table_writable(point->table));
 	assert(!point->shared || point->writable);
 	assert(!point->has_min || !point->has_max || point->min <= point->max);
-	assert(point->period_ms >= 10 && point->unit >= 0 && point->unit <= 255);
+	assert((point->period_ms >= 10 || (point->line && point->period_ms == 0)) && point->unit >= 0 && point->unit <= 255);
 	/* The codec must be able to work with it. */
 	if (codec_decode(point, cells, &value) == 0)
 		value_done(&value);
@@ -65,6 +68,40 @@ judge_writes(const struct device *device, const struct point_write *writes, size
 	for (size_t i = 0; i < count; i++) {
 		assert(writes[i].point->device == device);
 		assert(codec_encode(writes[i].point, &writes[i].value, cells) == CODEC_OK);
+	}
+}
+
+/* A description that is right can be listened with. */
+static void
+judge_bus(const struct settings *settings, const struct bus *bus)
+{
+	struct listener_sink nobody = { .ctx = NULL };
+	struct listener *listener = NULL;
+
+	if (!bus_is_line(bus))
+		return;
+	assert(listener_new(settings, bus, &nobody, &listener) == 0);
+	listener_feed(listener, (const uint8_t *)"$GPGGA,1*00\r\n\x02 1\x03", 17, 0);
+	listener_end(listener, 0);
+	listener_free(listener);
+}
+
+static void
+judge_credentials(const struct credentials *credentials)
+{
+	switch (credentials->kind) {
+	case CREDENTIALS_TOKEN:
+		assert(credentials->token && credentials->token[0]);
+		break;
+	case CREDENTIALS_BASIC:
+		assert(credentials->client_id || credentials->user);
+		assert(credentials->user || !credentials->password);
+		break;
+	case CREDENTIALS_CERTIFICATE:
+		assert(credentials->cert_file && credentials->key_file);
+		break;
+	case CREDENTIALS_NONE:
+		assert(false);
 	}
 }
 
@@ -94,7 +131,8 @@ judge_settings(const struct settings *settings)
 	for (size_t i = 0; i < settings->device_count; i++) {
 		const struct device *device = &settings->devices[i];
 
-		assert(device->name && device->token && device->token[0] && device->point_count > 0);
+		assert(device->name && device->point_count > 0);
+		judge_credentials(&device->credentials);
 		for (size_t p = 0; p < device->point_count; p++) {
 			assert(device->points[p].index == count++);
 			judge_point(settings, &device->points[p]);
@@ -106,6 +144,8 @@ judge_settings(const struct settings *settings)
 			judge_method(device, &device->rpc[r]);
 	}
 	assert(count == settings->point_count);
+	for (size_t i = 0; i < settings->bus_count; i++)
+		judge_bus(settings, &settings->buses[i]);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);

@@ -13,6 +13,7 @@ FUZZ_TARGETS =
 include tests/fuzz/model.mk
 include tests/fuzz/conf.mk
 include tests/fuzz/field.mk
+include tests/fuzz/control.mk
 
 check_PROGRAMS += $(FUZZ_TARGETS)
 

@@ -138,6 +138,14 @@ def row(figure, value, reference="", target=""):
     return {"figure": figure, "value": value, "reference": reference, "target": target}
 
 
+SERIES = {}  # name -> [[x, y]...], for tests/perf/plot.gnuplot
+
+
+def distribution(values):
+    """Of each share of all values the most that it takes."""
+    return [[quantile(values, share / 1000), share / 10] for share in (*range(0, 1000, 10), 995, 999)]
+
+
 # --- rows -----------------------------------------------------------------------------------------------------------------------
 
 
@@ -203,6 +211,7 @@ def rpc_latency(seconds):
             times.append(reply["at_us"] - asked["at_us"])
             time.sleep(0.02)
         least = modbus["trip_us"] + pipe["ack_us"]
+        SERIES["rpc_us"] = distribution(times)
         return [row("RPC to its reply, idle: median", f"{statistics.median(times):.0f} us",
                     f"MQTT {pipe['ack_us']:.0f} + Modbus {modbus['trip_us']:.0f} us: {statistics.median(times) / least:.2f} x", "1.3 x"),
                 row("RPC to its reply, idle: p99", f"{quantile(times, 0.99):.0f} us")]
@@ -240,6 +249,9 @@ def scale(seconds, counts=(100, 300, 1000)):
             time.sleep(3)
             span = Span(plant, seconds)
             late = lateness(field.ask("requests", last=min(10000, int(count * seconds)))["requests"])
+            SERIES.setdefault("cpu_us_by_devices", []).append([count, span.cpu / span.values * 1e6])
+            SERIES.setdefault("rss_mb_by_devices", []).append([count, span.rss_mb])
+            SERIES[f"late_ms_{count}"] = distribution(late)
             rows += [
                 row(f"{count} devices: CPU a value", f"{span.cpu / span.values * 1e6:.2f} us", f"{span.cpu / span.seconds:.1%} of a core",
                     "2 x row pipe"),
@@ -407,7 +419,7 @@ def main():
     parser = argparse.ArgumentParser(description="Figures beside floors; docs/performance.md explains them.")
     parser.add_argument("--list", action="store_true", help="name the rows and what they measure")
     parser.add_argument("--seconds", type=float, default=SECONDS, help=f"of each measurement (default {SECONDS})")
-    parser.add_argument("--json", help="write the figures to this file too")
+    parser.add_argument("--json", metavar="FILE", help="write the figures to FILE too, and what is to be plotted beside it")
     parser.add_argument("rows", nargs="*", metavar="ROW", help="default: all")
     arguments = parser.parse_args()
     if arguments.list:
@@ -425,7 +437,10 @@ def main():
             target = f"  (target {figure['target']})" if figure["target"] else ""
             print(f"{name:9s} {figure['figure']:48s} {figure['value']:>22s}  {figure['reference']}{target}", flush=True)
     if arguments.json:
-        pathlib.Path(arguments.json).write_text(json.dumps({"machine": machine(), "figures": figures}, indent=1), encoding="utf-8")
+        pathlib.Path(arguments.json).write_text(
+            json.dumps({"machine": machine(), "figures": figures, "series": SERIES}, indent=1), encoding="utf-8")
+        for name, points in SERIES.items():
+            pathlib.Path(f"{arguments.json}.{name}").write_text("".join(f"{x} {y}\n" for x, y in points), encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -170,7 +170,7 @@ bus_request(struct bus *bus, const struct incoming *incoming, int64_t now_us, st
 {
 	struct entry entry = {
 		.at_us = incoming->at_us,
-		.at_unix_ms = clock_unix_ms() - (clock_mono_us() - incoming->at_us) / 1000,
+		.at_unix_ms = journal_unix_ms(incoming->at_us),
 		.bus = bus->index,
 		.unit = incoming->unit,
 		.outcome = OUTCOME_SILENCE,

@@ -130,6 +130,15 @@ reply_json(const struct entry *entry)
 	return values;
 }
 
+/* Never later than it was: the monotonic clock is read last, should somebody else get the processor between the two. */
+int64_t
+journal_unix_ms(int64_t at_us)
+{
+	int64_t unix_ms = clock_unix_ms();
+
+	return unix_ms - (clock_mono_us() - at_us + 999) / 1000;
+}
+
 void
 journal_left(const struct journal *journal, uint64_t number, int64_t at_us)
 {
@@ -144,7 +153,7 @@ journal_left(const struct journal *journal, uint64_t number, int64_t at_us)
 	event = entry_json(entry, "shown");
 	add_int(event, "asked_us", entry->at_us);
 	add_int(event, "at_us", at_us);
-	add_int(event, "at", clock_unix_ms() - (clock_mono_us() - at_us + 999) / 1000);
+	add_int(event, "at", journal_unix_ms(at_us));
 	json_object_object_add(event, "read", reply_json(entry));
 	control_emit(event);
 }

@@ -34,6 +34,9 @@ struct journal {
 int journal_init(struct journal *journal);
 void journal_done(struct journal *journal);
 
+/* The wall clock at that moment, which is not long ago; what it says is not later than it was. */
+int64_t journal_unix_ms(int64_t at_us);
+
 /* Copies the entry, with the data that it points to. Returns its number, 1, 2, 3... */
 uint64_t journal_add(struct journal *journal, const struct entry *entry);
 

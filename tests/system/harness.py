@@ -25,7 +25,10 @@ PATIENCE = float(os.environ.get("PATIENCE", "20"))
 
 
 def program(path):
+    """Of the build folder; $FIELDGATE is another fieldgate to test, such as the one that is installed."""
     full = os.path.join(BUILD, path)
+    if path == "fieldgate":
+        full = os.path.abspath(os.environ.get("FIELDGATE", full))
     if not os.access(full, os.X_OK):
         sys.exit(f"{full} is not built")
     return full
@@ -255,7 +258,12 @@ class Case(unittest.TestCase):
         # One after the other they are the same gateway, side by side they are not.
         running = sum(other.process.poll() is None for other in self.gateways)
         state = self.path(f"state-{running}" if running else "state")
-        gateway = Fieldgate(path, *arguments, env={"STATE_DIRECTORY": state, **(env or {})})
+        runtime = self.path(f"run-{running}" if running else "run")
+        os.makedirs(runtime, exist_ok=True)
+        gateway = Fieldgate(
+            path, *arguments, env={"STATE_DIRECTORY": state, "RUNTIME_DIRECTORY": runtime, **(env or {})}
+        )
+        gateway.socket = os.path.join(runtime, "control.sock")
         self.gateways.append(gateway)
 
         def end():

@@ -10,12 +10,14 @@ SYSTEM_TESTS = \
 	tests/system/140-overload \
 	tests/system/130-reports \
 	tests/system/200-cloud \
+	tests/system/205-connect \
 	tests/system/210-delivery \
 	tests/system/215-limits \
 	tests/system/216-poison \
 	tests/system/220-store \
 	tests/system/230-time \
 	tests/system/240-isolation \
+	tests/system/250-tls \
 	tests/system/300-rpc \
 	tests/system/305-methods \
 	tests/system/310-shared \
@@ -25,22 +27,27 @@ SYSTEM_TESTS = \
 	tests/system/410-line \
 	tests/system/420-transcript \
 	tests/system/500-service \
+	tests/system/520-status \
+	tests/system/530-watchdog \
 	tests/system/510-example \
+	tests/system/520-reload \
 	tests/system/600-interop \
 	tests/system/700-install \
 	tests/system/900-torture
-EXTRA_DIST += $(SYSTEM_TESTS) tests/system/harness.py tests/golden
+EXTRA_DIST += $(SYSTEM_TESTS) tests/system/harness.py tests/system/pki.py tests/golden
 TESTS += $(SYSTEM_TESTS)
 
 # Preloaded into the daemon by 230-time and 240-isolation. They are no part of the program, and the sanitizers have no business
 # in them.
-PRELOADED = tests/system/clockshift.so tests/system/hangdns.so
+PRELOADED = tests/system/clockshift.so tests/system/hangdns.so tests/system/hangsend.so
 check_DATA += $(PRELOADED)
-EXTRA_DIST += tests/system/clockshift.c tests/system/hangdns.c
+EXTRA_DIST += tests/system/clockshift.c tests/system/hangdns.c tests/system/hangsend.c
 CLEANFILES += $(PRELOADED)
 PRELOADED_LINK = $(CC) -std=gnu11 -D_GNU_SOURCE -Wall -Wextra -O1 -fPIC -shared -o $@
 
 tests/system/clockshift.so: tests/system/clockshift.c
 	$(AM_V_GEN)$(MKDIR_P) tests/system && $(PRELOADED_LINK) $(srcdir)/tests/system/clockshift.c
+tests/system/hangsend.so: tests/system/hangsend.c
+	$(AM_V_GEN)$(MKDIR_P) tests/system && $(PRELOADED_LINK) $(srcdir)/tests/system/hangsend.c
 tests/system/hangdns.so: tests/system/hangdns.c
 	$(AM_V_GEN)$(MKDIR_P) tests/system && $(PRELOADED_LINK) $(srcdir)/tests/system/hangdns.c

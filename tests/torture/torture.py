@@ -139,7 +139,7 @@ def report(world, happened, verdict, start_usage, end_usage):
     print(f"{'sent again, identical':<28}{counts['repeated']:>8}")
     print(f"{'latest timestamp':<28}{counts['late_ms']:>8} ms after its reply")
     print(f"{'commands':<28}{counts['commands']:>8} ({counts['commands answered']} answered, {counts['commands done']} done)")
-    print(f"    {'again after a restart':<24}{counts['commands repeated']:>8}")
+    print(f"    {'not known after a restart':<24}{counts['commands not known']:>8}")
     print(f"    {'with a wrong outcome':<24}{len(verdict.faults.get('command', [])):>8}")
     print(f"{'log lines':<28}{len(world.log_lines):>8}")
     for index, name in enumerate(("RSS KiB", "descriptors", "threads")):

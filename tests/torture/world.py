@@ -128,7 +128,8 @@ class World:
         self.rng = random.Random(seed ^ 0xC0FFEE)  # not the plan's: commands are drawn as time permits
         self.buses, self.devices = lay_out(devices, lines=not mild)
         self.period_ms = period_ms
-        self.env = {"ASAN_OPTIONS": "quarantine_size_mb=2:malloc_context_size=6:verify_asan_link_order=0"}
+        self.env = {"ASAN_OPTIONS": "quarantine_size_mb=2:malloc_context_size=6:verify_asan_link_order=0",
+                    "RUNTIME_DIRECTORY": os.path.join(folder, "run")}
         self.disk = os.path.join(folder, "disk") if "disk" in capabilities else None
         self.clock = os.path.join(folder, "clock") if "clock" in capabilities else None
         self.record = Record(self.devices)
@@ -158,6 +159,7 @@ class World:
             for addr in (0, 2, SLOW):
                 self.field.ask("move", bus=device.bus.number, unit=device.unit, table="input", addr=addr, kind="reads32")
         self.write_configuration()
+        os.makedirs(self.env["RUNTIME_DIRECTORY"], exist_ok=True)
         shims = []
         if self.store:
             os.makedirs(self.store_folder(), exist_ok=True)

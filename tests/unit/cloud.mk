@@ -18,10 +18,33 @@ tests_unit_test_doubt_LDADD = libcloud.a $(CMOCKA_LIBS)
 tests_unit_test_limits_SOURCES = tests/unit/test_limits.c
 tests_unit_test_limits_CFLAGS = $(AM_CFLAGS) $(CMOCKA_CFLAGS)
 tests_unit_test_limits_LDADD = libcloud.a libmodel.a libbase.a $(CMOCKA_LIBS) $(JSON_LIBS) -lm
+check_PROGRAMS += tests/unit/test_tb_gateway
+TESTS += tests/unit/test_tb_gateway
+tests_unit_test_tb_gateway_SOURCES = tests/unit/test_tb_gateway.c
+tests_unit_test_tb_gateway_CFLAGS = $(AM_CFLAGS) $(CMOCKA_CFLAGS)
+tests_unit_test_tb_gateway_LDADD = libcloud.a libmodel.a libbase.a $(CMOCKA_LIBS) $(JSON_LIBS) -lm
+
+check_PROGRAMS += tests/unit/test_reason
+TESTS += tests/unit/test_reason
+
+tests_unit_test_reason_SOURCES = tests/unit/test_reason.c
+tests_unit_test_reason_CFLAGS = $(AM_CFLAGS) $(CMOCKA_CFLAGS)
+tests_unit_test_reason_LDADD = libcloud.a $(CMOCKA_LIBS)
 
 # What talks to a server runs against tbbench.
 
-CLOUD_TEST_LIBS = libcloud.a libflow.a libmodel.a libbase.a $(CMOCKA_LIBS) $(MOSQUITTO_LIBS) $(JSON_LIBS) $(SQLITE_LIBS) $(SYSTEMD_LIBS) -lm
+CLOUD_TEST_LIBS = libcloud.a libflow.a libmodel.a libbase.a $(CMOCKA_LIBS) $(MOSQUITTO_LIBS) $(OPENSSL_LIBS) $(JSON_LIBS) $(SQLITE_LIBS) $(SYSTEMD_LIBS) -lm
+
+check_PROGRAMS += tests/unit/test_rpc_raw tests/unit/test_journal
+TESTS += tests/unit/test_rpc_raw tests/unit/test_journal
+
+tests_unit_test_journal_SOURCES = tests/unit/test_journal.c
+tests_unit_test_journal_CFLAGS = $(AM_CFLAGS) $(CMOCKA_CFLAGS)
+tests_unit_test_journal_LDADD = libcloud.a libmodel.a libbase.a $(CMOCKA_LIBS) -lm
+
+tests_unit_test_rpc_raw_SOURCES = tests/unit/test_rpc_raw.c
+tests_unit_test_rpc_raw_CFLAGS = $(AM_CFLAGS) $(CMOCKA_CFLAGS)
+tests_unit_test_rpc_raw_LDADD = libcloud.a libmodel.a libbase.a $(CMOCKA_LIBS) $(JSON_LIBS) -lm
 
 check_PROGRAMS += tests/unit/test_downlink tests/unit/test_mqtt tests/unit/test_uplink
 TESTS += tests/unit/test_downlink tests/unit/test_mqtt tests/unit/test_uplink

@@ -1,6 +1,6 @@
 # Unit tests of src/conf. Allocations are counted and made to fail by wrapping those of our own objects; libconfig's are not:
 # it does not expect them to fail.
-CONF_TESTS = tests/unit/test_conf tests/unit/test_conf_files tests/unit/test_difference tests/unit/test_document \
+CONF_TESTS = tests/unit/test_conf tests/unit/test_conf_files tests/unit/test_difference tests/unit/test_difference_line tests/unit/test_document \
 	tests/unit/test_manual tests/unit/test_schema
 CONF_TEST_LIBS = libconf.a $(LINE_LIBS) $(CONFIG_LIBS) $(CMOCKA_LIBS) -lm
 CONF_TEST_CPPFLAGS = $(AM_CPPFLAGS) -DSRCDIR='"$(abs_top_srcdir)"'
@@ -28,6 +28,11 @@ tests_unit_test_difference_CPPFLAGS = $(CONF_TEST_CPPFLAGS)
 tests_unit_test_difference_CFLAGS = $(AM_CFLAGS) $(CMOCKA_CFLAGS)
 tests_unit_test_difference_LDFLAGS = $(AM_LDFLAGS) -Wl,--wrap=calloc
 tests_unit_test_difference_LDADD = $(CONF_TEST_LIBS)
+
+tests_unit_test_difference_line_SOURCES = tests/unit/test_difference_line.c
+tests_unit_test_difference_line_CPPFLAGS = $(CONF_TEST_CPPFLAGS)
+tests_unit_test_difference_line_CFLAGS = $(AM_CFLAGS) $(CMOCKA_CFLAGS)
+tests_unit_test_difference_line_LDADD = $(CONF_TEST_LIBS)
 
 tests_unit_test_document_SOURCES = tests/unit/test_document.c
 tests_unit_test_document_CPPFLAGS = $(CONF_TEST_CPPFLAGS)

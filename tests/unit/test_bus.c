@@ -442,6 +442,106 @@ test_commands_beyond_the_queue_are_refused(void **state)
 	assert_int_equal(answered, taken);
 }
 
+/* Hand a report over. */
+static struct fifo *
+ask_for_health(struct health_bus *report)
+{
+	struct health_question question = { .bus = report, .answers = fifo_new(sizeof(struct health_answer), 1) };
+
+	assert_non_null(question.answers);
+	assert_int_equal(bus_worker_ask(worker, &question), 0);
+	return question.answers;
+}
+
+static void
+await_health(struct fifo *answers, const struct health_bus *report)
+{
+	struct pollfd watched = { .fd = fifo_fd(answers), .events = POLLIN };
+	struct health_answer answer;
+
+	assert_int_equal(poll(&watched, 1, 10000), 1);
+	assert_int_equal(fifo_pop(answers, &answer, 1), 1);
+	assert_ptr_equal(answer.bus, report);
+	fifo_free(answers);
+}
+
+static void
+test_who_asks_is_answered_while_the_bus_sleeps(void **state)
+{
+	struct health_bus *report;
+	struct sample sample;
+
+	(void)state;
+	bench_point(&bench, 1, TABLE_HOLDING, 10, 1, 3600000);
+	fake.cells[10] = 77;
+	begin();
+	assert_true(sinks_sample(&sinks, &sample));
+	report = bus_worker_report(worker, true);
+	await_health(ask_for_health(report), report);
+	assert_string_equal(health_bus_state_name(report->state), "open");
+	assert_int_equal(report->opened, 1);
+	assert_int_equal(report->unit_count, 1);
+	assert_int_equal(report->units[0].unit, 1);
+	assert_string_equal(health_unit_state_name(report->units[0].state), "online");
+	assert_int_equal(report->units[0].requests, 1);
+	assert_int_equal(report->units[0].answers, 1);
+	assert_int_equal(report->units[0].latency_count, 1);
+	assert_int_equal(report->point_count, 1);
+	assert_ptr_equal(report->points[0].point, &bench.points[0]);
+	assert_int_equal(report->points[0].quality, QUALITY_GOOD);
+	assert_int_equal(report->points[0].value.integer, 77);
+	assert_int_equal(report->points[0].taken_unix_ms, sample.taken_unix_ms);
+	health_bus_free(report);
+}
+
+/* Whoever asked gets his report back, whatever becomes of the bus. */
+static void
+test_who_asks_a_bus_that_stops_is_answered(void **state)
+{
+	struct health_bus *report;
+	struct fifo *answers;
+
+	(void)state;
+	bench_point(&bench, 1, TABLE_HOLDING, 10, 1, 100);
+	bench.bus.timeout_ms = 60000;
+	fake.dead_unit = 1;
+	begin();
+	while (fake_link_asked(&fake) == 0)
+		poll(NULL, 0, 1);
+	report = bus_worker_report(worker, false);
+	answers = ask_for_health(report);
+	stop();
+	await_health(answers, report);
+	assert_int_equal(report->point_count, 0);
+	assert_string_equal(health_unit_state_name(report->units[0].state), "untried");
+	health_bus_free(report);
+}
+
+static void
+test_questions_beyond_the_queue_are_refused(void **state)
+{
+	struct health_question question = { .answers = fifo_new(sizeof(struct health_answer), 64) };
+	struct health_bus *report;
+	size_t taken = 0;
+
+	(void)state;
+	bench_point(&bench, 1, TABLE_HOLDING, 10, 1, 100);
+	bench.bus.timeout_ms = 60000;
+	fake.dead_unit = 1;
+	begin();
+	while (fake_link_asked(&fake) == 0)
+		poll(NULL, 0, 1);
+	report = question.bus = bus_worker_report(worker, false);
+	while (taken < 64 && bus_worker_ask(worker, &question) == 0)
+		taken++;
+	assert_in_range(taken, 1, 16);
+	stop();
+	for (struct health_answer answer; taken > 0; taken--)
+		assert_int_equal(fifo_pop(question.answers, &answer, 1), 1);
+	fifo_free(question.answers);
+	health_bus_free(report);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 
 int
@@ -450,6 +550,9 @@ main(void)
 	const struct CMUnitTest tests[] = {
 		TEST(test_what_is_read_is_delivered_with_both_clocks),
 		TEST(test_a_command_overtakes_all_polls),
+		TEST(test_who_asks_is_answered_while_the_bus_sleeps),
+		TEST(test_who_asks_a_bus_that_stops_is_answered),
+		TEST(test_questions_beyond_the_queue_are_refused),
 		TEST(test_changes_of_quality_are_told_once),
 		TEST(test_a_point_that_is_late_is_stale),
 		TEST(test_a_bus_that_cannot_be_opened_is_offline),

@@ -55,8 +55,8 @@ static const struct {
 } frames[] = {
 	{ "NMEA 0183, the usual example of a GGA sentence", { .type = CHECKSUM_NMEA, .form = CHECKSUM_HEX },
 	    BYTES("$GPGGA,123519,4807.038,N,01131.000,E,1,08,0.9,545.4,M,46.9,M,,*47") },
-	{ "MH-Z19B datasheet 1.0: FF 86 02 60 47 00 00 00 D1", { .type = CHECKSUM_TWOS_COMPLEMENT, .from = 1 },
-	    BYTES("\xff\x86\x02\x60\x47\0\0\0\xd1") },
+	{ "MH-Z19B user's manual V1.0: FF 86 02 20 00 00 00 00 58", { .type = CHECKSUM_TWOS_COMPLEMENT, .from = 1 },
+	    BYTES("\xff\x86\x02\x20\0\0\0\0\x58") },
 	{ "Modbus over serial line, read of one register", { .type = CHECKSUM_CRC16_MODBUS, .little = true },
 	    BYTES("\x01\x03\x00\x00\x00\x01\x84\x0a") },
 	{ "IEC 62056-21: from behind STX to ETX", { .type = CHECKSUM_XOR, .from = 1 }, BYTES("\x02" "ABC!\r\n\x03" "\x65") },

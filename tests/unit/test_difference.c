@@ -144,10 +144,15 @@ make_other(const struct setting_row *row, unsigned char *at)
 		else
 			*(int *)(void *)at += 1;
 		return true;
+	case SETTING_BYTES:
+		*(struct bytes *)(void *)at = (struct bytes){ .data = (const uint8_t *)"another", .length = 7 };
+		return true;
 	case SETTING_GROUP:
 	case SETTING_LIST:
 	case SETTING_INTS:
 	case SETTING_VALUE:
+	case SETTING_BYTE_LIST:
+	case SETTING_TEXTS:
 	case SETTING_LABELS:
 		break;
 	}

@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include <cmocka.h>
 
@@ -277,7 +278,7 @@ every_outcome_is_answered_in_words(void **state)
 		{ OUTCOME_EXPIRED, 0,
 		    "{\"error\":\"bus plc: busy for too long, the request expired and nothing was sent\"}" },
 		{ OUTCOME_STOPPED, 0,
-		    "{\"error\":\"the gateway is stopping or its queue is full, nothing was sent\"}" },
+		    "{\"error\":\"the gateway is stopping or takes over other settings, or its queue is full: nothing was sent\"}" },
 	};
 
 	(void)state;
@@ -417,6 +418,66 @@ a_reply_does_not_wait_for_ever(void **state)
 	request(1, set);
 	expect_reply(1, "{\"value\":21}");
 	assert_int_equal(command_count, 1);
+}
+
+/* Another process, which knows of the first one what that has written down. */
+static void
+restart(void)
+{
+	downlink_free(downlink);
+	downlink = downlink_new(&settings, port, sink);
+	assert_non_null(downlink);
+	downlink_up(downlink, 0);
+	downlink_subscribed(downlink, 0, last_id, true);
+	sent[0] = '\0';
+}
+
+static void
+a_write_is_not_done_again_by_the_next_process(void **state)
+{
+	static const char unknown[] =
+	    "{\"error\":\"the gateway was restarted after it had taken the request: it may or "
+	    "may not have been written, and is not written again\"}";
+	static const char set[] = "{\"method\":\"set\",\"params\":{\"key\":\"setpoint\",\"value\":21}}";
+	static const char get[] = "{\"method\":\"get\",\"params\":{\"key\":\"setpoint\"}}";
+	static char folder[] = "/tmp/downlink.XXXXXX";
+	char file[64];
+
+	(void)state;
+	settings.runtime_dir = mkdtemp(folder);
+	assert_non_null(settings.runtime_dir);
+	restart();
+	request(1, set);
+	request(2, set);
+	request(3, get);
+	finish(0, OUTCOME_DONE, 21);
+	restart();
+	assert_int_equal(command_count, 3);
+	request(1, set);
+	expect_reply(1, "{\"value\":21}");
+	request(2, set);
+	expect_reply(2, unknown);
+	request(3, get);
+	assert_int_equal(command_count, 4);
+	/* Another request of that id is another request, and a minute later it is one as well. */
+	request(2, batch);
+	assert_int_equal(command_count, 5);
+	now_ms += 60000;
+	restart();
+	request(1, set);
+	assert_int_equal(command_count, 6);
+	/* What found no place was not taken. */
+	command_room = command_count;
+	request(9, set);
+	sent[0] = '\0';
+	command_room = COMMANDS;
+	restart();
+	request(9, set);
+	assert_int_equal(command_count, 7);
+	settings.runtime_dir = NULL;
+	snprintf(file, sizeof(file), "%s/commands", folder);
+	unlink(file);
+	rmdir(folder);
 }
 
 static void
@@ -756,8 +817,7 @@ points_of_two_buses_are_two_pushes(void **state)
 	assert_int_equal(command_count, 3);
 	finish(2, OUTCOME_DONE, 22);
 	expect_reply(2, "{\"error\":\"1 of 2 values failed\",\"errors\":{\"mode\":\"the gateway is stopping "
-			"or its queue is "
-			"full, nothing was sent\"},\"values\":{\"setpoint\":22}}");
+			"or takes over other settings, or its queue is full: nothing was sent\"},\"values\":{\"setpoint\":22}}");
 }
 
 static void
@@ -1048,6 +1108,7 @@ main(void)
 		test(a_list_with_a_wrong_value_is_not_begun),
 		test(a_list_goes_on_for_no_longer_than_the_caller_waits),
 		test(a_reply_does_not_wait_for_ever),
+		test(a_write_is_not_done_again_by_the_next_process),
 		test(a_repeated_write_is_not_done_twice),
 		test(a_repeated_read_is_done_again),
 		test(a_reply_stays_with_its_connection),

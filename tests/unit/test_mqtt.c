@@ -95,6 +95,8 @@ static const struct mqtt_events events = {
 	.message = on_message,
 };
 
+static const struct credentials token = { .kind = CREDENTIALS_TOKEN, .token = "token" };
+
 static struct bench *
 open_bench(const char *host)
 {
@@ -120,15 +122,15 @@ open_bench(const char *host)
 static void
 connect_session(struct bench *bench)
 {
-	bench->owner.session = mqtt_session_new(bench->mqtt, "Boiler", "token", &bench->owner);
+	bench->owner.session = mqtt_session_new(bench->mqtt, "Boiler", &token, &bench->owner);
 	assert_non_null(bench->owner.session);
 }
 
 static void
 close_bench(struct bench *bench)
 {
-	resolver_stop(bench->resolver);
 	mqtt_free(bench->mqtt);
+	resolver_stop(bench->resolver);
 	sd_event_unref(bench->loop);
 	thingsboard_stop(&bench->tb);
 	free(bench);

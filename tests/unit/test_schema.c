@@ -32,6 +32,7 @@ test_rows(void **state)
 			      : row->kind == SETTING_VALUE  ? sizeof(struct value)
 			      : row->kind == SETTING_SET    ? sizeof(unsigned)
 			      : row->kind == SETTING_INT    ? row->size
+			      : row->kind == SETTING_BYTES  ? sizeof(struct bytes)
 							    : sizeof(struct items);
 
 		assert_non_null(row->about);
@@ -43,8 +44,9 @@ test_rows(void **state)
 			assert_true(row->choices || row->min < row->max);
 		if (row->kind == SETTING_NAME || row->kind == SETTING_SET)
 			assert_non_null(row->names);
-		if (row->kind == SETTING_TEXT)
-			assert_true(row->min == 1 && row->max > 1);
+		if (row->kind == SETTING_TEXT || row->kind == SETTING_TEXTS || row->kind == SETTING_BYTES ||
+		    row->kind == SETTING_BYTE_LIST)
+			assert_true(row->min == 1 && row->max >= 1);
 		if (row->kind == SETTING_GROUP || row->kind == SETTING_LIST || row->kind == SETTING_LABELS)
 			assert_non_null(row->group);
 		assert_false(row->required && row->preset);
@@ -163,26 +165,38 @@ test_variants(void **state)
 	assert_null(schema_find(bus, "tls", 1U << BUS_TCP));
 }
 
-/* server, buses and devices that are right, with room for one setting more in each group of one kind. */
+/* server, buses and devices, with room for one setting more in each group of one kind. What else is missing in them does not
+ * matter. `framing` is its type. */
 static const char *
-frame(const char *group, const char *setting)
+frame(const char *group, const char *setting, const char *framing)
 {
-	static char text[2048];
+	static char text[4096];
 #define HERE(name) strcmp(group, name) == 0 ? setting : ""
 
 	snprintf(text, sizeof(text),
-	    "%s server = { host = \"a\"; %s };\n"
+	    "%s server = { host = \"a\"; tls = { %s }; %s };\n"
 	    "store = { %s };\n"
 	    "clock = { %s };\n"
 	    "buses = ( { name = \"t\"; type = \"tcp\"; host = \"b\"; }, { name = \"r\"; type = \"rtu\"; port "
-	    "= \"/p\"; %s } );\n"
+	    "= \"/p\"; %s },\n"
+	    "  { name = \"s\"; type = \"serial\"; port = \"/q\"; framing = { type = \"%s\"; %s };\n"
+	    "    checksum = { type = \"xor\"; %s }; address = { %s }; on_open = ( { %s } ); } );\n"
 	    "devices = ( { name = \"d\"; token = \"t\"; bus = \"t\"; %s\n"
-	    "  points = ( { key = \"k\"; table = \"input\"; addr = 0; type = \"int16\"; %s } );\n"
+	    "  points = ( { key = \"k\"; table = \"input\"; addr = 0; type = \"int16\"; %s\n"
+	    "    command = { %s }; } );\n"
 	    "  rpc = ( { method = \"m\"; point = \"k\"; %s } );\n"
 	    "  on_cloud_loss = { %s set = ( { point = \"k\"; value = 1; } ); }; } );\n",
-	    HERE("gateway.conf"), HERE("server"), HERE("store"), HERE("clock"), HERE("bus"), HERE("device"),
-	    HERE("point"), HERE("rpc"), HERE("on_cloud_loss"));
+	    HERE("gateway.conf"), HERE("tls"), HERE("server"), HERE("store"), HERE("clock"), HERE("bus"), framing,
+	    HERE("framing"), HERE("checksum"), HERE("address"), HERE("script step"), HERE("device"), HERE("point"),
+	    HERE("command"), HERE("rpc"), HERE("on_cloud_loss"));
 	return text;
+}
+
+/* A type of framing that the row, if it is one of framing's, belongs to. */
+static const char *
+framing_of(const struct setting_row *row)
+{
+	return schema_find(group_called("framing"), "type", 0)->names(row->only ? __builtin_ctz(row->only) : 0);
 }
 
 /* Is the number refused as out of range, with the range of the row in the message? */
@@ -198,7 +212,7 @@ is_refused(const struct setting_group *group, const struct setting_row *row, int
 	snprintf(setting, sizeof(setting), "%s = %lld;", row->name, (long long)number);
 	snprintf(wanted, sizeof(wanted), "%s: %lld is out of range, allowed are %s", row->name,
 	    (long long)number, schema_allowed(row, allowed, sizeof(allowed)));
-	text = frame(group->name, setting);
+	text = frame(group->name, setting, framing_of(row));
 	conf_load_text("x", text, strlen(text), &settings, &report);
 	for (size_t i = 0; i < report.count; i++)
 		refused |= strstr(report.lines[i], wanted) != NULL;
@@ -216,7 +230,8 @@ test_ranges(void **state)
 	{
 		/* Given in the frame already, or not in it. */
 		if (row->kind != SETTING_INT || row->choices || row->min == INT64_MIN ||
-		    strcmp(row->name, "addr") == 0 || !schema_belongs(row, 1U << BUS_RTU))
+		    strcmp(row->name, "addr") == 0 ||
+		    (strcmp(group->name, "bus") == 0 && !schema_belongs(row, 1U << BUS_RTU)))
 			continue;
 		assert_false(is_refused(group, row, row->min));
 		assert_false(is_refused(group, row, row->max));

@@ -55,7 +55,7 @@ setup(void **state)
 	assert_non_null(mkdtemp(bench->dir));
 	snprintf(bench->path, sizeof(bench->path), "%s/fieldgate.db", bench->dir);
 	for (size_t i = 0; i < DEVICES; i++)
-		bench->devices[i] = (struct device){ .name = names[i], .token = names[i], .index = i };
+		bench->devices[i] = (struct device){ .name = names[i], .credentials = { .kind = CREDENTIALS_TOKEN, .token = names[i] }, .index = i };
 	bench->settings = (struct settings){
 		.store = { .dir = bench->dir, .max_mb = 8, .max_age_h = 1 },
 		.devices = bench->devices,
@@ -255,9 +255,9 @@ devices_are_known_by_name_and_token(void **state)
 	assert_int_equal(reopen(bench), 0);
 	assert_int_equal(write_rows(bench, 1, 30), 0);
 	/* Boiler and Scale change places, Pump gets another token. */
-	bench->devices[0].name = bench->devices[0].token = "Scale";
-	bench->devices[2].name = bench->devices[2].token = "Boiler";
-	bench->devices[1].token = "another";
+	bench->devices[0].name = bench->devices[0].credentials.token = "Scale";
+	bench->devices[2].name = bench->devices[2].credentials.token = "Boiler";
+	bench->devices[1].credentials.token = "another";
 	assert_int_equal(reopen(bench), 0);
 	assert_int_equal(bench->inventory.unknown_rows, 10);
 	assert_int_equal(bench->ranges[0].after_id, 1);

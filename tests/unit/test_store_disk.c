@@ -105,7 +105,7 @@ setup(void **state)
 	strcpy(bench->dir, "/tmp/fieldgate-store-XXXXXX");
 	assert_non_null(mkdtemp(bench->dir));
 	for (size_t i = 0; i < DEVICES; i++)
-		bench->devices[i] = (struct device){ .name = names[i], .token = names[i], .index = i };
+		bench->devices[i] = (struct device){ .name = names[i], .credentials = { .kind = CREDENTIALS_TOKEN, .token = names[i] }, .index = i };
 	bench->settings = (struct settings){
 		.store = { .dir = bench->dir, .max_mb = 64, .max_age_h = 1, .flush_after_ms = 1000 },
 		.devices = bench->devices,

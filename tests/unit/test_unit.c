@@ -55,6 +55,30 @@ test_one_answer_brings_it_back_at_full_rate(void **state)
 }
 
 static void
+test_it_knows_since_when(void **state)
+{
+	struct unit unit;
+	int64_t now = 1000000;
+	int64_t away;
+
+	(void)state;
+	unit_init(&unit, 17, false);
+	assert_int_equal(unit.since_us, 0);
+	assert_int_equal(unit.answered_us, 0);
+	unit_answered(&unit, now, now + 5 * MS, &away);
+	unit_answered(&unit, now + 100 * MS, now + 105 * MS, &away);
+	assert_int_equal(unit.since_us, now + 5 * MS);
+	assert_int_equal(unit.answered_us, now + 105 * MS);
+	for (int i = 0; i < 4; i++) {
+		unit_failed(&unit, now + (200 + i) * MS, now + (201 + i) * MS, 0);
+		assert_int_equal(unit.since_us, now + 200 * MS); /* suspect or offline: when its silence began */
+	}
+	assert_int_equal(unit.answered_us, now + 105 * MS);
+	unit_answered(&unit, now + 900 * MS, now + 901 * MS, &away);
+	assert_int_equal(unit.since_us, now + 901 * MS);
+}
+
+static void
 test_without_transactions_it_rests_as_long_as_a_late_reply_may_come(void **state)
 {
 	struct unit unit;
@@ -189,6 +213,7 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_three_failures_take_it_offline_with_growing_pauses),
+		cmocka_unit_test(test_it_knows_since_when),
 		cmocka_unit_test(test_one_answer_brings_it_back_at_full_rate),
 		cmocka_unit_test(test_without_transactions_it_rests_as_long_as_a_late_reply_may_come),
 		cmocka_unit_test(test_a_stale_frame_of_a_unit_in_step_changes_nothing),

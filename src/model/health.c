@@ -1,0 +1,152 @@
+#include "model/health.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+static const char *const unit_states[HEALTH_UNIT_STATES] = {
+	[HEALTH_UNIT_UNTRIED] = "untried",
+	[HEALTH_UNIT_ONLINE] = "online",
+	[HEALTH_UNIT_SUSPECT] = "suspect",
+	[HEALTH_UNIT_OFFLINE] = "offline",
+};
+
+static const char *const bus_states[HEALTH_BUS_STATES] = {
+	[HEALTH_BUS_CLOSED] = "closed",
+	[HEALTH_BUS_OPEN] = "open",
+	[HEALTH_BUS_FAULT] = "fault",
+};
+
+static const char *const session_states[HEALTH_SESSION_STATES] = {
+	[HEALTH_SESSION_WAITING] = "waiting",
+	[HEALTH_SESSION_CONNECTING] = "connecting",
+	[HEALTH_SESSION_UP] = "up",
+	[HEALTH_SESSION_CLOSED] = "closed",
+};
+
+const char *
+health_unit_state_name(enum health_unit_state state)
+{
+	return unit_states[state];
+}
+
+const char *
+health_bus_state_name(enum health_bus_state state)
+{
+	return bus_states[state];
+}
+
+const char *
+health_session_state_name(enum health_session_state state)
+{
+	return session_states[state];
+}
+
+/* Cut between two characters, not inside one. */
+static void
+keep_text(struct health_value *kept, const char *text)
+{
+	size_t length = strlen(text);
+
+	kept->cut = length >= sizeof(kept->text);
+	if (kept->cut) {
+		length = sizeof(kept->text) - 1;
+		while (length > 0 && ((unsigned char)text[length] & 0xc0) == 0x80)
+			length--;
+	}
+	memcpy(kept->text, text, length);
+	kept->text[length] = '\0';
+}
+
+void
+health_value_set(struct health_value *kept, const struct value *value)
+{
+	kept->kind = (uint8_t)value->kind;
+	kept->decimals = value->decimals;
+	kept->cut = false;
+	kept->items = 0;
+	switch (value->kind) {
+	case VALUE_NONE:
+		break;
+	case VALUE_BOOL:
+		kept->boolean = value->boolean;
+		break;
+	case VALUE_INT:
+		kept->integer = value->integer;
+		break;
+	case VALUE_UINT:
+		kept->whole = value->whole;
+		break;
+	case VALUE_REAL:
+		kept->real = value->real;
+		break;
+	case VALUE_LABEL:
+		kept->label = value->label;
+		break;
+	case VALUE_TEXT:
+		keep_text(kept, value->text);
+		break;
+	case VALUE_LIST:
+		kept->items = (uint32_t)value->list->count;
+		break;
+	}
+}
+
+void
+health_give_back(const struct health_question *question)
+{
+	struct health_answer answer = { .bus = question->bus, .cloud = question->cloud };
+
+	fifo_push(question->answers, &answer, 1);
+}
+
+struct health_bus *
+health_bus_new(const struct bus *bus, size_t unit_room, size_t point_room)
+{
+	struct health_bus *report = calloc(1, sizeof(*report));
+
+	if (!report)
+		return NULL;
+	report->bus = bus;
+	report->unit_room = unit_room;
+	report->point_room = point_room;
+	report->units = calloc(unit_room + 1, sizeof(report->units[0]));
+	report->points = calloc(point_room + 1, sizeof(report->points[0]));
+	if (report->units && report->points)
+		return report;
+	health_bus_free(report);
+	return NULL;
+}
+
+void
+health_bus_free(struct health_bus *report)
+{
+	if (!report)
+		return;
+	free(report->units);
+	free(report->points);
+	free(report);
+}
+
+struct health_cloud *
+health_cloud_new(size_t device_room)
+{
+	struct health_cloud *report = calloc(1, sizeof(*report));
+
+	if (!report)
+		return NULL;
+	report->device_room = device_room;
+	report->devices = calloc(device_room + 1, sizeof(report->devices[0]));
+	if (report->devices)
+		return report;
+	health_cloud_free(report);
+	return NULL;
+}
+
+void
+health_cloud_free(struct health_cloud *report)
+{
+	if (!report)
+		return;
+	free(report->devices);
+	free(report);
+}
