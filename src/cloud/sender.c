@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "base/clock.h"
 #include "cloud/outbox.h"
@@ -98,20 +99,35 @@ sender_refused(struct sender *sender, size_t device, int id, int reason)
 		pump(sender, &sender->outboxes[device]);
 }
 
-void
-sender_limits(struct sender *sender, size_t device, const void *payload, size_t length)
+/* Nothing is to be waited for any more. */
+static void
+limits_settled(struct sender *sender, struct sender_session *session, bool untold)
 {
-	struct sender_session *session = sender->outboxes[device].session;
-
-	if (limits_hear(&session->limits, payload, length, clock_mono_ms()) < 0)
-		return;
 	session->answer_mono_ms = 0;
-	sender->all.limits_untold = false;
+	sender->all.limits_untold = untold;
 	for (size_t i = 0; i < sender->all.settings->device_count; i++)
 		if (sender->outboxes[i].session == session) {
 			sender->outboxes[i].room_mono_ms = 0;
 			pump(sender, &sender->outboxes[i]);
 		}
+}
+
+void
+sender_limits(struct sender *sender, size_t device, const void *payload, size_t length)
+{
+	struct sender_session *session = sender->outboxes[device].session;
+
+	if (limits_hear(&session->limits, payload, length, clock_mono_ms()) == 0)
+		limits_settled(sender, session, false);
+}
+
+bool
+sender_is_question(struct sender *sender, size_t device, const void *payload, size_t length)
+{
+	if (length != sizeof(LIMITS_REQUEST) - 1 || memcmp(payload, LIMITS_REQUEST, length) != 0)
+		return false;
+	limits_settled(sender, sender->outboxes[device].session, true);
+	return true;
 }
 
 void

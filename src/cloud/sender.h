@@ -51,6 +51,10 @@ void sender_acked(struct sender *sender, size_t device, int id);
 void sender_refused(struct sender *sender, size_t device, int id, int reason); /* MQTT 5 */
 void sender_limits(struct sender *sender, size_t device, const void *payload, size_t length);
 
+/* A message came down to the topic of the question for limits. Returns true if it is that question: a plain broker gives it back
+ * to who has subscribed, and will not answer. */
+bool sender_is_question(struct sender *sender, size_t device, const void *payload, size_t length);
+
 /* Somebody else sent, on the device's session, a message that has no data points. */
 void sender_note_message(struct sender *sender, size_t device);
 

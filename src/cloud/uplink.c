@@ -170,12 +170,13 @@ on_message(void *owner, const char *topic, const void *payload, size_t length)
 {
 	struct route *route = owner;
 	int64_t id;
+	enum tb_topic kind = tb_topic_parse(topic, &id);
 
-	if (tb_topic_parse(topic, &id) == TB_RPC_RESPONSE && id == SENDER_LIMITS_ID) {
+	if (kind == TB_RPC_RESPONSE && id == SENDER_LIMITS_ID)
 		sender_limits(route->uplink->sender, route->device, payload, length);
-		return;
-	}
-	downlink_message(route->uplink->downlink, route->device, topic, payload, length);
+	else if (kind != TB_RPC_REQUEST || id != SENDER_LIMITS_ID ||
+		 !sender_is_question(route->uplink->sender, route->device, payload, length))
+		downlink_message(route->uplink->downlink, route->device, topic, payload, length);
 }
 
 static const struct mqtt_events events = {
