@@ -23,6 +23,7 @@ libmodel_a_SOURCES = \
 	src/model/difference.c src/model/difference.h \
 	src/model/difference_line.c src/model/difference_line.h \
 	src/model/exception.c src/model/exception.h \
+	src/model/gauges.c src/model/gauges.h \
 	src/model/half.c src/model/half.h \
 	src/model/health.c src/model/health.h \
 	src/model/sample.c src/model/sample.h \
@@ -59,9 +60,11 @@ libfield_a_CFLAGS = $(AM_CFLAGS) $(MODBUS_CFLAGS) $(SERIALPORT_CFLAGS)
 libfield_a_SOURCES = \
 	src/field/bus.c src/field/bus.h \
 	src/field/checkup.c src/field/checkup.h \
+	src/field/errands.c src/field/errands.h \
 	src/field/field.c src/field/field.h \
 	src/field/frame.c src/field/frame.h \
 	src/field/hotplug.c src/field/hotplug.h \
+	src/field/instrument.c src/field/instrument.h \
 	src/field/line.c src/field/line.h \
 	src/field/link.h \
 	src/field/link_modbus.c src/field/link_modbus.h \
@@ -72,9 +75,13 @@ libfield_a_SOURCES = \
 	src/field/reopen.c src/field/reopen.h \
 	src/field/schedule.c src/field/schedule.h \
 	src/field/serial.c src/field/serial.h \
+	src/field/serial_bus.c src/field/serial_bus.h \
 	src/field/speed.c src/field/speed.h \
+	src/field/talk.c src/field/talk.h \
+	src/field/talker.c src/field/talker.h \
 	src/field/thread.c src/field/thread.h \
 	src/field/unit.c src/field/unit.h \
+	src/field/worker.c src/field/worker.h \
 	src/field/writer.c src/field/writer.h
 
 libflow_a_CFLAGS = $(AM_CFLAGS) $(SQLITE_CFLAGS)
@@ -108,12 +115,15 @@ libcloud_a_SOURCES = \
 	src/cloud/aside.c src/cloud/aside.h \
 	src/cloud/doubt.c src/cloud/doubt.h \
 	src/cloud/flights.c src/cloud/flights.h \
+	src/cloud/chores.c src/cloud/chores.h \
 	src/cloud/intake.c src/cloud/intake.h \
 	src/cloud/limits.c src/cloud/limits.h \
-	src/cloud/intake.c src/cloud/intake.h \
 	src/cloud/outbox.c src/cloud/outbox.h \
 	src/cloud/overflow.c src/cloud/overflow.h \
 	src/cloud/sender.c src/cloud/sender.h \
+	src/cloud/keeper.c src/cloud/keeper.h \
+	src/cloud/provision.c src/cloud/provision.h \
+	src/cloud/tb_provision.c src/cloud/tb_provision.h \
 	src/cloud/tls.c src/cloud/tls.h \
 	src/cloud/tb_gateway.c src/cloud/tb_gateway.h \
 	src/cloud/tb_json.c src/cloud/tb_json.h \
@@ -138,6 +148,7 @@ libcli_a_SOURCES = \
 	src/cli/cli.c src/cli/cli.h \
 	src/cli/desk.c src/cli/desk.h \
 	src/cli/gateway.c src/cli/gateway.h \
+	src/cli/herald.c src/cli/herald.h \
 	src/cli/inspector.c src/cli/inspector.h \
 	src/cli/options.c src/cli/options.h \
 	src/cli/plan.c \

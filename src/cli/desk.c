@@ -14,6 +14,7 @@
 struct desk {
 	struct gateway *gateway;
 	struct inspector *inspector;
+	struct herald *herald;
 	struct control_server *server;
 };
 
@@ -67,7 +68,7 @@ do_reload(struct desk *desk, uint64_t ticket, const char *argument)
 		control_server_say(desk->server, ticket, "out of memory");
 		return;
 	}
-	error = reload_gateway(desk->gateway, desk->inspector, told);
+	error = reload_gateway(desk->gateway, desk->inspector, desk->herald, told);
 	if (fclose(told) != 0 && error == 0)
 		error = -ENOMEM;
 	control_server_tell(desk->server, ticket, error == 0 ? NULL : "refused, everything goes on as it was", text);
@@ -115,14 +116,15 @@ tell_closed(const char *path, int error)
 }
 
 int
-desk_open(sd_event *loop, const char *path, struct gateway *gateway, struct inspector *inspector, struct desk **ret)
+desk_open(sd_event *loop, const char *path, struct gateway *gateway, struct inspector *inspector,
+    struct herald *herald, struct desk **ret)
 {
 	char place[sizeof(((struct sockaddr_un *)NULL)->sun_path)] = "";
 	struct desk *desk = calloc(1, sizeof(*desk));
 	int error = desk ? control_path(path, place, sizeof(place)) : -ENOMEM;
 
 	if (desk)
-		*desk = (struct desk){ .gateway = gateway, .inspector = inspector };
+		*desk = (struct desk){ .gateway = gateway, .inspector = inspector, .herald = herald };
 	if (error == 0)
 		error = control_server_open(loop, place, on_request, desk, &desk->server);
 	if (error == 0) {

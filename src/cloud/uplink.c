@@ -17,9 +17,11 @@
 #include "base/fifo.h"
 #include "base/log.h"
 #include "cloud/downlink.h"
+#include "cloud/chores.h"
 #include "cloud/intake.h"
 #include "cloud/mqtt.h"
 #include "cloud/overflow.h"
+#include "cloud/provision.h"
 #include "cloud/sender.h"
 #include "cloud/tb_topic.h"
 #include "flow/store.h"
@@ -48,6 +50,7 @@ struct change {
 	struct downlink *downlink;
 	struct route *routes;
 	struct mqtt *mqtt; /* NULL: sessions stay */
+	struct provisioner *provisioner;
 	void (*meanwhile)(void *ctx);
 	void *ctx;
 };
@@ -69,10 +72,14 @@ struct uplink {
 	struct sender *sender;
 	struct route *routes; /* one for each device */
 	struct mqtt *mqtt;
+	struct keeper *keeper;
+	struct provisioner *provisioner;
 	struct downlink *downlink;
 	struct fifo *samples;
 	struct fifo *outcomes;
 	struct fifo *questions; /* struct health_question */
+	struct fifo *chores;	/* struct chore, of the gateway itself */
+	struct fifo *done;	/* struct chore_done */
 	struct fifo *stop; /* of int: the grace in ms */
 	struct fifo *orders;
 	struct fifo *answers;
@@ -82,7 +89,7 @@ struct uplink {
 	struct overflow overflows[OVERFLOWS];
 
 	sd_event *loop;
-	sd_event_source *samples_io, *outcomes_io, *questions_io, *stop_io, *orders_io, *store_io, *timer, *post;
+	sd_event_source *samples_io, *outcomes_io, *questions_io, *done_io, *stop_io, *orders_io, *store_io, *timer, *post;
 	int64_t armed_mono_ms;
 	pthread_t thread;
 	bool running;
@@ -371,6 +378,28 @@ on_questions(sd_event_source *source, int fd, uint32_t revents, void *userdata)
 	return 0;
 }
 
+/* ---- what the gateway itself is asked ---- */
+
+static int
+push_chore(void *ctx, const struct chore *chore)
+{
+	struct uplink *uplink = ctx;
+
+	return fifo_push(uplink->chores, chore, 1) == 1 ? 0 : -EBUSY;
+}
+
+static int
+on_done(sd_event_source *source, int fd, uint32_t revents, void *userdata)
+{
+	struct uplink *uplink = userdata;
+	struct chore_done done;
+
+	(void)source, (void)fd, (void)revents;
+	while (fifo_pop(uplink->done, &done, 1) == 1)
+		downlink_chore_done(uplink->downlink, &done);
+	return 0;
+}
+
 /* ---- time ---- */
 
 static int
@@ -509,10 +538,20 @@ hold(struct uplink *uplink)
 	uplink->holding = true;
 }
 
-static int
-open_session(struct route *route, struct mqtt *mqtt, const struct device *device)
+static void
+on_provisioned(void *ctx, size_t device)
 {
-	route->session = mqtt_session_new(mqtt, device->name, &device->credentials, route);
+	struct uplink *uplink = ctx;
+	struct route *route = &uplink->routes[device];
+
+	mqtt_session_give(route->session, provisioner_credentials(uplink->provisioner, device), route);
+}
+
+static int
+open_session(struct route *route, struct mqtt *mqtt, const struct provisioner *provisioner, const struct device *device)
+{
+	route->session =
+	    mqtt_session_new(mqtt, device->name, provisioner_credentials(provisioner, device->index), route);
 	return route->session ? 0 : -errno;
 }
 
@@ -526,7 +565,7 @@ open_sessions(struct uplink *uplink, const struct change *change)
 
 	for (size_t i = 0; error == 0 && i < settings->device_count; i++)
 		if (change->mqtt || !difference_device(change->difference, &settings->devices[i]))
-			error = open_session(&change->routes[i], mqtt, &settings->devices[i]);
+			error = open_session(&change->routes[i], mqtt, change->provisioner, &settings->devices[i]);
 	return error;
 }
 
@@ -560,7 +599,6 @@ change_routes(struct uplink *uplink, struct change *change)
 		}
 		route->session = from->session;
 		from->session = NULL;
-		mqtt_session_give(route->session, &settings->devices[i].credentials, route);
 	}
 	close_sessions(uplink->routes, uplink->settings->device_count);
 }
@@ -605,6 +643,21 @@ change_parts(struct uplink *uplink, struct change *change)
 	change->routes = was.routes;
 }
 
+/* Credentials live elsewhere now, those that stand in the settings and those that were provisioned. */
+static void
+change_credentials(struct uplink *uplink, struct change *change)
+{
+	struct provisioner *was = uplink->provisioner;
+
+	provisioner_adopt(change->provisioner, was, !change->mqtt);
+	uplink->provisioner = change->provisioner;
+	change->provisioner = NULL;
+	for (size_t i = 0; i < difference_to(change->difference)->device_count; i++)
+		mqtt_session_give(change->routes[i].session, provisioner_credentials(uplink->provisioner, i),
+		    &change->routes[i]);
+	provisioner_free(was);
+}
+
 static int
 switch_settings(struct uplink *uplink)
 {
@@ -612,6 +665,9 @@ switch_settings(struct uplink *uplink)
 	const struct settings *settings = difference_to(change->difference);
 	int error = 0;
 
+	change->provisioner = provisioner_new(settings, uplink->keeper, uplink->loop, on_provisioned, uplink);
+	if (!change->provisioner)
+		return -errno;
 	if (difference_sessions(change->difference)) {
 		change->mqtt = mqtt_new(&settings->server, uplink->loop, uplink->resolver, &events);
 		error = change->mqtt ? 0 : -errno;
@@ -624,6 +680,8 @@ switch_settings(struct uplink *uplink)
 		close_sessions(change->routes, settings->device_count);
 		mqtt_free(change->mqtt);
 		change->mqtt = NULL;
+		provisioner_free(change->provisioner);
+		change->provisioner = NULL;
 		return error;
 	}
 	change->meanwhile(change->ctx);
@@ -632,7 +690,10 @@ switch_settings(struct uplink *uplink)
 	intake_adopt(change->intake, uplink->intake, change->difference);
 	sender_adopt(change->sender, uplink->sender, change->difference);
 	change_routes(uplink, change);
+	change_credentials(uplink, change);
 	change_parts(uplink, change);
+	if (provisioner_start(uplink->provisioner, uplink->mqtt) < 0)
+		log_error("provision: out of memory: devices without credentials stay off line until the next start");
 	downlink_adopted(uplink->downlink);
 	send_news(uplink);
 	return 0;
@@ -707,7 +768,7 @@ add_routes(struct uplink *uplink)
 	const struct settings *settings = uplink->settings;
 
 	for (size_t i = 0; i < settings->device_count; i++) {
-		int error = open_session(&uplink->routes[i], uplink->mqtt, &settings->devices[i]);
+		int error = open_session(&uplink->routes[i], uplink->mqtt, uplink->provisioner, &settings->devices[i]);
 
 		if (error < 0)
 			return error;
@@ -737,7 +798,10 @@ static struct downlink_port
 downlink_port(struct uplink *uplink)
 {
 	return (struct downlink_port){
-		.publish = downlink_publish, .subscribe = downlink_subscribe, .ctx = uplink
+		.publish = downlink_publish,
+		.subscribe = downlink_subscribe,
+		.chore = push_chore,
+		.ctx = uplink,
 	};
 }
 
@@ -752,6 +816,8 @@ add_sources(struct uplink *uplink)
 		 on_outcomes, uplink)) < 0 ||
 	    (error = sd_event_add_io(uplink->loop, &uplink->questions_io, fifo_fd(uplink->questions), EPOLLIN,
 		 on_questions, uplink)) < 0 ||
+	    (error = sd_event_add_io(
+		 uplink->loop, &uplink->done_io, fifo_fd(uplink->done), EPOLLIN, on_done, uplink)) < 0 ||
 	    (error = sd_event_add_io(
 		 uplink->loop, &uplink->stop_io, fifo_fd(uplink->stop), EPOLLIN, on_stop, uplink)) < 0 ||
 	    (error = sd_event_add_io(
@@ -790,18 +856,27 @@ make_parts(struct uplink *uplink, struct resolver *resolver)
 	uplink->samples = fifo_new(sizeof(struct sample), SAMPLES_WAITING);
 	uplink->outcomes = fifo_new(sizeof(struct outcome), DOWNLINK_PENDING_MAX);
 	uplink->questions = fifo_new(sizeof(struct health_question), QUESTIONS_MAX);
+	uplink->chores = fifo_new(sizeof(struct chore), CHORES_MAX);
+	uplink->done = fifo_new(sizeof(struct chore_done), CHORES_MAX);
 	uplink->stop = fifo_new(sizeof(int), 1);
 	uplink->orders = fifo_new(sizeof(enum order), 1);
 	uplink->answers = fifo_new(sizeof(struct answer), 2);
 	uplink->routes = make_routes(uplink, settings);
 	if (!uplink->store || !uplink->intake || !uplink->sender || !uplink->samples || !uplink->outcomes ||
-	    !uplink->questions || !uplink->stop || !uplink->orders || !uplink->answers || !uplink->routes)
+	    !uplink->questions || !uplink->chores || !uplink->done || !uplink->stop || !uplink->orders || !uplink->answers || !uplink->routes)
 		return errno ? -errno : -ENOMEM;
 	if ((error = attach_disk(uplink)) < 0 || (error = sd_event_new(&uplink->loop)) < 0 ||
 	    (error = add_sources(uplink)) < 0)
 		return error;
 	uplink->mqtt = mqtt_new(&settings->server, uplink->loop, resolver, &events);
-	return uplink->mqtt ? add_routes(uplink) : -errno;
+	uplink->keeper = uplink->mqtt ? keeper_new(uplink->loop, settings->store.dir) : NULL;
+	if (uplink->keeper)
+		uplink->provisioner =
+		    provisioner_new(settings, uplink->keeper, uplink->loop, on_provisioned, uplink);
+	if (!uplink->provisioner)
+		return -errno;
+	error = add_routes(uplink);
+	return error < 0 ? error : provisioner_start(uplink->provisioner, uplink->mqtt);
 }
 
 struct uplink *
@@ -829,11 +904,14 @@ drain_queues(struct uplink *uplink)
 {
 	struct outcome outcome;
 	struct sample sample;
+	struct chore_done done;
 
 	while (uplink->samples && fifo_pop(uplink->samples, &sample, 1) == 1)
 		value_done(&sample.value);
 	while (uplink->outcomes && fifo_pop(uplink->outcomes, &outcome, 1) == 1)
 		value_done(&outcome.value);
+	while (uplink->done && fifo_pop(uplink->done, &done, 1) == 1)
+		free(done.text);
 }
 
 void
@@ -843,11 +921,14 @@ uplink_free(struct uplink *uplink)
 		return;
 	if (uplink->running)
 		uplink_stop(uplink, 0);
+	provisioner_free(uplink->provisioner);
 	mqtt_free(uplink->mqtt);
+	keeper_free(uplink->keeper);
 	downlink_free(uplink->downlink);
 	sd_event_source_disable_unref(uplink->samples_io);
 	sd_event_source_disable_unref(uplink->outcomes_io);
 	sd_event_source_disable_unref(uplink->questions_io);
+	sd_event_source_disable_unref(uplink->done_io);
 	sd_event_source_disable_unref(uplink->stop_io);
 	sd_event_source_disable_unref(uplink->orders_io);
 	sd_event_source_disable_unref(uplink->store_io);
@@ -858,6 +939,8 @@ uplink_free(struct uplink *uplink)
 	fifo_free(uplink->samples);
 	fifo_free(uplink->outcomes);
 	fifo_free(uplink->questions);
+	fifo_free(uplink->chores);
+	fifo_free(uplink->done);
 	fifo_free(uplink->stop);
 	fifo_free(uplink->orders);
 	fifo_free(uplink->answers);
@@ -894,6 +977,18 @@ struct outcome_sink
 uplink_outcomes(struct uplink *uplink)
 {
 	return (struct outcome_sink){ .push = push_outcome, .ctx = uplink };
+}
+
+struct fifo *
+uplink_chores(const struct uplink *uplink)
+{
+	return uplink->chores;
+}
+
+struct fifo *
+uplink_chores_done(const struct uplink *uplink)
+{
+	return uplink->done;
 }
 
 int

@@ -44,6 +44,11 @@ void uplink_give_up(struct uplink *uplink);
  * freed. Returns 0, or -EBUSY with too many questions open: then the report is still the caller's. */
 int uplink_ask(struct uplink *uplink, const struct health_question *question);
 
+/* Queues of struct chore, what the server asks of the gateway itself (cloud/chores.h), and of struct chore_done, where the
+ * replies go. They stay what they are in other settings. */
+struct fifo *uplink_chores(const struct uplink *uplink);
+struct fifo *uplink_chores_done(const struct uplink *uplink);
+
 /* Did the thread end by itself, because its event loop failed? It has sent SIGTERM to the process then. */
 bool uplink_failed(const struct uplink *uplink);
 

@@ -12,6 +12,7 @@
 #include "conf/reader.h"
 #include "conf/text.h"
 #include "conf/verify.h"
+#include "model/gauges.h"
 #include "conf/verify_line.h"
 
 /* Inputs that are right -> settings. */
@@ -233,6 +234,20 @@ build_credentials(struct build *build, struct credentials *credentials)
 	return build_texts(build, texts, sizeof(texts) / sizeof(texts[0]));
 }
 
+/* Devices share a group as they do in the file; a copy each is simpler, and small. */
+static int
+build_provision(struct build *build, const struct device_input *input, struct device *device)
+{
+	struct provision *provision = settings_alloc(build->settings, sizeof(*provision));
+
+	if (!provision)
+		return -ENOMEM;
+	*provision = input->provision_input->provision;
+	device->provision = provision;
+	return build_texts(build,
+	    (const char **const[]){ &provision->key, &provision->secret, &provision->secret_file }, 3);
+}
+
 static int
 build_server(struct build *build, const struct root_input *root)
 {
@@ -249,7 +264,8 @@ static int
 build_devices(struct build *build, const struct root_input *root)
 {
 	const struct device_input *inputs = root->devices.items;
-	struct device *device = settings_alloc(build->settings, root->devices.count * sizeof(*device));
+	/* with a place for the gateway */
+	struct device *device = settings_alloc(build->settings, (root->devices.count + 1) * sizeof(*device));
 	int error = device ? 0 : -ENOMEM;
 
 	build->settings->devices = device;
@@ -263,6 +279,8 @@ build_devices(struct build *build, const struct root_input *root)
 			error = copy_text(build, &device->name);
 		if (!error)
 			error = build_credentials(build, &device->credentials);
+		if (!error && inputs[i].provision_input)
+			error = build_provision(build, &inputs[i], device);
 		if (!error)
 			error = build_line_device(build->settings, &inputs[i], device);
 		if (!error)
@@ -278,6 +296,34 @@ build_devices(struct build *build, const struct root_input *root)
 		device->cloud_loss_s = inputs[i].on_cloud_loss.after_s;
 	}
 	return error;
+}
+
+/* It comes after all others. */
+static int
+build_gateway(struct build *build, const struct root_input *root)
+{
+	struct settings *settings = build->settings;
+	const struct device_input *input = &root->gateway.device;
+	struct device *device = &settings->devices[settings->device_count];
+	int error;
+
+	if (!input->node.setting)
+		return 0;
+	*device = input->device;
+	device->index = settings->device_count;
+	if (!device->name)
+		device->name = GATEWAY_NAME;
+	error = build_source(build, input->node.setting, &device->source);
+	if (!error)
+		error = copy_text(build, &device->name);
+	if (!error)
+		error = build_credentials(build, &device->credentials);
+	if (!error && input->provision_input)
+		error = build_provision(build, input, device);
+	settings->gateway = device;
+	settings->gateway_period_s = root->gateway.period_s;
+	settings->device_count++;
+	return error ? error : gauges_build(settings, device);
 }
 
 static int
@@ -311,6 +357,8 @@ build_settings(const struct document *document, const struct root_input *root, s
 		error = build_buses(&build, root);
 	if (!error)
 		error = build_devices(&build, root);
+	if (!error)
+		error = build_gateway(&build, root);
 	free(build.files);
 	if (error)
 		settings_free(build.settings);

@@ -47,6 +47,15 @@ is_given(const char *group_name, const struct node *node, const char *name)
 	return (node->given & schema_bit(group, schema_find(group, name, 0))) != 0;
 }
 
+/* Is it there, and no value of its row? */
+static bool
+is_wrong(const char *group_name, const struct node *node, const char *name)
+{
+	const struct setting_group *group = group_called(group_name);
+
+	return (node->given & ~node->valid & schema_bit(group, schema_find(group, name, 0))) != 0;
+}
+
 /* ---- files ---- */
 
 /* The folder of the configuration's file that the setting stands in, with a '/' at its end unless it is the current one. */
@@ -179,6 +188,12 @@ read_secret(struct settle *settle, const struct named *named, const struct setti
 
 /* ---- the credentials of a device ---- */
 
+static const char *
+group_of(const struct device_input *device)
+{
+	return device->is_gateway ? "gateway" : "device";
+}
+
 static int
 settle_token(struct settle *settle, struct device_input *device)
 {
@@ -188,11 +203,11 @@ settle_token(struct settle *settle, struct device_input *device)
 	credentials->kind = CREDENTIALS_TOKEN;
 	if (!device->token_file)
 		return 0;
-	if (is_given("device", &device->node, "token")) {
+	if (is_given(group_of(device), &device->node, "token")) {
 		mistakes_add(settle->mistakes, device->node.setting, "token_file", "the device has a token as well, one of the two is allowed");
 		return 0;
 	}
-	return read_secret(settle, &file, schema_find(group_called("device"), "token", 0),
+	return read_secret(settle, &file, schema_find(group_called(group_of(device)), "token", 0),
 	    &credentials->secret_file, &credentials->token);
 }
 
@@ -240,9 +255,9 @@ settle_certificate(struct settle *settle, struct device_input *device)
 
 	credentials->kind = CREDENTIALS_CERTIFICATE;
 	if (settle->root->server.node.setting && !is_given("server", &settle->root->server.node, "tls"))
-		mistakes_add(settle->mistakes, device->node.setting, is_given("device", &device->node, "cert_file") ? "cert_file" : "key_file",
+		mistakes_add(settle->mistakes, device->node.setting, is_given(group_of(device), &device->node, "cert_file") ? "cert_file" : "key_file",
 		    "a certificate is shown with TLS only, server.tls is required");
-	return settle_pair(settle, "device", &device->node, &credentials->cert_file, &credentials->key_file);
+	return settle_pair(settle, group_of(device), &device->node, &credentials->cert_file, &credentials->key_file);
 }
 
 /* The kinds, by the settings that belong to each. */
@@ -262,16 +277,68 @@ static const char *
 kind_given(const struct device_input *device, size_t kind)
 {
 	for (size_t i = 0; i < 2; i++)
-		if (kinds[kind].names[i] && is_given("device", &device->node, kinds[kind].names[i]))
+		if (kinds[kind].names[i] && is_given(group_of(device), &device->node, kinds[kind].names[i]))
 			return kinds[kind].names[i];
 	return NULL;
+}
+
+/* One secret of a pair in which each stands in the configuration or in a file. */
+static int
+settle_half(struct settle *settle, struct provision_input *input, const char *name, const char *file_name,
+    const char *file, const char **secret)
+{
+	const struct named named = { .node = &input->node, .name = file_name, .file = file };
+
+	if (is_given("provision", &input->node, name) && file) {
+		mistakes_add(settle->mistakes, input->node.setting, file_name,
+		    "there is a %s as well, one of the two is allowed", name);
+		return 0;
+	}
+	if (!is_given("provision", &input->node, name) && !is_given("provision", &input->node, file_name))
+		mistakes_add(settle->mistakes, input->node.setting, name, "missing, %s or %s is required", name, file_name);
+	return file ? read_secret(settle, &named, schema_find(group_called("provision"), name, 0),
+			  &input->provision.secret_file, secret)
+		    : 0;
+}
+
+static int
+settle_provision(struct settle *settle, struct provision_input *input)
+{
+	int error;
+
+	if (!input->node.setting)
+		return 0;
+	error = settle_half(settle, input, "key", "key_file", input->key_file, &input->provision.key);
+	return error ? error
+		     : settle_half(settle, input, "secret", "secret_file", input->secret_file, &input->provision.secret);
+}
+
+/* Is the device to get its credentials from the server?
+ * first  its first setting that is a credential, NULL if it has none */
+static void
+settle_provisioning(struct settle *settle, struct device_input *device, const char *first)
+{
+	bool own = device->provision.node.setting != NULL;
+	const struct provision_input *input = own ? &device->provision : &settle->root->provision;
+	bool certificate = device->device.credentials.kind == CREDENTIALS_CERTIFICATE;
+
+	if (!input->node.setting || is_wrong("provision", &input->node, "type"))
+		return;
+	if (input->provision.type == PROVISION_CERTIFICATE ? certificate : !first)
+		device->provision_input = input;
+	else if (!first)
+		mistakes_add(settle->mistakes, device->node.setting, "cert_file",
+		    "missing, the device is to be provisioned with its certificate, which is required for that");
+	else if (own)
+		mistakes_add(settle->mistakes, device->node.setting, "provision",
+		    "the device has a %s already, provision is allowed without, or with cert_file and type certificate", first);
 }
 
 static int
 settle_device(struct settle *settle, struct device_input *device)
 {
 	const char *first = NULL;
-	int error = 0;
+	int error = settle_provision(settle, &device->provision);
 
 	for (size_t i = 0; error == 0 && i < KINDS; i++) {
 		const char *name = kind_given(device, i);
@@ -284,8 +351,10 @@ settle_device(struct settle *settle, struct device_input *device)
 			error = kinds[i].settle(settle, device);
 		}
 	}
-	if (!first)
-		mistakes_add(settle->mistakes, device->node.setting, "token", "missing, one of token, token_file, credentials, cert_file is required");
+	settle_provisioning(settle, device, first);
+	if (!first && !device->provision.node.setting && !settle->root->provision.node.setting)
+		mistakes_add(settle->mistakes, device->node.setting, "token",
+		    "missing, one of token, token_file, credentials, cert_file, provision is required");
 	return error;
 }
 
@@ -332,6 +401,8 @@ compare_shown(const void *left, const void *right)
 	const struct shown *a = left, *b = right;
 	int order = compare_credentials(a, b);
 
+	if (order == 0 && a->device->is_gateway != b->device->is_gateway)
+		return a->device->is_gateway ? 1 : -1; /* it is in no list with the others */
 	return order ? order : a->device < b->device ? -1 : a->device > b->device;
 }
 
@@ -362,6 +433,8 @@ settle_alike(struct settle *settle)
 		return -ENOMEM;
 	for (size_t i = 0; i < count; i++)
 		shown[i] = shown_by(&devices[i]);
+	if (settle->root->gateway.device.node.setting)
+		shown[count++] = shown_by(&settle->root->gateway.device);
 	qsort(shown, count, sizeof(shown[0]), compare_shown);
 	for (size_t i = 1, first = 0; i < count; i++) {
 		if (compare_credentials(&shown[i], &shown[first]) != 0)
@@ -394,8 +467,13 @@ credentials_settle(
 	struct device_input *devices = root->devices.items;
 	int error = settle_server(&settle);
 
+	if (!error)
+		error = settle_provision(&settle, &root->provision);
 	for (size_t i = 0; error == 0 && i < root->devices.count; i++)
 		if (config_setting_is_group(devices[i].node.setting))
 			error = settle_device(&settle, &devices[i]);
+	root->gateway.device.is_gateway = true;
+	if (error == 0 && root->gateway.device.node.setting)
+		error = settle_device(&settle, &root->gateway.device);
 	return error ? error : settle_alike(&settle);
 }

@@ -771,7 +771,7 @@ verify_aggregate(struct verify *verify, const struct point_input *input, bool ty
 		return;
 	if (!has(GROUP_POINT, node, "window_ms") && !is_wrong(GROUP_POINT, node, "window_ms"))
 		fault(verify, node, "window_ms", "missing, it is required with aggregate");
-	else if (point->window_ms < point->period_ms)
+	else if (point->window_ms < point->period_ms && (has(GROUP_POINT, node, "period_ms") || !verify_is_line(input)))
 		fault(verify, node, "window_ms", "%d is less than the period, allowed are %d or more",
 		    point->window_ms, point->period_ms);
 	if (typed && (point->type == TYPE_STRING || input->labels.count > 0))
@@ -852,7 +852,7 @@ verify_point(
 	point->has_max = has(GROUP_POINT, node, "max");
 	point->has_valid_min = has(GROUP_POINT, node, "valid_min");
 	point->has_valid_max = has(GROUP_POINT, node, "valid_max");
-	if (!line && !has(GROUP_POINT, node, "period_ms"))
+	if (!has(GROUP_POINT, node, "period_ms"))
 		point->period_ms = device->device.period_ms;
 	if (!has(GROUP_POINT, node, "quality"))
 		point->quality = device->device.quality;
@@ -1177,9 +1177,10 @@ static int
 verify_devices(struct verify *verify)
 {
 	struct device_input *devices = verify->root->devices.items;
+	const struct device_input *gateway = &verify->root->gateway.device;
 	size_t count = verify->root->devices.count;
 	struct index names = { NULL, 0 };
-	int error = index_init(&names, count);
+	int error = index_init(&names, count + 1);
 
 	for (size_t i = 0; !error && i < count; i++) {
 		if (has(GROUP_DEVICE, &devices[i].node, "name"))
@@ -1187,6 +1188,8 @@ verify_devices(struct verify *verify)
 		if (config_setting_is_group(devices[i].node.setting))
 			error = verify_device(verify, &devices[i]);
 	}
+	if (!error && gateway->node.setting)
+		index_add(&names, gateway->device.name ? gateway->device.name : GATEWAY_NAME, gateway->node.setting, count);
 	if (!error)
 		index_close(&names, verify->mistakes, "name", "the name");
 	index_done(&names);

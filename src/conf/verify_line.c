@@ -18,6 +18,7 @@
 #define DEFAULT_MAX	4096
 #define TEXT_REGISTERS	125 /* a text that is written has 250 bytes at most */
 #define USUAL_SEPARATOR ","
+#define USUAL_ASSIGN	'='
 #define COUNT(array)	(sizeof(array) / sizeof((array)[0]))
 
 static const struct bytes usual_ends[] = { { (const uint8_t *)"\r", 1 }, { (const uint8_t *)"\n", 1 } };
@@ -269,6 +270,10 @@ settle_source(struct point_input *point, struct mistakes *mistakes)
 		point->line.field.source = places[i].source;
 		count++;
 	}
+	if (!point->readable) {
+		point->line.field.source = SOURCE_NOWHERE;
+		return count == 0 || fault(mistakes, node, "readable", "the point says where in a frame it is, and is never read: leave one of both out");
+	}
 	if (count == 0)
 		return fault(mistakes, node, NULL,
 		    "it is not said where in a frame it is, one of column, field, pattern, group, json, obis, at is required");
@@ -302,8 +307,10 @@ verify_group(const struct point_input *point, const struct device_input *device,
 	const char *name = point->line.field.group;
 	char quoted[MISTAKES_QUOTE_SIZE];
 
-	if (!has("point", node, "group") || is_wrong("device", &device->node, "pattern"))
-		return !is_wrong("device", &device->node, "pattern");
+	if (!has("point", node, "group"))
+		return true;
+	if (point->line.field.source == SOURCE_GROUP && is_wrong("device", &device->node, "pattern"))
+		return false;
 	if (!text)
 		return fault(mistakes, node, "group", "neither the point nor its device has a pattern, which is required with it");
 	if (!has_group(text, name))
@@ -426,6 +433,13 @@ verify_command(const struct point_input *point, struct mistakes *mistakes)
 		fault(mistakes, &command->node, "send", "%s", wrong);
 }
 
+/* The period of a device is that of its poll; where there is none it is that of its points, if it is given. */
+static bool
+is_thinned(const struct device_input *device)
+{
+	return has("device", &device->node, "period_ms") && !has("device", &device->node, "poll");
+}
+
 bool
 verify_line_point(struct point_input *input, const struct device_input *device, struct mistakes *mistakes)
 {
@@ -437,7 +451,9 @@ verify_line_point(struct point_input *input, const struct device_input *device, 
 	input->point.table = TABLE_HOLDING;
 	input->point.addr = 0;
 	if (!has("point", &input->node, "period_ms"))
-		input->point.period_ms = 0;
+		field->period_ms = is_thinned(device) ? device->device.period_ms : 0;
+	else
+		field->period_ms = input->point.period_ms;
 	verify_command(input, mistakes);
 	if (!settle_source(input, mistakes) || !verify_group(input, device, mistakes))
 		return false;
@@ -448,7 +464,9 @@ verify_line_point(struct point_input *input, const struct device_input *device, 
 		      : field->source == SOURCE_OBIS	? input->line.obis
 							: NULL;
 	field->separator = device->separator ? device->separator : field->source == SOURCE_FIELD ? NULL : USUAL_SEPARATOR;
-	field->assign = device->assign ? device->assign[0] : '=';
+	field->assign = USUAL_ASSIGN;
+	if (device->assign)
+		field->assign = device->assign[0];
 	field->decimal_comma = device->decimal_comma;
 	known = !is_wrong("point", &input->node, "format");
 	if (field->source == SOURCE_BYTES_AT)

@@ -77,9 +77,9 @@ enum bus_rs485 {
 
 /* Does what is sent come back as if it were received? */
 enum bus_echo {
-	ECHO_AUTO,  /* found out from the first requests, and stripped if so */
 	ECHO_OFF,   /* never */
 	ECHO_STRIP, /* always */
+	ECHO_AUTO,  /* Modbus: found out from the first requests, and stripped if so */
 };
 
 /* Who may send, and when. */
@@ -194,6 +194,7 @@ enum line_source {
 	SOURCE_OBIS,	/* code `text`: what is in its column-th brackets */
 	SOURCE_TEXT_AT, /* `length` characters from the byte `at` of the frame on */
 	SOURCE_BYTES_AT, /* a number in bytes, from the byte `at` on: type, order, bit and bits of the point say how */
+	SOURCE_NOWHERE, /* it is only written */
 	SOURCES
 };
 
@@ -221,6 +222,7 @@ struct line_field {
 	bool decimal_comma;    /* 12,5 is a number with a decimal */
 	const char *const *no_values; /* texts that say that there is no value */
 	size_t no_value_count;
+	int period_ms; /* least time between two samples of the point; 0 = every one counts */
 };
 
 /* One step of a script, in this order: set the speed, send, wait for an answer, wait. */
@@ -301,7 +303,7 @@ struct device;
 
 struct point {
 	const struct device *device;
-	const struct bus *bus;
+	const struct bus *bus; /* NULL: of the gateway itself */
 	size_t index; /* in settings, over all devices: 0..settings->point_count-1; or POINT_AD_HOC */
 	struct source source;
 
@@ -400,12 +402,23 @@ struct credentials {
 	const char *secret_file; /* that token or password was read from, NULL if it stands in the configuration */
 };
 
+enum provision_type { PROVISION_TOKEN, PROVISION_BASIC, PROVISION_CERTIFICATE };
+
+/* How a device gets credentials in ThingsBoard that it does not have yet. */
+struct provision {
+	const char *key;    /* of a device profile */
+	const char *secret; /* secret, as is the key */
+	enum provision_type type;
+	const char *secret_file; /* that the secret was read from; NULL if it stands in the configuration */
+};
+
 /* An identity in ThingsBoard. */
 struct device {
 	const char *name;
 	size_t index; /* in settings->devices */
 	struct source source;
 	struct credentials credentials;
+	const struct provision *provision; /* NULL: it has credentials, or is to have none */
 	const struct bus *bus; /* default of its points */
 	int unit;
 	int period_ms;
@@ -420,8 +433,7 @@ struct device {
 	bool raw_rpc;		/* registers that no point names may be read and written by RPC */
 	int offline_retry_max_ms; /* a unit that does not answer is asked again after so long at most */
 
-	/* On a bus of serial instruments. Its period_ms is that of `poll`; a point's period_ms is the least time between two of its
-	 * samples, 0 = every one. */
+	/* On a bus of serial instruments. Its period_ms is that of `poll`; for points see line_field.period_ms. */
 	const char *pattern;   /* PCRE2: only frames that match are its; NULL = any */
 	struct bytes address;  /* only frames with this address are its; length 0 = any */
 	int silence_s;	       /* nothing good from it for so long: it is offline; 0 = never */
@@ -481,6 +493,10 @@ struct clock_settings {
 	int wait_s; /* a wall clock that nothing vouches for is believed so long after the boot, base/wall.h */
 };
 
+struct gauge;
+
+#define GATEWAY_NAME "gateway" /* unless it is given another */
+
 struct settings {
 	struct source example; /* where it is said that this is only an example; no file: it is none */
 	struct server_settings server;
@@ -492,6 +508,10 @@ struct settings {
 	struct device *devices;
 	size_t device_count;
 	size_t point_count; /* over all devices */
+	/* The last of the devices is the gateway itself, whose points are on no bus (model/gauges.h); NULL: it is none. */
+	const struct device *gateway;
+	int gateway_period_s;
+	struct gauge *gauges; /* of its points */
 	void *arena;        /* holds every string and array above; settings.c */
 };
 
