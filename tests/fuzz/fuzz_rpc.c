@@ -105,6 +105,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		require(id >= 0);
 		break;
 	case TB_TELEMETRY:
+	case TB_CLAIM:
 	case TB_ATTRIBUTES:
 	case TB_UNKNOWN:
 		require(id == -1);
