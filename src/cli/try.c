@@ -190,7 +190,7 @@ take_waste(void *ctx, const uint8_t *bytes, size_t kept, uint64_t length, const 
 }
 
 static const struct bus *
-find_bus(struct settings *settings, const char *path, const char *name)
+find_bus(const struct settings *settings, const char *path, const char *name)
 {
 	for (size_t i = 0; i < settings->bus_count; i++) {
 		if (strcmp(settings->buses[i].name, name) != 0)
@@ -202,16 +202,6 @@ find_bus(struct settings *settings, const char *path, const char *name)
 	}
 	fprintf(stderr, "%s: there is no bus %s\n", path, name);
 	return NULL;
-}
-
-/* In a file all values come at the same time, and each is wanted. */
-static void
-want_every_value(struct settings *settings)
-{
-	for (size_t i = 0; i < settings->device_count; i++)
-		for (size_t j = 0; j < settings->devices[i].point_count; j++)
-			if (settings->devices[i].points[j].line)
-				settings->devices[i].points[j].period_ms = 0;
 }
 
 static int
@@ -251,7 +241,8 @@ run_trial(const struct settings *settings, const struct bus *bus, bool all)
 		.value = take_value,
 		.miss = take_miss,
 		.waste = take_waste,
-		.ctx = &trial };
+		.ctx = &trial,
+		.every = true }; /* in a file all come at the same time */
 	struct listener_counters counters = { .values = 0 };
 	struct listener *listener = NULL;
 	int error;
@@ -291,7 +282,6 @@ try_main(int argc, char **argv)
 		if (bus->framing.type == FRAMING_SILENCE)
 			fprintf(stderr, "bus %s: its frames end with a pause, which a file does not have: it is taken for one frame\n",
 			    name);
-		want_every_value(settings);
 		error = run_trial(settings, bus, all);
 	}
 	if (error < 0 && error != -EINVAL && error != -ENODATA)

@@ -771,7 +771,7 @@ verify_aggregate(struct verify *verify, const struct point_input *input, bool ty
 		return;
 	if (!has(GROUP_POINT, node, "window_ms") && !is_wrong(GROUP_POINT, node, "window_ms"))
 		fault(verify, node, "window_ms", "missing, it is required with aggregate");
-	else if (point->window_ms < point->period_ms)
+	else if (point->window_ms < point->period_ms && (has(GROUP_POINT, node, "period_ms") || !verify_is_line(input)))
 		fault(verify, node, "window_ms", "%d is less than the period, allowed are %d or more",
 		    point->window_ms, point->period_ms);
 	if (typed && (point->type == TYPE_STRING || input->labels.count > 0))
@@ -852,7 +852,7 @@ verify_point(
 	point->has_max = has(GROUP_POINT, node, "max");
 	point->has_valid_min = has(GROUP_POINT, node, "valid_min");
 	point->has_valid_max = has(GROUP_POINT, node, "valid_max");
-	if (!line && !has(GROUP_POINT, node, "period_ms"))
+	if (!has(GROUP_POINT, node, "period_ms"))
 		point->period_ms = device->device.period_ms;
 	if (!has(GROUP_POINT, node, "quality"))
 		point->quality = device->device.quality;

@@ -269,6 +269,10 @@ settle_source(struct point_input *point, struct mistakes *mistakes)
 		point->line.field.source = places[i].source;
 		count++;
 	}
+	if (!point->readable) {
+		point->line.field.source = SOURCE_NOWHERE;
+		return count == 0 || fault(mistakes, node, "readable", "the point says where in a frame it is, and is never read: leave one of both out");
+	}
 	if (count == 0)
 		return fault(mistakes, node, NULL,
 		    "it is not said where in a frame it is, one of column, field, pattern, group, json, obis, at is required");
@@ -302,8 +306,10 @@ verify_group(const struct point_input *point, const struct device_input *device,
 	const char *name = point->line.field.group;
 	char quoted[MISTAKES_QUOTE_SIZE];
 
-	if (!has("point", node, "group") || is_wrong("device", &device->node, "pattern"))
-		return !is_wrong("device", &device->node, "pattern");
+	if (!has("point", node, "group"))
+		return true;
+	if (point->line.field.source == SOURCE_GROUP && is_wrong("device", &device->node, "pattern"))
+		return false;
 	if (!text)
 		return fault(mistakes, node, "group", "neither the point nor its device has a pattern, which is required with it");
 	if (!has_group(text, name))
@@ -436,8 +442,7 @@ verify_line_point(struct point_input *input, const struct device_input *device, 
 	refuse(input, foreign, COUNT(foreign), "is for Modbus, and the bus is one of serial instruments, leave it out", mistakes);
 	input->point.table = TABLE_HOLDING;
 	input->point.addr = 0;
-	if (!has("point", &input->node, "period_ms"))
-		input->point.period_ms = 0;
+	field->period_ms = has("point", &input->node, "period_ms") ? input->point.period_ms : 0;
 	verify_command(input, mistakes);
 	if (!settle_source(input, mistakes) || !verify_group(input, device, mistakes))
 		return false;

@@ -335,6 +335,17 @@ find_at(const struct extractor *extractor, struct extract_frame *reading, struct
 	return 0;
 }
 
+static int
+find_nothing(
+    const struct extractor *extractor, struct extract_frame *reading, struct extract_text *ret, const char **why)
+{
+	(void)extractor;
+	(void)reading;
+	(void)ret;
+	*why = "it is only written";
+	return -ENOENT;
+}
+
 /* In the order of the enum. */
 static int (*const finders[SOURCES])(const struct extractor *extractor, struct extract_frame *reading,
     struct extract_text *ret, const char **why) = {
@@ -346,6 +357,7 @@ static int (*const finders[SOURCES])(const struct extractor *extractor, struct e
 	[SOURCE_OBIS] = find_obis,
 	[SOURCE_TEXT_AT] = find_at,
 	[SOURCE_BYTES_AT] = find_at,
+	[SOURCE_NOWHERE] = find_nothing,
 };
 
 int

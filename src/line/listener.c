@@ -150,12 +150,12 @@ take_point(struct listener *listener, struct extract_frame *reading, struct hear
 	}
 	if (error == -ENOMEM)
 		return true;
-	if (error == 0 && listener->now_mono_ms < heard->next_mono_ms) {
+	if (error == 0 && !listener->sink.every && listener->now_mono_ms < heard->next_mono_ms) {
 		value_done(&value);
 		return true;
 	}
-	if (error == 0 && heard->point->period_ms > 0)
-		heard->next_mono_ms = listener->now_mono_ms + heard->point->period_ms;
+	if (error == 0)
+		heard->next_mono_ms = listener->now_mono_ms + heard->point->line->period_ms;
 	tell_value(listener, heard->point, error == 0 ? QUALITY_GOOD : QUALITY_NO_VALUE, &value, error == 0 ? "" : why);
 	return true;
 }
@@ -295,13 +295,20 @@ listener_counters(const struct listener *listener, struct listener_counters *ret
 
 /* Making one. */
 
+/* Is it read from frames of the bus? */
+static bool
+is_heard(const struct point *point, const struct bus *bus)
+{
+	return point->bus == bus && point->line && point->line->source != SOURCE_NOWHERE;
+}
+
 static size_t
 points_on(const struct device *device, const struct bus *bus)
 {
 	size_t count = 0;
 
 	for (size_t i = 0; i < device->point_count; i++)
-		count += device->points[i].bus == bus && device->points[i].line;
+		count += is_heard(&device->points[i], bus);
 	return count;
 }
 
@@ -319,7 +326,7 @@ make_device(struct listener *listener, const struct device *device, size_t count
 		const struct point *point = &device->points[i];
 		struct heard_point *into = &heard->points[heard->count];
 
-		if (point->bus != listener->bus || !point->line)
+		if (!is_heard(point, listener->bus))
 			continue;
 		error = extractor_init(&into->extractor, point->line, heard->pattern);
 		into->point = point;

@@ -45,13 +45,14 @@ struct listener_sink {
 	/* Does the frame belong to the device? claimed: it was heard; else why not. */
 	void (*claim)(void *ctx, const struct device *device, bool claimed, const char *why);
 	/* A point's value, QUALITY_GOOD, or QUALITY_NO_VALUE with why there is none. The value is the receiver's; with NULL here it is
-	 * freed. A point whose period_ms is not over is passed by. */
+	 * freed. A point whose line->period_ms is not over is passed by. */
 	void (*value)(void *ctx, const struct point *point, enum quality quality, struct value *value, const char *why);
 	/* The point is not in this frame, which is nothing bad. */
 	void (*miss)(void *ctx, const struct point *point, const char *why);
 	/* Bytes in no frame: the first `kept` of `length`. */
 	void (*waste)(void *ctx, const uint8_t *bytes, size_t kept, uint64_t length, const char *why);
 	void *ctx;
+	bool every; /* every value, however soon after the last */
 };
 
 struct listener;

@@ -45,7 +45,7 @@ same_field(const struct line_field *a, const struct line_field *b)
 		return a == b;
 	if (!ALIKE(source) || !ALIKE(format) || !ALIKE_TEXT(sentence) || !ALIKE_TEXT(text) || !ALIKE_TEXT(group) ||
 	    !ALIKE(column) || !ALIKE(at) || !ALIKE(length) || !ALIKE_TEXT(separator) || !ALIKE(assign) ||
-	    !ALIKE(decimal_comma) || !ALIKE(no_value_count))
+	    !ALIKE(decimal_comma) || !ALIKE(no_value_count) || !ALIKE(period_ms))
 		return false;
 	for (size_t i = 0; i < a->no_value_count; i++)
 		if (!ALIKE_TEXT(no_values[i]))

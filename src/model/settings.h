@@ -194,6 +194,7 @@ enum line_source {
 	SOURCE_OBIS,	/* code `text`: what is in its column-th brackets */
 	SOURCE_TEXT_AT, /* `length` characters from the byte `at` of the frame on */
 	SOURCE_BYTES_AT, /* a number in bytes, from the byte `at` on: type, order, bit and bits of the point say how */
+	SOURCE_NOWHERE, /* it is only written */
 	SOURCES
 };
 
@@ -221,6 +222,7 @@ struct line_field {
 	bool decimal_comma;    /* 12,5 is a number with a decimal */
 	const char *const *no_values; /* texts that say that there is no value */
 	size_t no_value_count;
+	int period_ms; /* least time between two samples of the point; 0 = every one counts */
 };
 
 /* One step of a script, in this order: set the speed, send, wait for an answer, wait. */
@@ -420,8 +422,7 @@ struct device {
 	bool raw_rpc;		/* registers that no point names may be read and written by RPC */
 	int offline_retry_max_ms; /* a unit that does not answer is asked again after so long at most */
 
-	/* On a bus of serial instruments. Its period_ms is that of `poll`; a point's period_ms is the least time between two of its
-	 * samples, 0 = every one. */
+	/* On a bus of serial instruments. Its period_ms is that of `poll`; for points see line_field.period_ms. */
 	const char *pattern;   /* PCRE2: only frames that match are its; NULL = any */
 	struct bytes address;  /* only frames with this address are its; length 0 = any */
 	int silence_s;	       /* nothing good from it for so long: it is offline; 0 = never */

@@ -54,7 +54,7 @@ judge_point(const struct settings *settings, const struct point *point)
 	assert(!point->writable || point_table_writable(point->table));
 	assert(!point->shared || point->writable);
 	assert(!point->has_min || !point->has_max || point->min <= point->max);
-	assert((point->period_ms >= 10 || (point->line && point->period_ms == 0)) && point->unit >= 0 && point->unit <= 255);
+	assert((point->period_ms >= 10 || (point->period_ms == 0 && point->writable)) && point->unit >= 0 && point->unit <= 255);
 	/* The codec must be able to work with it. */
 	if (codec_decode(point, cells, &value) == 0)
 		value_done(&value);

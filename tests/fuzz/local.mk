@@ -11,6 +11,7 @@
 FUZZ_TARGETS =
 
 include tests/fuzz/model.mk
+include tests/fuzz/line.mk
 include tests/fuzz/conf.mk
 include tests/fuzz/field.mk
 include tests/fuzz/control.mk
