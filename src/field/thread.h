@@ -16,6 +16,9 @@ struct thread {
 	bool ending;  /* the thread knows that it is to end */
 	struct fifo *stop;
 	struct fifo *pause;
+	struct fifo *ended; /* one byte: there is nothing left to wait for */
+	void *(*run)(void *arg);
+	void *arg;
 };
 
 /* Returns 0 or negative errno. */

@@ -13,7 +13,7 @@ for unit in fieldgate.service fieldgate@.service; do
 		failed=1
 	fi
 	# systemd looks for the program where the unit says; here it is somewhere else
-	sed "s|^ExecStart=[^ ]*|ExecStart=$PWD/fieldgate|" "systemd/$unit" >"$folder/$unit"
+	sed "s,^\(Exec[A-Z][a-z]*\)=[^ ]*,\1=$PWD/fieldgate," "systemd/$unit" >"$folder/$unit"
 done
 cp "$folder/fieldgate@.service" "$folder/fieldgate@two.service"
 for unit in fieldgate.service fieldgate@two.service; do
