@@ -59,9 +59,11 @@ libfield_a_CFLAGS = $(AM_CFLAGS) $(MODBUS_CFLAGS) $(SERIALPORT_CFLAGS)
 libfield_a_SOURCES = \
 	src/field/bus.c src/field/bus.h \
 	src/field/checkup.c src/field/checkup.h \
+	src/field/errands.c src/field/errands.h \
 	src/field/field.c src/field/field.h \
 	src/field/frame.c src/field/frame.h \
 	src/field/hotplug.c src/field/hotplug.h \
+	src/field/instrument.c src/field/instrument.h \
 	src/field/line.c src/field/line.h \
 	src/field/link.h \
 	src/field/link_modbus.c src/field/link_modbus.h \
@@ -72,9 +74,13 @@ libfield_a_SOURCES = \
 	src/field/reopen.c src/field/reopen.h \
 	src/field/schedule.c src/field/schedule.h \
 	src/field/serial.c src/field/serial.h \
+	src/field/serial_bus.c src/field/serial_bus.h \
 	src/field/speed.c src/field/speed.h \
+	src/field/talk.c src/field/talk.h \
+	src/field/talker.c src/field/talker.h \
 	src/field/thread.c src/field/thread.h \
 	src/field/unit.c src/field/unit.h \
+	src/field/worker.c src/field/worker.h \
 	src/field/writer.c src/field/writer.h
 
 libflow_a_CFLAGS = $(AM_CFLAGS) $(SQLITE_CFLAGS)
@@ -108,6 +114,9 @@ libcloud_a_SOURCES = \
 	src/cloud/intake.c src/cloud/intake.h \
 	src/cloud/overflow.c src/cloud/overflow.h \
 	src/cloud/sender.c src/cloud/sender.h \
+	src/cloud/keeper.c src/cloud/keeper.h \
+	src/cloud/provision.c src/cloud/provision.h \
+	src/cloud/tb_provision.c src/cloud/tb_provision.h \
 	src/cloud/tls.c src/cloud/tls.h \
 	src/cloud/tb_gateway.c src/cloud/tb_gateway.h \
 	src/cloud/tb_json.c src/cloud/tb_json.h \

@@ -103,25 +103,9 @@ raise_descriptor_limit(void)
 	}
 }
 
-/* The field has no worker for serial instruments yet: `fieldgate check` and `try` know them. */
-static int
-refuse_instruments(const struct settings *settings)
-{
-	for (size_t i = 0; i < settings->bus_count; i++)
-		if (bus_is_line(&settings->buses[i])) {
-			log_error("bus %s: serial instruments are not read by this version", settings->buses[i].name);
-			return -ENOTSUP;
-		}
-	return 0;
-}
-
 static int
 make_parts(struct gateway *gateway)
 {
-	int error = refuse_instruments(gateway->settings);
-
-	if (error)
-		return error;
 	gateway->resolver = resolver_start();
 	if (!gateway->resolver)
 		return -errno;
@@ -267,10 +251,8 @@ reload(struct gateway *gateway, struct settings *settings, FILE *told)
 	struct settings *was = gateway->settings;
 	struct difference *difference = NULL;
 	char text[DIFFERENCE_TEXT_MAX];
-	int error = refuse_instruments(settings);
+	int error = choose_folders(settings);
 
-	if (error == 0)
-		error = choose_folders(settings);
 	if (error == 0)
 		error = keep_folder(gateway, settings, told);
 	if (error == 0)

@@ -216,7 +216,7 @@ listen_to_input(struct listener *listener)
 		if (length > 0)
 			listener_feed(listener, bytes, (size_t)length, 0);
 	}
-	listener_end(listener, 0);
+	listener_end(listener);
 	return 0;
 }
 
@@ -241,8 +241,7 @@ run_trial(const struct settings *settings, const struct bus *bus, bool all)
 		.value = take_value,
 		.miss = take_miss,
 		.waste = take_waste,
-		.ctx = &trial,
-		.every = true }; /* in a file all come at the same time */
+		.ctx = &trial };
 	struct listener_counters counters = { .values = 0 };
 	struct listener *listener = NULL;
 	int error;

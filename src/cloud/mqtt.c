@@ -1,7 +1,10 @@
+#include <config.h>
+
 #include "cloud/mqtt.h"
 
 #include <errno.h>
 #include <netdb.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
@@ -31,14 +34,15 @@ enum state {
 	STATE_CONNECTING, /* TCP or CONNACK awaited; `timer` ends it */
 	STATE_UP,
 	STATE_CLOSING, /* DISCONNECT is being written */
-	STATE_CLOSED,  /* for good, or while it is held */
+	STATE_CLOSED,  /* for good, or while it is held or has no credentials */
 };
 
 struct mqtt_session {
 	struct mqtt *mqtt;
 	struct mqtt_session *next;
 	struct mqtt_session *next_queued;
-	const struct credentials *credentials;
+	const struct credentials *credentials; /* NULL: there are none yet */
+	const struct mqtt_events *events;
 	void *owner;
 
 	enum state state;
@@ -172,7 +176,7 @@ end_connection(struct mqtt_session *session, struct report report, int64_t delay
 	news_change(session->mqtt->news, &session->news, report);
 	admit(session->mqtt);
 	if (was_up)
-		session->mqtt->events.down(session->owner);
+		session->events->down(session->owner);
 }
 
 static void
@@ -258,7 +262,7 @@ session_up(struct mqtt_session *session)
 	if (sd_event_source_set_enabled(mqtt->keepalive, SD_EVENT_ON) < 0)
 		log_error("server %s:%d: cannot time the keep alive", mqtt->server->host, mqtt->server->port);
 	admit(mqtt);
-	mqtt->events.up(session->owner);
+	session->events->up(session->owner);
 }
 
 static void
@@ -317,11 +321,11 @@ on_acked(void *owner, int id, int code)
 	if (session->state != STATE_UP)
 		return;
 	if (code >= 128) {
-		session->mqtt->events.refused(session->owner, id, code);
+		session->events->refused(session->owner, id, code);
 		return;
 	}
 	session->acked = true;
-	session->mqtt->events.acked(session->owner, id);
+	session->events->acked(session->owner, id);
 }
 
 static void
@@ -330,7 +334,7 @@ on_subscribed(void *owner, int id, bool granted)
 	struct mqtt_session *session = owner;
 
 	if (session->state == STATE_UP)
-		session->mqtt->events.subscribed(session->owner, id, granted);
+		session->events->subscribed(session->owner, id, granted);
 }
 
 static void
@@ -339,7 +343,7 @@ on_message(void *owner, const char *topic, const void *payload, size_t length)
 	struct mqtt_session *session = owner;
 
 	if (session->state == STATE_UP)
-		session->mqtt->events.message(session->owner, topic, payload, length);
+		session->events->message(session->owner, topic, payload, length);
 }
 
 static void
@@ -476,7 +480,7 @@ close_held(struct mqtt_session *session)
 		session_closed(session);
 	session->failures = 0;
 	session->end = MQTT_END_OURS;
-	session->mqtt->events.down(session->owner);
+	session->events->down(session->owner);
 }
 
 static int
@@ -501,8 +505,8 @@ on_session_timer(sd_event_source *source, uint64_t usec, void *userdata)
 			close_held(session);
 		}
 		break;
-	case STATE_CLOSED: /* it was held */
-		if (session->held || session->mqtt->closing)
+	case STATE_CLOSED: /* it was held, or had no credentials */
+		if (!session->credentials || session->held || session->mqtt->closing)
 			break;
 		enqueue(session);
 		admit(session->mqtt);
@@ -649,21 +653,27 @@ mqtt_free(struct mqtt *mqtt)
 	free(mqtt);
 }
 
-struct mqtt_session *
-mqtt_session_new(struct mqtt *mqtt, const char *name, const struct credentials *credentials, void *owner)
+/* `thing` is taken over; NULL: there is no memory. */
+static struct mqtt_session *
+add_session(struct mqtt *mqtt, char *thing, bool guest, const struct credentials *credentials,
+    const struct mqtt_events *events, void *owner)
 {
-	struct mqtt_session *session = calloc(1, sizeof(*session));
+	struct mqtt_session *session = thing ? calloc(1, sizeof(*session)) : NULL;
 
-	if (!session)
+	if (!session) {
+		free(thing);
+		errno = ENOMEM;
 		return NULL;
+	}
 	session->mqtt = mqtt;
 	session->owner = owner;
-	session->state = STATE_WAITING;
-	session->down_mono_ms = clock_mono_ms();
-	session->news.name = strdup(name);
+	session->events = events;
 	session->credentials = credentials;
-	if (!session->news.name ||
-	    add_timer(mqtt->loop, &session->timer, on_session_timer, session, 20000) < 0) {
+	session->state = credentials ? STATE_WAITING : STATE_CLOSED;
+	session->down_mono_ms = clock_mono_ms();
+	session->news.name = thing;
+	session->news.guest = guest;
+	if (add_timer(mqtt->loop, &session->timer, on_session_timer, session, 20000) < 0) {
 		free_session(session);
 		errno = ENOMEM;
 		return NULL;
@@ -671,8 +681,26 @@ mqtt_session_new(struct mqtt *mqtt, const char *name, const struct credentials *
 	session->next = mqtt->sessions;
 	mqtt->sessions = session;
 	news_add(mqtt->news, &session->news);
-	timer_set(session->timer, 0);
+	if (credentials)
+		timer_set(session->timer, 0);
 	return session;
+}
+
+struct mqtt_session *
+mqtt_session_new(struct mqtt *mqtt, const char *name, const struct credentials *credentials, void *owner)
+{
+	char *thing;
+
+	if (asprintf(&thing, "device %s", name) < 0)
+		thing = NULL;
+	return add_session(mqtt, thing, false, credentials, &mqtt->events, owner);
+}
+
+struct mqtt_session *
+mqtt_guest_new(struct mqtt *mqtt, const char *thing, const struct credentials *credentials,
+    const struct mqtt_events *events, void *owner)
+{
+	return add_session(mqtt, strdup(thing), true, credentials, events, owner);
 }
 
 static void
@@ -718,6 +746,8 @@ mqtt_session_give(struct mqtt_session *session, const struct credentials *creden
 {
 	session->credentials = credentials;
 	session->owner = owner;
+	if (session->state == STATE_CLOSED)
+		timer_set(session->timer, 0);
 }
 
 void

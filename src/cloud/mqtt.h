@@ -36,14 +36,19 @@ struct mqtt *mqtt_new(const struct server_settings *server, sd_event *loop, stru
 /* Ends every session at once. The resolver is there until then. NULL is fine. */
 void mqtt_free(struct mqtt *mqtt);
 
-/* A session with these credentials, which must outlive it. It connects by itself from now on. `name` is for the log. */
+/* A session with these credentials, which must outlive it. It connects by itself from now on, or, without any (NULL), once it is
+ * given some. `name` is for the log. */
 struct mqtt_session *mqtt_session_new(
     struct mqtt *mqtt, const char *name, const struct credentials *credentials, void *owner);
+
+/* A session that is no device's, with events of its own. `thing` is what the log calls it. */
+struct mqtt_session *mqtt_guest_new(struct mqtt *mqtt, const char *thing, const struct credentials *credentials,
+    const struct mqtt_events *events, void *owner);
 
 /* Ends it: DISCONNECT is written if the line takes it at once. No event follows. Not from inside an event. NULL is fine. */
 void mqtt_session_free(struct mqtt_session *session);
 
-/* What happens to it is somebody else's business from now on, and its credentials, which are the same, are elsewhere. */
+/* It has these credentials from the next connection on, and what happens to it is this owner's business. */
 void mqtt_session_give(struct mqtt_session *session, const struct credentials *credentials, void *owner);
 
 /* The settings are others, in which the server is the same, but for pauses and timeouts. */

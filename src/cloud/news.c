@@ -68,7 +68,7 @@ tell_one(const struct news_item *item)
 {
 	const struct report *now = &item->now;
 
-	log_line(words[now->condition].level, "device %s: %s%s%s%s%s", item->name, words[now->condition].one,
+	log_line(words[now->condition].level, "%s: %s%s%s%s%s", item->name, words[now->condition].one,
 	    now->why ? ": " : "", now->why ? now->why : "", now->advice ? ": " : "", now->advice ? now->advice : "");
 }
 
@@ -93,7 +93,7 @@ tell_alike(struct news *news, struct news_item *first)
 		count += is_like(item, &report);
 	for (struct news_item *item = first; item; item = item->next)
 		if (is_like(item, &report)) {
-			if (count <= EACH_MAX && !covered)
+			if (count <= EACH_MAX && !covered && !(item->guest && report.condition == CONDITION_UP))
 				tell_one(item);
 			item->said = report;
 		}
@@ -175,7 +175,7 @@ news_add(struct news *news, struct news_item *item)
 {
 	item->next = news->items;
 	news->items = item;
-	news->item_count++;
+	news->item_count += !item->guest;
 }
 
 void
@@ -186,7 +186,7 @@ news_remove(struct news *news, struct news_item *item)
 	while (*at != item)
 		at = &(*at)->next;
 	*at = item->next;
-	news->item_count--;
+	news->item_count -= !item->guest;
 }
 
 void

@@ -27,7 +27,8 @@ struct report {
 /* Of one session, and inside it. Zero-initialise it but for the name. */
 struct news_item {
 	struct news_item *next;
-	char *name; /* the session's, who frees it */
+	char *name; /* "device Boiler": whose it is; the session's, who frees it */
+	bool guest; /* no device: it is not counted, and not told when it is up */
 	struct report now, said;
 };
 

@@ -20,6 +20,7 @@
 #include "cloud/intake.h"
 #include "cloud/mqtt.h"
 #include "cloud/overflow.h"
+#include "cloud/provision.h"
 #include "cloud/sender.h"
 #include "cloud/tb_topic.h"
 #include "flow/store.h"
@@ -48,6 +49,7 @@ struct change {
 	struct downlink *downlink;
 	struct route *routes;
 	struct mqtt *mqtt; /* NULL: sessions stay */
+	struct provisioner *provisioner;
 	void (*meanwhile)(void *ctx);
 	void *ctx;
 };
@@ -69,6 +71,8 @@ struct uplink {
 	struct sender *sender;
 	struct route *routes; /* one for each device */
 	struct mqtt *mqtt;
+	struct keeper *keeper;
+	struct provisioner *provisioner;
 	struct downlink *downlink;
 	struct fifo *samples;
 	struct fifo *outcomes;
@@ -501,10 +505,20 @@ hold(struct uplink *uplink)
 	uplink->holding = true;
 }
 
-static int
-open_session(struct route *route, struct mqtt *mqtt, const struct device *device)
+static void
+on_provisioned(void *ctx, size_t device)
 {
-	route->session = mqtt_session_new(mqtt, device->name, &device->credentials, route);
+	struct uplink *uplink = ctx;
+	struct route *route = &uplink->routes[device];
+
+	mqtt_session_give(route->session, provisioner_credentials(uplink->provisioner, device), route);
+}
+
+static int
+open_session(struct route *route, struct mqtt *mqtt, const struct provisioner *provisioner, const struct device *device)
+{
+	route->session =
+	    mqtt_session_new(mqtt, device->name, provisioner_credentials(provisioner, device->index), route);
 	return route->session ? 0 : -errno;
 }
 
@@ -518,7 +532,7 @@ open_sessions(struct uplink *uplink, const struct change *change)
 
 	for (size_t i = 0; error == 0 && i < settings->device_count; i++)
 		if (change->mqtt || !difference_device(change->difference, &settings->devices[i]))
-			error = open_session(&change->routes[i], mqtt, &settings->devices[i]);
+			error = open_session(&change->routes[i], mqtt, change->provisioner, &settings->devices[i]);
 	return error;
 }
 
@@ -552,7 +566,6 @@ change_routes(struct uplink *uplink, struct change *change)
 		}
 		route->session = from->session;
 		from->session = NULL;
-		mqtt_session_give(route->session, &settings->devices[i].credentials, route);
 	}
 	close_sessions(uplink->routes, uplink->settings->device_count);
 }
@@ -597,6 +610,21 @@ change_parts(struct uplink *uplink, struct change *change)
 	change->routes = was.routes;
 }
 
+/* Credentials live elsewhere now, those that stand in the settings and those that were provisioned. */
+static void
+change_credentials(struct uplink *uplink, struct change *change)
+{
+	struct provisioner *was = uplink->provisioner;
+
+	provisioner_adopt(change->provisioner, was, !change->mqtt);
+	uplink->provisioner = change->provisioner;
+	change->provisioner = NULL;
+	for (size_t i = 0; i < difference_to(change->difference)->device_count; i++)
+		mqtt_session_give(change->routes[i].session, provisioner_credentials(uplink->provisioner, i),
+		    &change->routes[i]);
+	provisioner_free(was);
+}
+
 static int
 switch_settings(struct uplink *uplink)
 {
@@ -604,6 +632,9 @@ switch_settings(struct uplink *uplink)
 	const struct settings *settings = difference_to(change->difference);
 	int error = 0;
 
+	change->provisioner = provisioner_new(settings, uplink->keeper, uplink->loop, on_provisioned, uplink);
+	if (!change->provisioner)
+		return -errno;
 	if (difference_sessions(change->difference)) {
 		change->mqtt = mqtt_new(&settings->server, uplink->loop, uplink->resolver, &events);
 		error = change->mqtt ? 0 : -errno;
@@ -616,6 +647,8 @@ switch_settings(struct uplink *uplink)
 		close_sessions(change->routes, settings->device_count);
 		mqtt_free(change->mqtt);
 		change->mqtt = NULL;
+		provisioner_free(change->provisioner);
+		change->provisioner = NULL;
 		return error;
 	}
 	change->meanwhile(change->ctx);
@@ -624,7 +657,10 @@ switch_settings(struct uplink *uplink)
 	intake_adopt(change->intake, uplink->intake, change->difference);
 	sender_adopt(change->sender, uplink->sender, change->difference);
 	change_routes(uplink, change);
+	change_credentials(uplink, change);
 	change_parts(uplink, change);
+	if (provisioner_start(uplink->provisioner, uplink->mqtt) < 0)
+		log_error("provision: out of memory: devices without credentials stay off line until the next start");
 	downlink_adopted(uplink->downlink);
 	send_news(uplink);
 	return 0;
@@ -699,7 +735,7 @@ add_routes(struct uplink *uplink)
 	const struct settings *settings = uplink->settings;
 
 	for (size_t i = 0; i < settings->device_count; i++) {
-		int error = open_session(&uplink->routes[i], uplink->mqtt, &settings->devices[i]);
+		int error = open_session(&uplink->routes[i], uplink->mqtt, uplink->provisioner, &settings->devices[i]);
 
 		if (error < 0)
 			return error;
@@ -793,7 +829,14 @@ make_parts(struct uplink *uplink, struct resolver *resolver)
 	    (error = add_sources(uplink)) < 0)
 		return error;
 	uplink->mqtt = mqtt_new(&settings->server, uplink->loop, resolver, &events);
-	return uplink->mqtt ? add_routes(uplink) : -errno;
+	uplink->keeper = uplink->mqtt ? keeper_new(uplink->loop, settings->store.dir) : NULL;
+	if (uplink->keeper)
+		uplink->provisioner =
+		    provisioner_new(settings, uplink->keeper, uplink->loop, on_provisioned, uplink);
+	if (!uplink->provisioner)
+		return -errno;
+	error = add_routes(uplink);
+	return error < 0 ? error : provisioner_start(uplink->provisioner, uplink->mqtt);
 }
 
 struct uplink *
@@ -835,7 +878,9 @@ uplink_free(struct uplink *uplink)
 		return;
 	if (uplink->running)
 		uplink_stop(uplink, 0);
+	provisioner_free(uplink->provisioner);
 	mqtt_free(uplink->mqtt);
+	keeper_free(uplink->keeper);
 	downlink_free(uplink->downlink);
 	sd_event_source_disable_unref(uplink->samples_io);
 	sd_event_source_disable_unref(uplink->outcomes_io);

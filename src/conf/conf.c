@@ -233,6 +233,20 @@ build_credentials(struct build *build, struct credentials *credentials)
 	return build_texts(build, texts, sizeof(texts) / sizeof(texts[0]));
 }
 
+/* Devices share a group as they do in the file; a copy each is simpler, and small. */
+static int
+build_provision(struct build *build, const struct device_input *input, struct device *device)
+{
+	struct provision *provision = settings_alloc(build->settings, sizeof(*provision));
+
+	if (!provision)
+		return -ENOMEM;
+	*provision = input->provision_input->provision;
+	device->provision = provision;
+	return build_texts(build,
+	    (const char **const[]){ &provision->key, &provision->secret, &provision->secret_file }, 3);
+}
+
 static int
 build_server(struct build *build, const struct root_input *root)
 {
@@ -263,6 +277,8 @@ build_devices(struct build *build, const struct root_input *root)
 			error = copy_text(build, &device->name);
 		if (!error)
 			error = build_credentials(build, &device->credentials);
+		if (!error && inputs[i].provision_input)
+			error = build_provision(build, &inputs[i], device);
 		if (!error)
 			error = build_line_device(build->settings, &inputs[i], device);
 		if (!error)

@@ -47,6 +47,15 @@ is_given(const char *group_name, const struct node *node, const char *name)
 	return (node->given & schema_bit(group, schema_find(group, name, 0))) != 0;
 }
 
+/* Is it there, and no value of its row? */
+static bool
+is_wrong(const char *group_name, const struct node *node, const char *name)
+{
+	const struct setting_group *group = group_called(group_name);
+
+	return (node->given & ~node->valid & schema_bit(group, schema_find(group, name, 0))) != 0;
+}
+
 /* ---- files ---- */
 
 /* The folder of the configuration's file that the setting stands in, with a '/' at its end unless it is the current one. */
@@ -267,11 +276,63 @@ kind_given(const struct device_input *device, size_t kind)
 	return NULL;
 }
 
+/* One secret of a pair in which each stands in the configuration or in a file. */
+static int
+settle_half(struct settle *settle, struct provision_input *input, const char *name, const char *file_name,
+    const char *file, const char **secret)
+{
+	const struct named named = { .node = &input->node, .name = file_name, .file = file };
+
+	if (is_given("provision", &input->node, name) && file) {
+		mistakes_add(settle->mistakes, input->node.setting, file_name,
+		    "there is a %s as well, one of the two is allowed", name);
+		return 0;
+	}
+	if (!is_given("provision", &input->node, name) && !is_given("provision", &input->node, file_name))
+		mistakes_add(settle->mistakes, input->node.setting, name, "missing, %s or %s is required", name, file_name);
+	return file ? read_secret(settle, &named, schema_find(group_called("provision"), name, 0),
+			  &input->provision.secret_file, secret)
+		    : 0;
+}
+
+static int
+settle_provision(struct settle *settle, struct provision_input *input)
+{
+	int error;
+
+	if (!input->node.setting)
+		return 0;
+	error = settle_half(settle, input, "key", "key_file", input->key_file, &input->provision.key);
+	return error ? error
+		     : settle_half(settle, input, "secret", "secret_file", input->secret_file, &input->provision.secret);
+}
+
+/* Is the device to get its credentials from the server?
+ * first  its first setting that is a credential, NULL if it has none */
+static void
+settle_provisioning(struct settle *settle, struct device_input *device, const char *first)
+{
+	bool own = device->provision.node.setting != NULL;
+	const struct provision_input *input = own ? &device->provision : &settle->root->provision;
+	bool certificate = device->device.credentials.kind == CREDENTIALS_CERTIFICATE;
+
+	if (!input->node.setting || is_wrong("provision", &input->node, "type"))
+		return;
+	if (input->provision.type == PROVISION_CERTIFICATE ? certificate : !first)
+		device->provision_input = input;
+	else if (!first)
+		mistakes_add(settle->mistakes, device->node.setting, "cert_file",
+		    "missing, the device is to be provisioned with its certificate, which is required for that");
+	else if (own)
+		mistakes_add(settle->mistakes, device->node.setting, "provision",
+		    "the device has a %s already, provision is allowed without, or with cert_file and type certificate", first);
+}
+
 static int
 settle_device(struct settle *settle, struct device_input *device)
 {
 	const char *first = NULL;
-	int error = 0;
+	int error = settle_provision(settle, &device->provision);
 
 	for (size_t i = 0; error == 0 && i < KINDS; i++) {
 		const char *name = kind_given(device, i);
@@ -284,8 +345,10 @@ settle_device(struct settle *settle, struct device_input *device)
 			error = kinds[i].settle(settle, device);
 		}
 	}
-	if (!first)
-		mistakes_add(settle->mistakes, device->node.setting, "token", "missing, one of token, token_file, credentials, cert_file is required");
+	settle_provisioning(settle, device, first);
+	if (!first && !device->provision.node.setting && !settle->root->provision.node.setting)
+		mistakes_add(settle->mistakes, device->node.setting, "token",
+		    "missing, one of token, token_file, credentials, cert_file, provision is required");
 	return error;
 }
 
@@ -394,6 +457,8 @@ credentials_settle(
 	struct device_input *devices = root->devices.items;
 	int error = settle_server(&settle);
 
+	if (!error)
+		error = settle_provision(&settle, &root->provision);
 	for (size_t i = 0; error == 0 && i < root->devices.count; i++)
 		if (config_setting_is_group(devices[i].node.setting))
 			error = settle_device(&settle, &devices[i]);

@@ -148,6 +148,16 @@ parity_name(int number)
 }
 
 static const char *
+line_parity_name(int number)
+{
+	static const char *const names[] = { [PARITY_MARK] = "mark", [PARITY_SPACE] = "space" };
+
+	if (number < PARITY_MARK)
+		return parity_name(number);
+	return number < (int)COUNT(names) ? names[number] : NULL;
+}
+
+static const char *
 rs485_name(int number)
 {
 	static const char *const names[] = { [RS485_OFF] = "off",
@@ -182,10 +192,17 @@ static const char *
 echo_name(int number)
 {
 	static const char *const names[] = {
-		[ECHO_AUTO] = "auto", [ECHO_OFF] = "off", [ECHO_STRIP] = "strip"
+		[ECHO_OFF] = "off", [ECHO_STRIP] = "strip", [ECHO_AUTO] = "auto"
 	};
 
 	return number < (int)COUNT(names) ? names[number] : NULL;
+}
+
+/* What an echo is can be found out only where requests and answers have a known shape. */
+static const char *
+line_echo_name(int number)
+{
+	return number < ECHO_AUTO ? echo_name(number) : NULL;
 }
 
 static const char *
@@ -264,6 +281,16 @@ replay_name(int number)
 }
 
 static const char *
+provision_name(int number)
+{
+	static const char *const names[] = {
+		[PROVISION_TOKEN] = "token", [PROVISION_BASIC] = "basic", [PROVISION_CERTIFICATE] = "certificate"
+	};
+
+	return number < (int)COUNT(names) ? names[number] : NULL;
+}
+
+static const char *
 action_name(int number)
 {
 	static const char *const names[] = { [RPC_SET] = "set", [RPC_GET] = "get" };
@@ -276,10 +303,7 @@ action_name(int number)
 static const int baud_rates[] = { 1200, 1800, 2400, 4800, 9600, 19200, 38400, 57600, 115200, 230400, 460800,
 	500000, 576000, 921600, 1000000, 1152000, 1500000, 2000000, 2500000, 3000000, 3500000, 4000000, 0 };
 
-/* Meters begin at 300. */
-static const int line_baud_rates[] = { 110, 300, 600, 1200, 1800, 2400, 4800, 9600, 19200, 38400, 57600, 115200, 230400,
-	460800, 500000, 576000, 921600, 1000000, 1152000, 1500000, 2000000, 2500000, 3000000, 3500000, 4000000, 0 };
-static const int line_data_bits[] = { 7, 8, 0 };
+static const int line_data_bits[] = { 5, 6, 7, 8, 0 };
 
 /* RTU needs all eight bits of a character (Modbus over serial line V1.02, 2.5.1). */
 static const int data_bits[] = { 8, 0 };
@@ -319,6 +343,52 @@ static const struct setting_row tls_rows[] = {
 static const struct setting_group tls_group = {
 	.name = "tls", .rows = tls_rows, .row_count = COUNT(tls_rows), .size = sizeof(struct tls_input)
 };
+
+static const struct setting_row provision_rows[] = {
+	{ .name = "key",
+	    .about = "the provision key of a device profile in ThingsBoard; secret",
+	    .kind = SETTING_TEXT,
+	    .min = 1,
+	    .max = SECRET_CHARACTERS,
+	    .secret = true,
+	    .preset_about = "none, and required unless there is a key_file",
+	    .check = check_no_blanks,
+	    INTO(struct provision_input, provision.key) },
+	{ .name = "key_file",
+	    .about = "the file that the key is in, and nothing else",
+	    .kind = SETTING_TEXT,
+	    .min = 1,
+	    .max = PATH_CHARACTERS,
+	    .check = check_file,
+	    INTO(struct provision_input, key_file) },
+	{ .name = "secret",
+	    .about = "the provision secret of that profile; secret",
+	    .kind = SETTING_TEXT,
+	    .min = 1,
+	    .max = SECRET_CHARACTERS,
+	    .secret = true,
+	    .preset_about = "none, and required unless there is a secret_file",
+	    .check = check_no_blanks,
+	    INTO(struct provision_input, provision.secret) },
+	{ .name = "secret_file",
+	    .about = "the file that the secret is in, and nothing else",
+	    .kind = SETTING_TEXT,
+	    .min = 1,
+	    .max = PATH_CHARACTERS,
+	    .check = check_file,
+	    INTO(struct provision_input, secret_file) },
+	{ .name = "type",
+	    .about = "what the device is to have",
+	    .kind = SETTING_NAME,
+	    .names = provision_name,
+	    .preset = "token",
+	    INTO(struct provision_input, provision.type) },
+};
+
+static const struct setting_group provision_group = { .name = "provision",
+	.rows = provision_rows,
+	.row_count = COUNT(provision_rows),
+	.size = sizeof(struct provision_input) };
 
 static const struct setting_row credentials_rows[] = {
 	{ .name = "client_id",
@@ -552,7 +622,8 @@ static const struct setting_row bus_rows[] = {
 	{ .name = "baud",
 	    .about = "bits per second",
 	    .kind = SETTING_INT,
-	    .choices = line_baud_rates,
+	    .min = LINE_BAUD_MIN,
+	    .max = LINE_BAUD_MAX,
 	    .preset = "9600",
 	    .only = SERIAL,
 	    INTO(struct bus_input, bus.baud) },
@@ -566,7 +637,7 @@ static const struct setting_row bus_rows[] = {
 	{ .name = "parity",
 	    .about = "parity of a character",
 	    .kind = SETTING_NAME,
-	    .names = parity_name,
+	    .names = line_parity_name,
 	    .preset = "none",
 	    .only = SERIAL,
 	    INTO(struct bus_input, bus.parity) },
@@ -653,6 +724,13 @@ static const struct setting_row bus_rows[] = {
 	    .names = echo_name,
 	    .preset = "auto",
 	    .only = RTU,
+	    INTO(struct bus_input, bus.echo) },
+	{ .name = "echo",
+	    .about = "does what is sent come back, as it does on two wires with some adapters",
+	    .kind = SETTING_NAME,
+	    .names = line_echo_name,
+	    .preset = "off",
+	    .only = SERIAL | SERIAL_TCP,
 	    INTO(struct bus_input, bus.echo) },
 	{ .name = "low_latency",
 	    .about = "ask the port's driver to pass on at once what it receives",
@@ -1010,7 +1088,7 @@ static const struct setting_row point_rows[] = {
 	    .kind = SETTING_INT,
 	    .min = 10,
 	    .max = 86400000,
-	    .preset_about = "the device's; of serial instruments every value counts",
+	    .preset_about = "the device's; on a bus of serial instruments that of a device which is not polled, if it has one, else every value is sent",
 	    .unit = "ms",
 	    INTO(struct point_input, point.period_ms) },
 	{ .name = "bus",
@@ -1251,6 +1329,11 @@ static const struct setting_row device_rows[] = {
 	    .kind = SETTING_GROUP,
 	    .group = &credentials_group,
 	    INTO(struct device_input, credentials) },
+	{ .name = "provision",
+	    .about = "how it gets credentials, if it has none; else as the one of the file",
+	    .kind = SETTING_GROUP,
+	    .group = &provision_group,
+	    INTO(struct device_input, provision) },
 	{ .name = "cert_file",
 	    .about = "its certificate, if it has one in place of a token, PEM; unique",
 	    .kind = SETTING_TEXT,
@@ -1469,6 +1552,11 @@ static const struct setting_row root_rows[] = {
 	    .kind = SETTING_GROUP,
 	    .group = &clock_group,
 	    INTO(struct root_input, clock) },
+	{ .name = "provision",
+	    .about = "how devices that have no credentials get some",
+	    .kind = SETTING_GROUP,
+	    .group = &provision_group,
+	    INTO(struct root_input, provision) },
 	{ .name = "buses",
 	    .about = "serial lines and TCP connections to Modbus units",
 	    .kind = SETTING_LIST,
@@ -1492,7 +1580,7 @@ static const struct setting_group root_group = { .name = "gateway.conf",
 
 const struct setting_group *const schema_groups[] = { &root_group, &server_group, &store_group, &clock_group,
 	&bus_group, &device_group, &point_group, &rpc_group, &step_group, &label_group, &write_group,
-	&cloud_loss_group, &tls_group, &credentials_group, &schema_framing, &schema_checksum, &schema_address,
+	&cloud_loss_group, &tls_group, &credentials_group, &provision_group, &schema_framing, &schema_checksum, &schema_address,
 	&schema_step, &schema_command };
 const size_t schema_group_count = COUNT(schema_groups);
 

@@ -163,9 +163,18 @@ struct credentials_input {
 	const char *password_file;
 };
 
+struct provision_input {
+	struct node node;
+	struct provision provision;
+	const char *key_file;
+	const char *secret_file;
+};
+
 struct device_input {
 	struct node node;
 	struct device device;
+	struct provision_input provision;
+	const struct provision_input *provision_input; /* what it is provisioned with, or NULL */
 	const char *token_file;
 	struct credentials_input credentials;
 	const char *bus; /* name */
@@ -186,6 +195,7 @@ struct root_input {
 	struct server_input server;
 	struct store_input store;
 	struct clock_input clock;
+	struct provision_input provision;
 	struct items buses;   /* struct bus_input */
 	struct items devices; /* struct device_input */
 };

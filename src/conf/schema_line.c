@@ -136,8 +136,6 @@ escape_name(int number)
 }
 
 static const int length_sizes[] = { 1, 2, 4, 0 };
-static const int step_baud_rates[] = { 110, 300, 600, 1200, 1800, 2400, 4800, 9600, 19200, 38400, 57600, 115200, 230400,
-	460800, 500000, 576000, 921600, 1000000, 0 };
 
 /* Rows. */
 
@@ -379,7 +377,8 @@ static const struct setting_row step_rows[] = {
 	{ .name = "baud",
 	    .about = "the speed from here to the end of the script",
 	    .kind = SETTING_INT,
-	    .choices = step_baud_rates,
+	    .min = LINE_BAUD_MIN,
+	    .max = LINE_BAUD_MAX,
 	    .preset_about = "as it is",
 	    INTO(struct script_step_input, step.baud) },
 	{ .name = "send",

@@ -4,6 +4,10 @@
 
 #include "conf/schema.h"
 
+/* Of a serial port of instruments: whatever its driver can. */
+#define LINE_BAUD_MIN 50
+#define LINE_BAUD_MAX 4000000
+
 extern const struct setting_group schema_framing;
 extern const struct setting_group schema_checksum;
 extern const struct setting_group schema_address;

@@ -18,6 +18,7 @@
 #define DEFAULT_MAX	4096
 #define TEXT_REGISTERS	125 /* a text that is written has 250 bytes at most */
 #define USUAL_SEPARATOR ","
+#define USUAL_ASSIGN	'='
 #define COUNT(array)	(sizeof(array) / sizeof((array)[0]))
 
 static const struct bytes usual_ends[] = { { (const uint8_t *)"\r", 1 }, { (const uint8_t *)"\n", 1 } };
@@ -432,6 +433,13 @@ verify_command(const struct point_input *point, struct mistakes *mistakes)
 		fault(mistakes, &command->node, "send", "%s", wrong);
 }
 
+/* The period of a device is that of its poll; where there is none it is that of its points, if it is given. */
+static bool
+is_thinned(const struct device_input *device)
+{
+	return has("device", &device->node, "period_ms") && !has("device", &device->node, "poll");
+}
+
 bool
 verify_line_point(struct point_input *input, const struct device_input *device, struct mistakes *mistakes)
 {
@@ -442,7 +450,10 @@ verify_line_point(struct point_input *input, const struct device_input *device, 
 	refuse(input, foreign, COUNT(foreign), "is for Modbus, and the bus is one of serial instruments, leave it out", mistakes);
 	input->point.table = TABLE_HOLDING;
 	input->point.addr = 0;
-	field->period_ms = has("point", &input->node, "period_ms") ? input->point.period_ms : 0;
+	if (!has("point", &input->node, "period_ms"))
+		field->period_ms = is_thinned(device) ? device->device.period_ms : 0;
+	else
+		field->period_ms = input->point.period_ms;
 	verify_command(input, mistakes);
 	if (!settle_source(input, mistakes) || !verify_group(input, device, mistakes))
 		return false;
@@ -453,7 +464,9 @@ verify_line_point(struct point_input *input, const struct device_input *device, 
 		      : field->source == SOURCE_OBIS	? input->line.obis
 							: NULL;
 	field->separator = device->separator ? device->separator : field->source == SOURCE_FIELD ? NULL : USUAL_SEPARATOR;
-	field->assign = device->assign ? device->assign[0] : '=';
+	field->assign = USUAL_ASSIGN;
+	if (device->assign)
+		field->assign = device->assign[0];
 	field->decimal_comma = device->decimal_comma;
 	known = !is_wrong("point", &input->node, "format");
 	if (field->source == SOURCE_BYTES_AT)

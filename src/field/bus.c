@@ -5,7 +5,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/epoll.h>
 #include <unistd.h>
 
 #include "base/clock.h"
@@ -1062,21 +1061,6 @@ answer_rest(struct bus_worker *worker)
 	} while (writer_waits(worker->writer));
 }
 
-/* Returns a descriptor that is readable when one of the two is, or -1 with errno set. */
-static int
-watch_both(int a, int b)
-{
-	struct epoll_event event = { .events = EPOLLIN };
-	int fd = epoll_create1(EPOLL_CLOEXEC);
-
-	if (fd >= 0 && epoll_ctl(fd, EPOLL_CTL_ADD, a, &event) == 0 &&
-	    epoll_ctl(fd, EPOLL_CTL_ADD, b, &event) == 0)
-		return fd;
-	if (fd >= 0)
-		close(fd);
-	return -1;
-}
-
 /* Points that one reply may bring: any plan's largest request. */
 static size_t
 most_samples(const struct schedule *schedule)
@@ -1092,9 +1076,9 @@ make_queues(struct bus_worker *worker)
 	worker->questions = fifo_new(sizeof(struct health_question), QUESTIONS_MAX);
 	if (!worker->commands || !worker->questions)
 		return -errno;
-	worker->calm_fd = watch_both(thread_pause_fd(&worker->thread), fifo_fd(worker->questions));
+	worker->calm_fd = thread_watch_both(thread_pause_fd(&worker->thread), fifo_fd(worker->questions));
 	if (worker->calm_fd >= 0)
-		worker->news_fd = watch_both(worker->calm_fd, fifo_fd(worker->commands));
+		worker->news_fd = thread_watch_both(worker->calm_fd, fifo_fd(worker->commands));
 	return worker->news_fd >= 0 ? 0 : -errno;
 }
 

@@ -93,3 +93,44 @@ checkup_schedule(const struct schedule *schedule, struct health_bus *report)
 	for (size_t i = 0; i < report->point_count; i++)
 		fill_point(&schedule->items[i], &report->points[i]);
 }
+
+/* One that only is listened to has no requests, and is away when it is silent. */
+static void
+fill_instrument(const struct instrument *instrument, struct health_unit *report)
+{
+	fill_unit(&instrument->unit, report);
+	report->unit = -1;
+	report->answered_mono_us = instrument->said_us;
+	if (instrument->polled)
+		return;
+	report->state = instrument->silent	  ? HEALTH_UNIT_OFFLINE
+			: instrument->said_us > 0 ? HEALTH_UNIT_ONLINE
+						  : HEALTH_UNIT_UNTRIED;
+	report->since_mono_us = instrument->since_us;
+}
+
+static void
+fill_reading(const struct reading *reading, struct health_point *report)
+{
+	*report = (struct health_point){
+		.point = reading->point,
+		.quality = reading->quality,
+		.taken_unix_ms = reading->last_unix_ms,
+		.taken_mono_us = reading->last_us,
+		.value = reading->last,
+	};
+}
+
+void
+checkup_instruments(const struct instruments *instruments, struct health_bus *report)
+{
+	report->unit_count = report->point_count = 0;
+	for (size_t i = 0; i < instruments->count; i++) {
+		const struct instrument *instrument = &instruments->items[i];
+
+		if (report->unit_count < report->unit_room)
+			fill_instrument(instrument, &report->units[report->unit_count++]);
+		for (size_t j = 0; j < instrument->reading_count && report->point_count < report->point_room; j++)
+			fill_reading(&instrument->readings[j], &report->points[report->point_count++]);
+	}
+}

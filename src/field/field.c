@@ -4,36 +4,24 @@
 #include <stdlib.h>
 
 #include "base/clock.h"
-#include "field/bus.h"
-#include "field/link_modbus.h"
+#include "field/worker.h"
 
 struct field {
-	struct resolver *resolver;
-	struct bus_worker **workers; /* by bus->index */
+	struct worker **workers; /* by bus->index */
 	size_t count;
 };
-
-static struct link *
-make_link(void *ctx, const struct bus *bus, int stop_fd)
-{
-	struct field *field = ctx;
-
-	return link_modbus_new(bus, field->resolver, stop_fd);
-}
 
 struct field *
 field_new(const struct settings *settings, struct resolver *resolver, struct sample_sink samples,
     struct outcome_sink outcomes)
 {
 	struct field *field = calloc(1, sizeof(*field));
-	struct link_maker maker = { .make = make_link, .ctx = field };
 
 	if (!field)
 		return NULL;
-	field->resolver = resolver;
-	field->workers = calloc(settings->bus_count + 1, sizeof(struct bus_worker *));
+	field->workers = calloc(settings->bus_count + 1, sizeof(struct worker *));
 	for (size_t i = 0; field->workers && i < settings->bus_count; i++) {
-		field->workers[i] = bus_worker_new(settings, &settings->buses[i], maker, samples, outcomes);
+		field->workers[i] = worker_new(settings, &settings->buses[i], resolver, samples, outcomes);
 		if (!field->workers[i])
 			break;
 		field->count++;
@@ -54,7 +42,7 @@ field_free(struct field *field)
 	if (!field)
 		return;
 	for (size_t i = 0; i < field->count; i++)
-		bus_worker_free(field->workers[i]);
+		worker_free(field->workers[i]);
 	free(field->workers);
 	free(field);
 }
@@ -64,7 +52,7 @@ push_commands(void *ctx, const struct command *commands, size_t count)
 {
 	struct field *field = ctx;
 
-	return bus_worker_command(field->workers[commands[0].point->bus->index], commands, count);
+	return worker_command(field->workers[commands[0].point->bus->index], commands, count);
 }
 
 struct command_sink
@@ -76,26 +64,26 @@ field_commands(struct field *field)
 struct health_bus *
 field_report(const struct field *field, size_t bus, bool full)
 {
-	return bus_worker_report(field->workers[bus], full);
+	return worker_report(field->workers[bus], full);
 }
 
 int
 field_ask(struct field *field, size_t bus, const struct health_question *question)
 {
-	return bus_worker_ask(field->workers[bus], question);
+	return worker_ask(field->workers[bus], question);
 }
 
 int
 field_busy_max_ms(const struct field *field, size_t bus)
 {
-	return bus_worker_busy_max_ms(field->workers[bus]);
+	return worker_busy_max_ms(field->workers[bus]);
 }
 
 int
 field_start(struct field *field)
 {
 	for (size_t i = 0; i < field->count; i++) {
-		int error = bus_worker_start(field->workers[i]);
+		int error = worker_start(field->workers[i]);
 
 		if (error != 0) {
 			field_pause(field);
@@ -109,10 +97,10 @@ void
 field_stop(struct field *field)
 {
 	for (size_t i = 0; i < field->count; i++)
-		bus_worker_tell_stop(field->workers[i]);
+		worker_tell_close(field->workers[i]);
 	for (size_t i = 0; i < field->count; i++) {
-		bus_worker_await(field->workers[i], CLOCK_NEVER);
-		bus_worker_close(field->workers[i]);
+		worker_await(field->workers[i], CLOCK_NEVER);
+		worker_close(field->workers[i]);
 	}
 }
 
@@ -122,12 +110,12 @@ field_pause(struct field *field)
 	int64_t until_us = clock_mono_us() + (int64_t)FIELD_PAUSE_MS * 1000;
 
 	for (size_t i = 0; i < field->count; i++)
-		bus_worker_tell_pause(field->workers[i]);
+		worker_tell_pause(field->workers[i]);
 	for (size_t i = 0; i < field->count; i++)
-		if (!bus_worker_await(field->workers[i], until_us))
-			bus_worker_tell_stop(field->workers[i]);
+		if (!worker_await(field->workers[i], until_us))
+			worker_tell_stop(field->workers[i]);
 	for (size_t i = 0; i < field->count; i++)
-		bus_worker_await(field->workers[i], CLOCK_NEVER);
+		worker_await(field->workers[i], CLOCK_NEVER);
 }
 
 void
@@ -139,8 +127,8 @@ field_adopt(struct field *field, struct field *from, const struct difference *di
 		const struct bus *was = difference_bus(difference, &settings->buses[i]);
 
 		if (was)
-			bus_worker_adopt(field->workers[i], from->workers[was->index], difference);
+			worker_adopt(field->workers[i], from->workers[was->index], difference);
 	}
 	for (size_t i = 0; i < from->count; i++)
-		bus_worker_close(from->workers[i]);
+		worker_close(from->workers[i]);
 }

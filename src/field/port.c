@@ -198,6 +198,26 @@ open_serial(struct port *port)
 	return 0;
 }
 
+/* --- file --- */
+
+/* Standard input may be a terminal that others use too: its flags are left as they are, and it is read when there is something. */
+static int
+open_file(struct port *port)
+{
+	const char *path = port->bus->path;
+	char thing[160];
+	int fd = strcmp(path, "-") == 0 ? fcntl(STDIN_FILENO, F_DUPFD_CLOEXEC, 0)
+					: open(path, O_RDONLY | O_NOCTTY | O_NONBLOCK | O_CLOEXEC);
+
+	if (fd < 0) {
+		snprintf(thing, sizeof(thing), "%.120s", path);
+		return fail(port, thing, errno);
+	}
+	port->fd = fd;
+	port->state = PORT_OPEN;
+	return 0;
+}
+
 /* --- network --- */
 
 static int
@@ -391,5 +411,7 @@ port_open(struct port *port, int wake_fd, int64_t until_us)
 {
 	if (port->state == PORT_OPEN)
 		return 0;
+	if (port->bus->type == BUS_FILE)
+		return open_file(port);
 	return line_is_serial(port->bus) ? open_serial(port) : open_network(port, wake_fd, until_us);
 }

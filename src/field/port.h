@@ -1,4 +1,4 @@
-/* Opens what a bus stands on: a serial port or a TCP connection, and hands out its descriptor. Everything is
+/* Opens what a bus stands on: a serial port, a TCP connection or a file, and hands out its descriptor. Everything is
  * exclusive, timed, non-blocking and closed on exec; names are resolved in the helper thread
  * (base/resolver.h), and all addresses of a name are tried in turn.
  *

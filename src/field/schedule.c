@@ -1085,20 +1085,6 @@ adopt_unit(struct poll_unit *unit, const struct poll_unit *from)
 	unit->length_doubts = from->length_doubts;
 }
 
-/* A label belongs to the settings, and those of before go. */
-static void
-adopt_label(struct health_value *value, const struct point *point)
-{
-	if (value->kind != VALUE_LABEL)
-		return;
-	for (size_t i = 0; i < point->label_count; i++)
-		if (strcmp(point->labels[i].label, value->label) == 0) {
-			value->label = point->labels[i].label;
-			return;
-		}
-	value->kind = VALUE_NONE;
-}
-
 /* Returns false for a point that was not polled, or not the same. */
 static bool
 adopt_item(struct schedule_item *item, const struct schedule *from, const struct difference *difference)
@@ -1112,7 +1098,7 @@ adopt_item(struct schedule_item *item, const struct schedule *from, const struct
 	now = *old;
 	now.point = item->point;
 	now.request = item->request;
-	adopt_label(&now.last.value, item->point);
+	health_value_adopt(&now.last.value, item->point);
 	*item = now;
 	return true;
 }

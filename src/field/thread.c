@@ -3,6 +3,8 @@
 #include <errno.h>
 #include <poll.h>
 #include <signal.h>
+#include <sys/epoll.h>
+#include <unistd.h>
 
 #include "base/clock.h"
 #include "field/port.h"
@@ -119,6 +121,20 @@ int
 thread_stop_fd(const struct thread *thread)
 {
 	return fifo_fd(thread->stop);
+}
+
+int
+thread_watch_both(int a, int b)
+{
+	struct epoll_event event = { .events = EPOLLIN };
+	int both = epoll_create1(EPOLL_CLOEXEC);
+
+	if (both >= 0 && epoll_ctl(both, EPOLL_CTL_ADD, a, &event) == 0 &&
+	    epoll_ctl(both, EPOLL_CTL_ADD, b, &event) == 0)
+		return both;
+	if (both >= 0)
+		close(both);
+	return -1;
 }
 
 bool

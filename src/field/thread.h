@@ -45,6 +45,8 @@ void thread_exchange(struct thread *a, struct thread *b);
 /* Readable when it is to end, until it has asked: afterwards its waits no longer end for that. */
 int thread_stop_fd(const struct thread *thread);
 int thread_pause_fd(const struct thread *thread);
+/* A new descriptor of the caller's that is readable when one of the two is; -1 with errno set. */
+int thread_watch_both(int a, int b);
 bool thread_should_end(struct thread *thread);
 
 #endif

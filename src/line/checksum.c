@@ -249,7 +249,7 @@ show(const struct checksum *checksum, const uint8_t *bytes, size_t size, char te
 		if (checksum->form == CHECKSUM_BINARY)
 			at += sprintf(at, "%02X", bytes[i]);
 		else
-			*at++ = bytes[i] > ' ' && bytes[i] < 127 ? (char)bytes[i] : '?';
+			*at++ = (char)(bytes[i] > ' ' && bytes[i] < 127 ? bytes[i] : '?');
 	*at = '\0';
 }
 
@@ -257,7 +257,7 @@ int
 checksum_judge(const struct checksum *checksum, const uint8_t *bytes, size_t length, char wanted[CHECKSUM_TEXT_MAX],
     char found[CHECKSUM_TEXT_MAX])
 {
-	uint8_t right[CHECKSUM_SIZE_MAX];
+	uint8_t right[CHECKSUM_SIZE_MAX] = { 0 };
 	size_t size = checksum_size(checksum);
 	struct checksum_place place;
 	int error;

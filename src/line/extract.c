@@ -70,23 +70,30 @@ without_checksum(const char *text, size_t length)
 	return length >= 3 && text[length - 3] == '*' ? length - 3 : length;
 }
 
-static bool
-next_column(const char **at, const char *end, const char *separator)
+/* Where the column that begins at `at` ends: at its separator, or at the end. A blank stands for any number of them. */
+static const char *
+column_end(const char *at, const char *end, const char *separator)
 {
-	size_t length = strlen(separator);
+	const char *stop;
 
-	if (strcmp(separator, " ") == 0) {
-		while (*at < end && !is_line_blank(**at))
-			(*at)++;
-		while (*at < end && is_line_blank(**at))
-			(*at)++;
-		return *at < end;
+	if (strcmp(separator, " ") != 0) {
+		stop = memmem(at, (size_t)(end - at), separator, strlen(separator));
+		return stop ? stop : end;
 	}
-	*at = memmem(*at, (size_t)(end - *at), separator, length);
-	if (!*at)
-		return false;
-	*at += length;
-	return true;
+	for (stop = at; stop < end && !is_line_blank(*stop);)
+		stop++;
+	return stop;
+}
+
+/* Where the next one begins, behind the separator at `stop`. */
+static const char *
+column_begin(const char *stop, const char *end, const char *separator)
+{
+	if (strcmp(separator, " ") != 0)
+		return stop + strlen(separator);
+	while (stop < end && is_line_blank(*stop))
+		stop++;
+	return stop;
 }
 
 static int
@@ -94,7 +101,8 @@ find_column(const struct line_field *field, const struct line_frame *frame, int 
     const char **why)
 {
 	const char *separator = field->separator ? field->separator : ",";
-	const char *at = content_of(frame), *end = content_of(frame) + (frame->to - frame->from), *stop;
+	const char *at = content_of(frame), *end = at + (frame->to - frame->from), *stop;
+	bool blank = strcmp(separator, " ") == 0;
 
 	if (field->sentence) {
 		if (!is_sentence(at, (size_t)(end - at), field->sentence)) {
@@ -103,22 +111,17 @@ find_column(const struct line_field *field, const struct line_frame *frame, int 
 		}
 		end = at + without_checksum(at, (size_t)(end - at));
 	}
-	if (strcmp(separator, " ") == 0)
-		while (at < end && is_line_blank(*at))
-			at++;
-	for (int i = 0; i < column; i++)
-		if (!next_column(&at, end, separator)) {
+	if (blank)
+		at = column_begin(at, end, separator);
+	stop = column_end(at, end, separator);
+	for (int i = 0; i < column; i++) {
+		at = stop < end ? column_begin(stop, end, separator) : end;
+		if (stop >= end || (blank && at >= end)) {
 			*why = "there are not so many columns";
 			return -ENOENT;
 		}
-	stop = at;
-	if (strcmp(separator, " ") == 0)
-		while (stop < end && !is_line_blank(*stop))
-			stop++;
-	else
-		stop = memmem(at, (size_t)(end - at), separator, strlen(separator));
-	if (!stop)
-		stop = end;
+		stop = column_end(at, end, separator);
+	}
 	*ret = (struct extract_text){ .text = at, .length = (size_t)(stop - at) };
 	return 0;
 }

@@ -251,7 +251,7 @@ step_length_field(struct framer *framer, struct cut *ret)
 {
 	const struct framing *framing = framer->framing;
 	enum step step = look_for_start(framer, ret);
-	size_t head = (size_t)(framing->length_at + framing->length_size);
+	size_t head = (size_t)framing->length_at + (size_t)framing->length_size;
 	const uint8_t *field = at_hand(framer) + framing->length_at;
 	uint32_t said = 0;
 	int64_t total;
@@ -573,10 +573,10 @@ framer_new(const struct framing *framing, bool proven, framer_sink *sink, framer
     struct framer **ret)
 {
 	struct framer *framer = calloc(1, sizeof(*framer));
-	int error = framer ? 0 : -ENOMEM;
+	int error = 0;
 
-	if (error)
-		return error;
+	if (!framer)
+		return -ENOMEM;
 	framer->framing = framing;
 	framer->proven = proven;
 	framer->sink = sink;

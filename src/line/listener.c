@@ -13,7 +13,6 @@
 struct heard_point {
 	const struct point *point;
 	struct extractor extractor;
-	int64_t next_mono_ms; /* not taken before */
 };
 
 struct heard_device {
@@ -31,7 +30,6 @@ struct listener {
 	struct heard_device *devices;
 	size_t count;
 	struct listener_counters counters;
-	int64_t now_mono_ms; /* of what is being taken */
 };
 
 /* One byte as it is shown. Returns its length, up to 4. */
@@ -150,12 +148,6 @@ take_point(struct listener *listener, struct extract_frame *reading, struct hear
 	}
 	if (error == -ENOMEM)
 		return true;
-	if (error == 0 && !listener->sink.every && listener->now_mono_ms < heard->next_mono_ms) {
-		value_done(&value);
-		return true;
-	}
-	if (error == 0)
-		heard->next_mono_ms = listener->now_mono_ms + heard->point->line->period_ms;
 	tell_value(listener, heard->point, error == 0 ? QUALITY_GOOD : QUALITY_NO_VALUE, &value, error == 0 ? "" : why);
 	return true;
 }
@@ -255,7 +247,6 @@ void
 listener_feed(struct listener *listener, const uint8_t *bytes, size_t length, int64_t now_mono_ms)
 {
 	listener->counters.bytes += length;
-	listener->now_mono_ms = now_mono_ms;
 	framer_feed(listener->framer, bytes, length, now_mono_ms);
 }
 
@@ -268,14 +259,12 @@ listener_deadline(const struct listener *listener)
 void
 listener_tick(struct listener *listener, int64_t now_mono_ms)
 {
-	listener->now_mono_ms = now_mono_ms;
 	framer_tick(listener->framer, now_mono_ms);
 }
 
 void
-listener_end(struct listener *listener, int64_t now_mono_ms)
+listener_end(struct listener *listener)
 {
-	listener->now_mono_ms = now_mono_ms;
 	framer_end(listener->framer);
 }
 
@@ -330,7 +319,6 @@ make_device(struct listener *listener, const struct device *device, size_t count
 			continue;
 		error = extractor_init(&into->extractor, point->line, heard->pattern);
 		into->point = point;
-		into->next_mono_ms = INT64_MIN;
 		heard->count += !error;
 	}
 	return error;
@@ -358,10 +346,10 @@ listener_new(const struct settings *settings, const struct bus *bus, const struc
     struct listener **ret)
 {
 	struct listener *listener = calloc(1, sizeof(*listener));
-	int error = listener ? 0 : -ENOMEM;
+	int error;
 
-	if (error)
-		return error;
+	if (!listener)
+		return -ENOMEM;
 	listener->bus = bus;
 	listener->sink = *sink;
 	error = framer_new(&bus->framing, bus->checksum.type != CHECKSUM_NONE, take_frame, take_waste, listener,

@@ -45,14 +45,13 @@ struct listener_sink {
 	/* Does the frame belong to the device? claimed: it was heard; else why not. */
 	void (*claim)(void *ctx, const struct device *device, bool claimed, const char *why);
 	/* A point's value, QUALITY_GOOD, or QUALITY_NO_VALUE with why there is none. The value is the receiver's; with NULL here it is
-	 * freed. A point whose line->period_ms is not over is passed by. */
+	 * freed. How often a value may go up is the business of whoever listens. */
 	void (*value)(void *ctx, const struct point *point, enum quality quality, struct value *value, const char *why);
 	/* The point is not in this frame, which is nothing bad. */
 	void (*miss)(void *ctx, const struct point *point, const char *why);
 	/* Bytes in no frame: the first `kept` of `length`. */
 	void (*waste)(void *ctx, const uint8_t *bytes, size_t kept, uint64_t length, const char *why);
 	void *ctx;
-	bool every; /* every value, however soon after the last */
 };
 
 struct listener;
@@ -66,7 +65,7 @@ void listener_free(struct listener *listener);
 void listener_feed(struct listener *listener, const uint8_t *bytes, size_t length, int64_t now_mono_ms);
 int64_t listener_deadline(const struct listener *listener); /* when listener_tick() is due; INT64_MAX = never */
 void listener_tick(struct listener *listener, int64_t now_mono_ms);
-void listener_end(struct listener *listener, int64_t now_mono_ms); /* nothing more comes: the file is at its end */
+void listener_end(struct listener *listener); /* nothing more comes: the file is at its end */
 
 /* The port was opened anew. middle: as in framer_reset(). */
 void listener_reset(struct listener *listener, bool middle);

@@ -1216,7 +1216,13 @@ codec_fault_text(const struct point *point, enum codec_fault fault, char *text, 
 			snprintf(text, size, "does not fit into %s", codec_type(point->type)->name);
 		break;
 	case CODEC_TOO_LONG:
-		snprintf(text, size, "is longer than %zu bytes", text_size(point));
+		if (point->command)
+			snprintf(text, size, "is too long");
+		else
+			snprintf(text, size, "is longer than %zu bytes", text_size(point));
+		break;
+	case CODEC_UNSAFE:
+		snprintf(text, size, "has a character that cannot be sent");
 		break;
 	}
 }

@@ -60,6 +60,7 @@ enum codec_fault {
 	CODEC_ABOVE_MAX,
 	CODEC_NO_FIT,      /* outside of what the registers can hold */
 	CODEC_TOO_LONG,    /* text longer than its registers */
+	CODEC_UNSAFE,      /* text with characters that the command of an instrument cannot carry; codec_encode() never says so */
 };
 
 /* May `value` be written to `point`, and what cells is that?

@@ -7,22 +7,43 @@
 #include "model/codec.h"
 #include "model/exception.h"
 
+#define WHO_MAX 80
+
+/* "unit 3", or "device Scale" of serial instruments */
+static const char *
+who_text(const struct point *point, char text[WHO_MAX])
+{
+	if (bus_is_line(point->bus))
+		snprintf(text, WHO_MAX, "device %.60s", point->device->name);
+	else
+		snprintf(text, WHO_MAX, "unit %d", point->unit);
+	return text;
+}
+
 static void
 refusal_text(const struct outcome *outcome, char *text, size_t size)
 {
-	snprintf(text, size, "unit %d refused: exception %d (%s)", outcome->point->unit, outcome->exception,
-	    exception_name(outcome->exception));
+	char who[WHO_MAX];
+
+	if (bus_is_line(outcome->point->bus))
+		snprintf(text, size, "%s refused", who_text(outcome->point, who));
+	else
+		snprintf(text, size, "%s refused: exception %d (%s)", who_text(outcome->point, who), outcome->exception,
+		    exception_name(outcome->exception));
 }
 
 static void
 silence_text(const struct outcome *outcome, const char *doubt, char *text, size_t size)
 {
 	const struct point *point = outcome->point;
+	char who[WHO_MAX];
 
 	if (outcome->error == 0 || outcome->error == ETIMEDOUT)
-		snprintf(text, size, "bus %s unit %d: no answer%s", point->bus->name, point->unit, doubt);
+		snprintf(text, size, "bus %s %s: no answer%s", point->bus->name, who_text(point, who), doubt);
+	else if (outcome->error == EBADMSG && bus_is_line(point->bus))
+		snprintf(text, size, "bus %s %s: not the expected answer%s", point->bus->name, who_text(point, who), doubt);
 	else
-		snprintf(text, size, "bus %s unit %d: no valid answer (%s)%s", point->bus->name, point->unit,
+		snprintf(text, size, "bus %s %s: no valid answer (%s)%s", point->bus->name, who_text(point, who),
 		    strerror(outcome->error), doubt);
 }
 
@@ -70,6 +91,7 @@ outcome_text(const struct outcome *outcome, enum command_kind kind, char *text, 
 	const struct point *point = outcome->point;
 	const char *bus = point->bus->name;
 	char part[OUTCOME_TEXT_MAX / 2];
+	char who[WHO_MAX];
 
 	switch (outcome->status) {
 	case OUTCOME_EXCEPTION:
@@ -88,7 +110,7 @@ outcome_text(const struct outcome *outcome, enum command_kind kind, char *text, 
 		break;
 	case OUTCOME_DIFFERENT:
 		value_words(&outcome->value, part, sizeof(part));
-		snprintf(text, size, "unit %d took the value, but read back it is %s", point->unit, part);
+		snprintf(text, size, "%s took the value, but read back it is %s", who_text(point, who), part);
 		break;
 	case OUTCOME_REFUSED:
 		codec_fault_text(point, (enum codec_fault)outcome->fault, part, sizeof(part));
@@ -101,7 +123,7 @@ outcome_text(const struct outcome *outcome, enum command_kind kind, char *text, 
 			snprintf(text, size, "bus %s: offline (%s)", bus, strerror(outcome->error));
 		break;
 	case OUTCOME_AWAY:
-		snprintf(text, size, "bus %s unit %d: no answer%s", bus, point->unit,
+		snprintf(text, size, "bus %s %s: no answer%s", bus, who_text(point, who),
 		    kind == COMMAND_READ ? "" : ", nothing was written");
 		break;
 	case OUTCOME_EXPIRED:

@@ -29,7 +29,7 @@ enum outcome_status {
 	OUTCOME_UNCHANGED, /* COMMAND_WRITE_CHANGED: the registers hold it already */
 	OUTCOME_DIFFERENT, /* the unit said so, and then holds something else: `value` */
 	OUTCOME_UNVERIFIED, /* the unit said so, but could not be read back: `exception` or `error` */
-	OUTCOME_EXCEPTION, /* the unit refused: `exception` */
+	OUTCOME_EXCEPTION, /* the unit refused: `exception`; an instrument: that is all we know */
 	OUTCOME_REFUSED,   /* the value cannot be written: `fault` */
 	OUTCOME_TIMEOUT,   /* sent, no valid reply: it may or may not have been done */
 	OUTCOME_OFFLINE,   /* not sent: the bus is not open */

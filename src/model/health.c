@@ -150,3 +150,16 @@ health_cloud_free(struct health_cloud *report)
 	free(report->devices);
 	free(report);
 }
+
+void
+health_value_adopt(struct health_value *value, const struct point *point)
+{
+	if (value->kind != VALUE_LABEL)
+		return;
+	for (size_t i = 0; i < point->label_count; i++)
+		if (strcmp(point->labels[i].label, value->label) == 0) {
+			value->label = point->labels[i].label;
+			return;
+		}
+	value->kind = VALUE_NONE;
+}

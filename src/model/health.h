@@ -99,6 +99,7 @@ struct health_frames {
 	uint64_t wasted_bytes; /* in no frame */
 	uint64_t values;
 	uint64_t no_values;
+	char last_bad[HEALTH_WHY_MAX]; /* the last one that was not good, printable; "" if there was none */
 };
 
 enum health_bus_state {
@@ -238,6 +239,9 @@ void health_cloud_free(struct health_cloud *cloud);
 
 /* Keep a value. No allocation. */
 void health_value_set(struct health_value *kept, const struct value *value);
+
+/* The settings that the value's label belongs to go, and those with `point`, which is the same, come. */
+void health_value_adopt(struct health_value *kept, const struct point *point);
 
 /* "online" and the like */
 const char *health_unit_state_name(enum health_unit_state state);

@@ -77,9 +77,9 @@ enum bus_rs485 {
 
 /* Does what is sent come back as if it were received? */
 enum bus_echo {
-	ECHO_AUTO,  /* found out from the first requests, and stripped if so */
 	ECHO_OFF,   /* never */
 	ECHO_STRIP, /* always */
+	ECHO_AUTO,  /* Modbus: found out from the first requests, and stripped if so */
 };
 
 /* Who may send, and when. */
@@ -402,12 +402,23 @@ struct credentials {
 	const char *secret_file; /* that token or password was read from, NULL if it stands in the configuration */
 };
 
+enum provision_type { PROVISION_TOKEN, PROVISION_BASIC, PROVISION_CERTIFICATE };
+
+/* How a device gets credentials in ThingsBoard that it does not have yet. */
+struct provision {
+	const char *key;    /* of a device profile */
+	const char *secret; /* secret, as is the key */
+	enum provision_type type;
+	const char *secret_file; /* that the secret was read from; NULL if it stands in the configuration */
+};
+
 /* An identity in ThingsBoard. */
 struct device {
 	const char *name;
 	size_t index; /* in settings->devices */
 	struct source source;
 	struct credentials credentials;
+	const struct provision *provision; /* NULL: it has credentials, or is to have none */
 	const struct bus *bus; /* default of its points */
 	int unit;
 	int period_ms;

@@ -15,6 +15,7 @@ bench_init(struct bench *bench, enum bus_type type)
 		.parity = PARITY_EVEN,
 		.data_bits = 8,
 		.stop_bits = 1,
+		.echo = ECHO_AUTO,
 		.host = "127.0.0.1",
 		.connect_timeout_ms = 1000,
 		.timeout_ms = 100,

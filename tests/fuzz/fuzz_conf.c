@@ -82,13 +82,18 @@ judge_bus(const struct settings *settings, const struct bus *bus)
 		return;
 	assert(listener_new(settings, bus, &nobody, &listener) == 0);
 	listener_feed(listener, (const uint8_t *)"$GPGGA,1*00\r\n\x02 1\x03", 17, 0);
-	listener_end(listener, 0);
+	listener_end(listener);
 	listener_free(listener);
 }
 
 static void
-judge_credentials(const struct credentials *credentials)
+judge_credentials(const struct credentials *credentials, const struct provision *provision)
 {
+	if (provision) {
+		assert(provision->key && provision->secret);
+		assert((provision->type == PROVISION_CERTIFICATE) == (credentials->kind == CREDENTIALS_CERTIFICATE));
+	}
+
 	switch (credentials->kind) {
 	case CREDENTIALS_TOKEN:
 		assert(credentials->token && credentials->token[0]);
@@ -101,7 +106,7 @@ judge_credentials(const struct credentials *credentials)
 		assert(credentials->cert_file && credentials->key_file);
 		break;
 	case CREDENTIALS_NONE:
-		assert(false);
+		assert(provision);
 	}
 }
 
@@ -132,7 +137,7 @@ judge_settings(const struct settings *settings)
 		const struct device *device = &settings->devices[i];
 
 		assert(device->name && device->point_count > 0);
-		judge_credentials(&device->credentials);
+		judge_credentials(&device->credentials, device->provision);
 		for (size_t p = 0; p < device->point_count; p++) {
 			assert(device->points[p].index == count++);
 			judge_point(settings, &device->points[p]);

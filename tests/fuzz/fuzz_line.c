@@ -131,7 +131,7 @@ play(const struct settings *settings, const uint8_t *bytes, size_t length, size_
 		listener_feed(listener, bytes + at, some, 0);
 		at += some;
 	}
-	listener_end(listener, 0);
+	listener_end(listener);
 	listener_counters(listener, &counters);
 	require(counters.bytes == length && counters.wasted_bytes <= length);
 	require(counters.frames == counters.good + counters.bad_checksum + counters.unmatched);

@@ -10,3 +10,9 @@ EXTRA_DIST += tests/fuzz/seeds/rpc
 tests_fuzz_fuzz_rpc_SOURCES = tests/fuzz/fuzz_rpc.c
 tests_fuzz_fuzz_rpc_LDFLAGS = $(FUZZ_LINK)
 tests_fuzz_fuzz_rpc_LDADD = $(FUZZ_MAIN) libcloud.a libmodel.a libbase.a $(JSON_LIBS) -lm
+
+FUZZ_TARGETS += tests/fuzz/fuzz_provision
+EXTRA_DIST += tests/fuzz/seeds/provision
+tests_fuzz_fuzz_provision_SOURCES = tests/fuzz/fuzz_provision.c
+tests_fuzz_fuzz_provision_LDFLAGS = $(FUZZ_LINK)
+tests_fuzz_fuzz_provision_LDADD = $(FUZZ_MAIN) libcloud.a libmodel.a libbase.a $(JSON_LIBS) -lm

@@ -73,6 +73,8 @@ class _Terminal:
         return SPEEDS.get(termios.tcgetattr(self.master)[5])
 
     def read(self):
+        if self.master is None:
+            return b""
         try:
             return os.read(self.master, 4096)
         except OSError:
@@ -111,10 +113,11 @@ class _Socket:
         self.connection = None
 
     def unplug(self):
-        self.hang_up()
+        # in this order: who comes back at once shall find nobody
         if self.listening:
             self.listening.close()
         self.listening = None
+        self.hang_up()
 
     def descriptors(self):
         return [item.fileno() for item in (self.listening, self.connection) if item]
@@ -244,6 +247,15 @@ class Instrument:
             self.wire.hang_up()
 
     # --- what was seen
+
+    def wait_open(self, connections=1):
+        """Until somebody has the port open, or has connected so many times."""
+        deadline = time.monotonic() + PATIENCE
+        while not self.wire.is_open() or getattr(self.wire, "connections", connections) < connections:
+            if time.monotonic() > deadline:
+                raise AssertionError("nobody came")
+            time.sleep(0.005)
+        time.sleep(0.02)  # a port is set up and emptied after it was opened
 
     def mark(self):
         with self.changed:

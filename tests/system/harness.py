@@ -17,6 +17,9 @@ import threading
 import time
 import unittest
 
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "sim"))
+from instrument import Instrument  # noqa: E402
+
 BUILD = os.path.abspath(os.environ.get("BUILD", "."))
 SOURCE = os.path.abspath(os.environ.get("srcdir", os.path.join(os.path.dirname(__file__), "..", "..")))
 
@@ -250,6 +253,12 @@ class Case(unittest.TestCase):
         self.addCleanup(modbus.close)
         return modbus
 
+    def instrument(self, link=None, **members):
+        """A serial instrument under the link of that name, or behind a TCP port."""
+        instrument = Instrument(self.path(link) if link else None, **members)
+        self.addCleanup(instrument.close)
+        return instrument
+
     def fieldgate(self, config, *arguments, env=None):
         path = self.path("gateway.conf")
         with open(path, "w", encoding="utf-8") as file:
@@ -296,6 +305,15 @@ def tcp_bus(name, port, **settings):
 def rtu_bus(name, path, **settings):
     rest = "".join(f" {key} = {value};" for key, value in settings.items())
     return f'{{ name = "{name}"; type = "rtu"; port = "{path}";{rest} }}'
+
+
+def serial_bus(name, instrument, **settings):
+    """A bus of serial instruments: its port is that of a harness.Instrument."""
+    rest = "".join(f" {key} = {value};" for key, value in settings.items())
+    if hasattr(instrument.wire, "port"):
+        return f'{{ name = "{name}"; type = "serial-tcp"; host = "127.0.0.1"; port = {instrument.port};{rest} }}'
+    baud = f" baud = {instrument.baud};" if instrument.baud else ""
+    return f'{{ name = "{name}"; type = "serial"; port = "{instrument.wire.link}"; parity = "none";{baud}{rest} }}'
 
 
 def buses(*items):

@@ -16,11 +16,15 @@ SYSTEM_TESTS = \
 	tests/system/230-time \
 	tests/system/240-isolation \
 	tests/system/250-tls \
+	tests/system/260-provision \
 	tests/system/300-rpc \
 	tests/system/305-methods \
 	tests/system/310-shared \
 	tests/system/320-write-latency \
 	tests/system/330-writing \
+	tests/system/340-instruments \
+	tests/system/341-talk \
+	tests/system/342-line-faults \
 	tests/system/400-faults \
 	tests/system/410-line \
 	tests/system/420-transcript \

@@ -21,6 +21,13 @@ tests_unit_test_reason_SOURCES = tests/unit/test_reason.c
 tests_unit_test_reason_CFLAGS = $(AM_CFLAGS) $(CMOCKA_CFLAGS)
 tests_unit_test_reason_LDADD = libcloud.a $(CMOCKA_LIBS)
 
+check_PROGRAMS += tests/unit/test_tb_provision
+TESTS += tests/unit/test_tb_provision
+
+tests_unit_test_tb_provision_SOURCES = tests/unit/test_tb_provision.c
+tests_unit_test_tb_provision_CFLAGS = $(AM_CFLAGS) $(CMOCKA_CFLAGS)
+tests_unit_test_tb_provision_LDADD = libcloud.a libmodel.a libbase.a $(CMOCKA_LIBS) $(JSON_LIBS) -lm
+
 # What talks to a server runs against tbbench.
 
 CLOUD_TEST_LIBS = libcloud.a libflow.a libmodel.a libbase.a $(CMOCKA_LIBS) $(MOSQUITTO_LIBS) $(OPENSSL_LIBS) $(JSON_LIBS) $(SQLITE_LIBS) $(SYSTEMD_LIBS) -lm

@@ -9,14 +9,16 @@ FIELD_TESTS = \
 	tests/unit/test_pdu \
 	tests/unit/test_plan \
 	tests/unit/test_schedule \
+	tests/unit/test_instrument \
 	tests/unit/test_serial \
+	tests/unit/test_talk \
 	tests/unit/test_unit \
 	tests/unit/test_writer
 check_PROGRAMS += $(FIELD_TESTS)
 TESTS += $(FIELD_TESTS)
 
 
-FIELD_TEST_LIBS = libfake.a libfield.a libmodel.a libbase.a $(MODBUS_LIBS) $(SERIALPORT_LIBS) $(CMOCKA_LIBS) -lm
+FIELD_TEST_LIBS = libfake.a libfield.a $(LINE_LIBS) $(MODBUS_LIBS) $(SERIALPORT_LIBS) $(CMOCKA_LIBS) -lm
 
 tests_unit_test_bus_SOURCES = tests/unit/test_bus.c
 tests_unit_test_bus_CPPFLAGS = $(AM_CPPFLAGS) -I$(top_srcdir)/tests
@@ -67,6 +69,16 @@ tests_unit_test_serial_LDADD = $(FIELD_TEST_LIBS)
 # Drivers and adapters that a test machine does not have.
 tests_unit_test_serial_LDFLAGS = $(AM_LDFLAGS) -Wl,--wrap=ioctl,--wrap=tcsetattr,--wrap=sp_list_ports,--wrap=sp_free_port_list \
 	-Wl,--wrap=sp_get_port_usb_vid_pid,--wrap=sp_get_port_usb_serial,--wrap=sp_get_port_name
+
+tests_unit_test_instrument_SOURCES = tests/unit/test_instrument.c
+tests_unit_test_instrument_CPPFLAGS = $(AM_CPPFLAGS) -I$(top_srcdir)/tests
+tests_unit_test_instrument_CFLAGS = $(AM_CFLAGS) $(CMOCKA_CFLAGS)
+tests_unit_test_instrument_LDADD = $(FIELD_TEST_LIBS)
+
+tests_unit_test_talk_SOURCES = tests/unit/test_talk.c
+tests_unit_test_talk_CPPFLAGS = $(AM_CPPFLAGS) -I$(top_srcdir)/tests
+tests_unit_test_talk_CFLAGS = $(AM_CFLAGS) $(CMOCKA_CFLAGS)
+tests_unit_test_talk_LDADD = $(FIELD_TEST_LIBS)
 
 tests_unit_test_unit_SOURCES = tests/unit/test_unit.c
 tests_unit_test_unit_CPPFLAGS = $(AM_CPPFLAGS) -I$(top_srcdir)/tests

@@ -1007,7 +1007,7 @@ test_fault_texts(void **state)
 	assert_fault_text(&point, CODEC_NO_LABEL, 10, "is no lab");
 	assert_fault_text(&point, CODEC_NO_LABEL, 1, "");
 	for (size_t size = 0; size < sizeof(text); size++)
-		for (int fault = CODEC_OK; fault <= CODEC_TOO_LONG; fault++) {
+		for (int fault = CODEC_OK; fault <= CODEC_UNSAFE; fault++) {
 			memset(text, '#', sizeof(text));
 			codec_fault_text(&point, (enum codec_fault)fault, text, size);
 			if (size > 0)

@@ -249,7 +249,7 @@ test_values(void **state)
 		struct listener *listener = listen_to(settings, &one, true);
 
 		listener_feed(listener, cases[i].bytes, cases[i].length, 0);
-		listener_end(listener, 0);
+		listener_end(listener);
 		if (strcmp(one.text, cases[i].values) != 0)
 			fail_msg("%s\n%s, should be\n%s", cases[i].device, one.text, cases[i].values);
 		listener_free(listener);
@@ -279,23 +279,6 @@ test_devices(void **state)
 	/* The last one is claimed by its pattern, but has nothing in it. */
 	assert_string_equal(counters.last_bad, "#");
 	assert_int_equal(counters.last_bad_verdict, FRAME_EMPTY);
-	listener_free(listener);
-	settings_free(settings);
-}
-
-/* No oftener than the point wants, in the caller's time. */
-static void
-test_period(void **state)
-{
-	struct settings *settings = configure("", "points = ( { key = \"a\"; column = 0; period_ms = 1000; }, { key = \"b\"; column = 0; } );");
-	struct listener *listener = listen_to(settings, &one, true);
-
-	(void)state;
-	listener_feed(listener, BYTES("1\n"), 5000);
-	listener_feed(listener, BYTES("2\n"), 5999);
-	listener_feed(listener, BYTES("x\n"), 5999);
-	listener_feed(listener, BYTES("3\n"), 6000);
-	assert_string_equal(one.text, "a=1 b=1 b=2 a=- b=- a=3 b=3 ");
 	listener_free(listener);
 	settings_free(settings);
 }
@@ -375,7 +358,7 @@ play(const struct settings *settings, const uint8_t *bytes, size_t length, unsig
 		listener_feed(listener, bytes + at, some, 0);
 		at += some;
 	}
-	listener_end(listener, 0);
+	listener_end(listener);
 	listener_free(listener);
 }
 
@@ -438,7 +421,6 @@ main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_values),
 		cmocka_unit_test(test_devices),
-		cmocka_unit_test(test_period),
 		cmocka_unit_test(test_bad_input),
 		cmocka_unit_test(test_printable),
 		cmocka_unit_test(test_instruments),
