@@ -23,6 +23,7 @@ libmodel_a_SOURCES = \
 	src/model/difference.c src/model/difference.h \
 	src/model/difference_line.c src/model/difference_line.h \
 	src/model/exception.c src/model/exception.h \
+	src/model/gauges.c src/model/gauges.h \
 	src/model/half.c src/model/half.h \
 	src/model/health.c src/model/health.h \
 	src/model/sample.c src/model/sample.h \
@@ -111,9 +112,11 @@ libcloud_a_SOURCES = \
 	src/cloud/shared.c src/cloud/shared.h \
 	src/cloud/batch.c src/cloud/batch.h \
 	src/cloud/attributes.c src/cloud/attributes.h \
+	src/cloud/chores.c src/cloud/chores.h \
 	src/cloud/intake.c src/cloud/intake.h \
 	src/cloud/overflow.c src/cloud/overflow.h \
 	src/cloud/sender.c src/cloud/sender.h \
+	src/cloud/claim.c src/cloud/claim.h \
 	src/cloud/keeper.c src/cloud/keeper.h \
 	src/cloud/provision.c src/cloud/provision.h \
 	src/cloud/tb_provision.c src/cloud/tb_provision.h \
@@ -141,6 +144,7 @@ libcli_a_SOURCES = \
 	src/cli/cli.c src/cli/cli.h \
 	src/cli/desk.c src/cli/desk.h \
 	src/cli/gateway.c src/cli/gateway.h \
+	src/cli/herald.c src/cli/herald.h \
 	src/cli/inspector.c src/cli/inspector.h \
 	src/cli/options.c src/cli/options.h \
 	src/cli/plan.c \

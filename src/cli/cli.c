@@ -13,10 +13,12 @@ plural(size_t count, const char *one, const char *many)
 const char *
 cli_figures(const struct settings *settings, char *text)
 {
+	size_t devices = settings->device_count - (settings->gateway != NULL);
+	size_t points = settings->point_count - (settings->gateway ? settings->gateway->point_count : 0);
+
 	snprintf(text, CLI_FIGURES_MAX, "%zu %s, %zu %s, %zu %s", settings->bus_count,
-	    plural(settings->bus_count, "bus", "buses"), settings->device_count,
-	    plural(settings->device_count, "device", "devices"), settings->point_count,
-	    plural(settings->point_count, "point", "points"));
+	    plural(settings->bus_count, "bus", "buses"), devices, plural(devices, "device", "devices"), points,
+	    plural(points, "point", "points"));
 	return text;
 }
 

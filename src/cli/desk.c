@@ -14,6 +14,7 @@
 struct desk {
 	struct gateway *gateway;
 	struct inspector *inspector;
+	struct herald *herald;
 	struct control_server *server;
 };
 
@@ -67,11 +68,31 @@ do_reload(struct desk *desk, uint64_t ticket, const char *argument)
 		control_server_say(desk->server, ticket, "out of memory");
 		return;
 	}
-	error = reload_gateway(desk->gateway, desk->inspector, told);
+	error = reload_gateway(desk->gateway, desk->inspector, desk->herald, told);
 	if (fclose(told) != 0 && error == 0)
 		error = -ENOMEM;
 	control_server_tell(desk->server, ticket, error == 0 ? NULL : "refused, everything goes on as it was", text);
 	free(text);
+}
+
+static void
+do_claim(struct desk *desk, uint64_t ticket, const char *argument)
+{
+	const struct settings *settings = desk->gateway->settings;
+	const struct device *device = NULL;
+	char error[CONTROL_REQUEST_MAX + 96];
+
+	for (size_t i = 0; i < settings->device_count; i++)
+		if (strcmp(settings->devices[i].name, argument) == 0)
+			device = &settings->devices[i];
+	if (!device || !device->claim) {
+		snprintf(error, sizeof(error), device ? "device %s: it has no claim in the configuration" : "there is no device %s",
+		    argument);
+		control_server_say(desk->server, ticket, error);
+		return;
+	}
+	control_server_say(desk->server, ticket,
+	    uplink_claim(desk->gateway->uplink, argument) < 0 ? "too much is asked at once, try again" : NULL);
 }
 
 static const struct {
@@ -82,6 +103,7 @@ static const struct {
 	{ .name = "status", .arguments = 0, .act = do_status },
 	{ .name = "reload", .arguments = 0, .act = do_reload },
 	{ .name = "log-level", .arguments = 1, .act = do_log_level },
+	{ .name = "claim", .arguments = 1, .act = do_claim },
 };
 
 static void
@@ -115,14 +137,15 @@ tell_closed(const char *path, int error)
 }
 
 int
-desk_open(sd_event *loop, const char *path, struct gateway *gateway, struct inspector *inspector, struct desk **ret)
+desk_open(sd_event *loop, const char *path, struct gateway *gateway, struct inspector *inspector,
+    struct herald *herald, struct desk **ret)
 {
 	char place[sizeof(((struct sockaddr_un *)NULL)->sun_path)] = "";
 	struct desk *desk = calloc(1, sizeof(*desk));
 	int error = desk ? control_path(path, place, sizeof(place)) : -ENOMEM;
 
 	if (desk)
-		*desk = (struct desk){ .gateway = gateway, .inspector = inspector };
+		*desk = (struct desk){ .gateway = gateway, .inspector = inspector, .herald = herald };
 	if (error == 0)
 		error = control_server_open(loop, place, on_request, desk, &desk->server);
 	if (error == 0) {

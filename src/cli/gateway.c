@@ -32,6 +32,7 @@ leave_example(struct settings *settings)
 		   "this line, then restart fieldgate",
 	    settings->example.file, settings->example.line);
 	settings->bus_count = settings->device_count = settings->point_count = 0;
+	settings->gateway = NULL;
 }
 
 static struct settings *

@@ -16,6 +16,7 @@
 #include "cli/cli.h"
 #include "cli/desk.h"
 #include "cli/gateway.h"
+#include "cli/herald.h"
 #include "cli/inspector.h"
 #include "cli/options.h"
 #include "cli/reload.h"
@@ -34,6 +35,7 @@ struct run {
 	struct inspector *inspector;
 	struct desk *desk;
 	struct watchdog *watchdog;
+	struct herald *herald;
 	const char *socket;
 	sigset_t signals;
 };
@@ -94,7 +96,7 @@ on_reload(sd_event_source *source, const struct signalfd_siginfo *info, void *us
 	struct run *run = userdata;
 
 	(void)source, (void)info;
-	reload_gateway(&run->gateway, run->inspector, NULL);
+	reload_gateway(&run->gateway, run->inspector, run->herald, NULL);
 	return 0;
 }
 
@@ -131,10 +133,15 @@ notify_ready(const struct settings *settings)
 static int
 open_desk(struct run *run)
 {
+	int error;
+
 	run->inspector = inspector_new(run->loop, &run->gateway);
 	if (!run->inspector)
 		return -errno;
-	desk_open(run->loop, run->socket, &run->gateway, run->inspector, &run->desk);
+	error = herald_start(run->loop, &run->gateway, run->inspector, &run->herald);
+	if (error < 0)
+		return error;
+	desk_open(run->loop, run->socket, &run->gateway, run->inspector, run->herald, &run->desk);
 	return watchdog_start(run->loop, run->inspector, &run->watchdog);
 }
 
@@ -143,6 +150,7 @@ close_desk(struct run *run)
 {
 	watchdog_stop(run->watchdog);
 	desk_close(run->desk);
+	herald_stop(run->herald);
 }
 
 /* Returns 0 after a signal, negative errno if the loop failed: then there is no way to end but this. */

@@ -8,6 +8,7 @@
 #include "base/log.h"
 #include "cloud/cloud_loss.h"
 #include "cloud/commands.h"
+#include "cloud/chores.h"
 #include "cloud/rpc_client.h"
 #include "cloud/rpc_server.h"
 #include "cloud/shared.h"
@@ -38,6 +39,7 @@ struct downlink {
 	struct rpc_server *rpc_server;
 	struct rpc_client *rpc_client;
 	struct cloud_loss *cloud_loss;
+	struct chores *chores; /* of the gateway itself, or NULL */
 	struct heap due;
 	struct channel *channels;
 	char payload[TB_MAX_PAYLOAD];
@@ -65,7 +67,10 @@ downlink_new(const struct settings *settings, struct downlink_port port, struct 
 	    rpc_client_new(settings->device_count, settings->device_count + ASKS_MORE, port);
 	downlink->cloud_loss = cloud_loss_new(settings, commands, shared);
 	downlink->channels = calloc(settings->device_count + 1, sizeof(downlink->channels[0]));
+	if (settings->gateway)
+		downlink->chores = chores_new(settings->gateway->index, port);
 	if (heap_init(&downlink->due, settings->device_count) < 0 || !downlink->rpc_server ||
+	    (settings->gateway && !downlink->chores) ||
 	    !downlink->rpc_client || !downlink->cloud_loss || !downlink->channels) {
 		downlink_free(downlink);
 		return NULL;
@@ -80,6 +85,7 @@ downlink_free(struct downlink *downlink)
 {
 	if (!downlink)
 		return;
+	chores_free(downlink->chores);
 	cloud_loss_free(downlink->cloud_loss);
 	rpc_client_free(downlink->rpc_client);
 	rpc_server_free(downlink->rpc_server);
@@ -105,6 +111,21 @@ downlink_sample(struct downlink *downlink, const struct sample *sample)
 }
 
 /* ---- the session ---- */
+
+static bool
+is_gateway(const struct downlink *downlink, size_t device)
+{
+	return downlink->chores && device == downlink->settings->gateway->index;
+}
+
+void
+downlink_chore_done(struct downlink *downlink, struct chore_done *done)
+{
+	if (downlink->chores)
+		chores_tell(downlink->chores, done);
+	else
+		free(done->text); /* it is a device no more */
+}
 
 static void
 set_due(struct downlink *downlink, struct channel *channel, int64_t delay_ms)
@@ -149,6 +170,8 @@ downlink_up(struct downlink *downlink, size_t device)
 	struct channel *channel = &downlink->channels[device];
 
 	rpc_server_up(downlink->rpc_server, device);
+	if (is_gateway(downlink, device))
+		chores_up(downlink->chores);
 	channel->tries = 0;
 	subscribe(downlink, channel);
 }
@@ -219,7 +242,9 @@ downlink_message(
 	int64_t id = 0;
 
 	kind = tb_topic_parse(topic, &id);
-	if (kind == TB_RPC_REQUEST) {
+	if (kind == TB_RPC_REQUEST && is_gateway(downlink, device)) {
+		chores_request(downlink->chores, id, payload, length);
+	} else if (kind == TB_RPC_REQUEST) {
 		rpc_server_request(downlink->rpc_server, device, id, payload, length);
 	} else if (kind == TB_RPC_RESPONSE) {
 		rpc_client_response(downlink->rpc_client, device, id, payload, length);
@@ -265,6 +290,8 @@ downlink_adopt(struct downlink *downlink, struct downlink *from, const struct di
 	rpc_client_adopt(downlink->rpc_client, from->rpc_client, difference);
 	shared_adopt(downlink->shared, from->shared, difference);
 	cloud_loss_adopt(downlink->cloud_loss, from->cloud_loss, difference);
+	if (downlink->chores && from->chores)
+		chores_adopt(downlink->chores, from->chores);
 	for (size_t i = 0; i < downlink->settings->device_count; i++) {
 		const struct device *was = difference_device(difference, downlink->channels[i].device);
 
@@ -347,5 +374,8 @@ downlink_counts(const struct downlink *downlink)
 void
 downlink_health(const struct downlink *downlink, size_t device, struct health_device *ret)
 {
-	rpc_server_health(downlink->rpc_server, device, ret);
+	if (is_gateway(downlink, device))
+		chores_health(downlink->chores, ret);
+	else
+		rpc_server_health(downlink->rpc_server, device, ret);
 }

@@ -22,6 +22,7 @@
 #define DOWNLINK_PENDING_MAX COMMANDS_MAX /* a queue of outcomes with this capacity never overflows */
 
 struct downlink;
+struct chore_done;
 
 /* The settings and both contexts must outlive it. Returns NULL when there is no memory. */
 struct downlink *downlink_new(
@@ -65,6 +66,9 @@ struct downlink_counts {
 	size_t pending; /* commands without an outcome now */
 };
 struct downlink_counts downlink_counts(const struct downlink *downlink);
+
+/* What the gateway itself was asked is done; takes the text. */
+void downlink_chore_done(struct downlink *downlink, struct chore_done *done);
 
 /* How many RPC requests came. */
 void downlink_health(const struct downlink *downlink, size_t device, struct health_device *ret);

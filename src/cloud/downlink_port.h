@@ -10,6 +10,8 @@
 
 #include "cloud/tb_topic.h"
 
+struct chore;
+
 struct downlink_port {
 	/* A payload of the device API, of the kind that the topic names. Returns an id > 0 or negative errno.
 	 */
@@ -18,6 +20,9 @@ struct downlink_port {
 
 	/* To RPC requests, and to shared attributes as well if wanted. Returns like publish(). */
 	int (*subscribe)(void *ctx, size_t device, bool attributes);
+
+	/* Of the gateway itself, for the main thread. Returns 0 or -EBUSY. */
+	int (*chore)(void *ctx, const struct chore *chore);
 	void *ctx;
 };
 

@@ -23,6 +23,11 @@ void uplink_free(struct uplink *uplink);
 struct sample_sink uplink_samples(struct uplink *uplink);
 struct outcome_sink uplink_outcomes(struct uplink *uplink);
 
+/* Have the server told again that the device can be claimed, as its claim in the settings says: now, or as soon as it is connected.
+ * The log says when the server has it. Any thread. Returns 0; -EBUSY when too much is asked at once; -EINVAL for a name that no device
+ * can have. A device that is not there, or has no claim, is passed over. */
+int uplink_claim(struct uplink *uplink, const char *device);
+
 /* Start the thread. Returns 0 or negative errno. */
 int uplink_start(struct uplink *uplink, struct command_sink commands);
 
@@ -43,6 +48,11 @@ void uplink_give_up(struct uplink *uplink);
 /* Any thread: ask how it is, as model/health.h says. The thread answers in its next turn, one that ends or has ended when it is
  * freed. Returns 0, or -EBUSY with too many questions open: then the report is still the caller's. */
 int uplink_ask(struct uplink *uplink, const struct health_question *question);
+
+/* Queues of struct chore, what the server asks of the gateway itself (cloud/chores.h), and of struct chore_done, where the
+ * replies go. They stay what they are in other settings. */
+struct fifo *uplink_chores(const struct uplink *uplink);
+struct fifo *uplink_chores_done(const struct uplink *uplink);
 
 /* Did the thread end by itself, because its event loop failed? It has sent SIGTERM to the process then. */
 bool uplink_failed(const struct uplink *uplink);

@@ -12,6 +12,7 @@
 #include "conf/reader.h"
 #include "conf/text.h"
 #include "conf/verify.h"
+#include "model/gauges.h"
 #include "conf/verify_line.h"
 
 /* Inputs that are right -> settings. */
@@ -248,6 +249,18 @@ build_provision(struct build *build, const struct device_input *input, struct de
 }
 
 static int
+build_claim(struct build *build, const struct device_input *input, struct device *device)
+{
+	struct claim *claim = settings_alloc(build->settings, sizeof(*claim));
+
+	if (!claim)
+		return -ENOMEM;
+	*claim = input->claim.claim;
+	device->claim = claim;
+	return build_texts(build, (const char **const[]){ &claim->secret, &claim->secret_file }, 2);
+}
+
+static int
 build_server(struct build *build, const struct root_input *root)
 {
 	struct server_settings *server = &build->settings->server;
@@ -263,7 +276,8 @@ static int
 build_devices(struct build *build, const struct root_input *root)
 {
 	const struct device_input *inputs = root->devices.items;
-	struct device *device = settings_alloc(build->settings, root->devices.count * sizeof(*device));
+	/* with a place for the gateway */
+	struct device *device = settings_alloc(build->settings, (root->devices.count + 1) * sizeof(*device));
 	int error = device ? 0 : -ENOMEM;
 
 	build->settings->devices = device;
@@ -277,6 +291,8 @@ build_devices(struct build *build, const struct root_input *root)
 			error = copy_text(build, &device->name);
 		if (!error)
 			error = build_credentials(build, &device->credentials);
+		if (!error && inputs[i].claim.node.setting)
+			error = build_claim(build, &inputs[i], device);
 		if (!error && inputs[i].provision_input)
 			error = build_provision(build, &inputs[i], device);
 		if (!error)
@@ -294,6 +310,34 @@ build_devices(struct build *build, const struct root_input *root)
 		device->cloud_loss_s = inputs[i].on_cloud_loss.after_s;
 	}
 	return error;
+}
+
+/* It comes after all others. */
+static int
+build_gateway(struct build *build, const struct root_input *root)
+{
+	struct settings *settings = build->settings;
+	const struct device_input *input = &root->gateway.device;
+	struct device *device = &settings->devices[settings->device_count];
+	int error;
+
+	if (!input->node.setting)
+		return 0;
+	*device = input->device;
+	device->index = settings->device_count;
+	if (!device->name)
+		device->name = GATEWAY_NAME;
+	error = build_source(build, input->node.setting, &device->source);
+	if (!error)
+		error = copy_text(build, &device->name);
+	if (!error)
+		error = build_credentials(build, &device->credentials);
+	if (!error && input->provision_input)
+		error = build_provision(build, input, device);
+	settings->gateway = device;
+	settings->gateway_period_s = root->gateway.period_s;
+	settings->device_count++;
+	return error ? error : gauges_build(settings, device);
 }
 
 static int
@@ -327,6 +371,8 @@ build_settings(const struct document *document, const struct root_input *root, s
 		error = build_buses(&build, root);
 	if (!error)
 		error = build_devices(&build, root);
+	if (!error)
+		error = build_gateway(&build, root);
 	free(build.files);
 	if (error)
 		settings_free(build.settings);

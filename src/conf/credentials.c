@@ -188,6 +188,12 @@ read_secret(struct settle *settle, const struct named *named, const struct setti
 
 /* ---- the credentials of a device ---- */
 
+static const char *
+group_of(const struct device_input *device)
+{
+	return device->is_gateway ? "gateway" : "device";
+}
+
 static int
 settle_token(struct settle *settle, struct device_input *device)
 {
@@ -197,11 +203,11 @@ settle_token(struct settle *settle, struct device_input *device)
 	credentials->kind = CREDENTIALS_TOKEN;
 	if (!device->token_file)
 		return 0;
-	if (is_given("device", &device->node, "token")) {
+	if (is_given(group_of(device), &device->node, "token")) {
 		mistakes_add(settle->mistakes, device->node.setting, "token_file", "the device has a token as well, one of the two is allowed");
 		return 0;
 	}
-	return read_secret(settle, &file, schema_find(group_called("device"), "token", 0),
+	return read_secret(settle, &file, schema_find(group_called(group_of(device)), "token", 0),
 	    &credentials->secret_file, &credentials->token);
 }
 
@@ -249,9 +255,9 @@ settle_certificate(struct settle *settle, struct device_input *device)
 
 	credentials->kind = CREDENTIALS_CERTIFICATE;
 	if (settle->root->server.node.setting && !is_given("server", &settle->root->server.node, "tls"))
-		mistakes_add(settle->mistakes, device->node.setting, is_given("device", &device->node, "cert_file") ? "cert_file" : "key_file",
+		mistakes_add(settle->mistakes, device->node.setting, is_given(group_of(device), &device->node, "cert_file") ? "cert_file" : "key_file",
 		    "a certificate is shown with TLS only, server.tls is required");
-	return settle_pair(settle, "device", &device->node, &credentials->cert_file, &credentials->key_file);
+	return settle_pair(settle, group_of(device), &device->node, &credentials->cert_file, &credentials->key_file);
 }
 
 /* The kinds, by the settings that belong to each. */
@@ -271,40 +277,51 @@ static const char *
 kind_given(const struct device_input *device, size_t kind)
 {
 	for (size_t i = 0; i < 2; i++)
-		if (kinds[kind].names[i] && is_given("device", &device->node, kinds[kind].names[i]))
+		if (kinds[kind].names[i] && is_given(group_of(device), &device->node, kinds[kind].names[i]))
 			return kinds[kind].names[i];
 	return NULL;
 }
 
-/* One secret of a pair in which each stands in the configuration or in a file. */
+/* A secret that stands in the configuration or in a file, in a group called so. */
 static int
-settle_half(struct settle *settle, struct provision_input *input, const char *name, const char *file_name,
-    const char *file, const char **secret)
+settle_either(struct settle *settle, const char *group, const struct node *node, const char *name,
+    const struct named *file, const char **path, const char **secret)
 {
-	const struct named named = { .node = &input->node, .name = file_name, .file = file };
-
-	if (is_given("provision", &input->node, name) && file) {
-		mistakes_add(settle->mistakes, input->node.setting, file_name,
-		    "there is a %s as well, one of the two is allowed", name);
+	if (is_given(group, node, name) && file->file) {
+		mistakes_add(settle->mistakes, node->setting, file->name, "there is a %s as well, one of the two is allowed", name);
 		return 0;
 	}
-	if (!is_given("provision", &input->node, name) && !is_given("provision", &input->node, file_name))
-		mistakes_add(settle->mistakes, input->node.setting, name, "missing, %s or %s is required", name, file_name);
-	return file ? read_secret(settle, &named, schema_find(group_called("provision"), name, 0),
-			  &input->provision.secret_file, secret)
-		    : 0;
+	if (!is_given(group, node, name) && !is_given(group, node, file->name))
+		mistakes_add(
+		    settle->mistakes, node->setting, name, "missing, %s or %s is required", name, file->name);
+	return file->file ? read_secret(settle, file, schema_find(group_called(group), name, 0), path, secret) : 0;
+}
+
+static int
+settle_claim(struct settle *settle, struct claim_input *input)
+{
+	const struct named file = { .node = &input->node, .name = "secret_file", .file = input->secret_file };
+
+	return input->node.setting ? settle_either(settle, "claim", &input->node, "secret", &file,
+					 &input->claim.secret_file, &input->claim.secret)
+				   : 0;
 }
 
 static int
 settle_provision(struct settle *settle, struct provision_input *input)
 {
+	struct named file = { .node = &input->node, .name = "key_file", .file = input->key_file };
+	struct provision *provision = &input->provision;
 	int error;
 
 	if (!input->node.setting)
 		return 0;
-	error = settle_half(settle, input, "key", "key_file", input->key_file, &input->provision.key);
+	error = settle_either(settle, "provision", &input->node, "key", &file, &provision->secret_file, &provision->key);
+	file.name = "secret_file";
+	file.file = input->secret_file;
 	return error ? error
-		     : settle_half(settle, input, "secret", "secret_file", input->secret_file, &input->provision.secret);
+		     : settle_either(settle, "provision", &input->node, "secret", &file, &provision->secret_file,
+			   &provision->secret);
 }
 
 /* Is the device to get its credentials from the server?
@@ -334,6 +351,8 @@ settle_device(struct settle *settle, struct device_input *device)
 	const char *first = NULL;
 	int error = settle_provision(settle, &device->provision);
 
+	if (!error)
+		error = settle_claim(settle, &device->claim);
 	for (size_t i = 0; error == 0 && i < KINDS; i++) {
 		const char *name = kind_given(device, i);
 
@@ -395,6 +414,8 @@ compare_shown(const void *left, const void *right)
 	const struct shown *a = left, *b = right;
 	int order = compare_credentials(a, b);
 
+	if (order == 0 && a->device->is_gateway != b->device->is_gateway)
+		return a->device->is_gateway ? 1 : -1; /* it is in no list with the others */
 	return order ? order : a->device < b->device ? -1 : a->device > b->device;
 }
 
@@ -425,6 +446,8 @@ settle_alike(struct settle *settle)
 		return -ENOMEM;
 	for (size_t i = 0; i < count; i++)
 		shown[i] = shown_by(&devices[i]);
+	if (settle->root->gateway.device.node.setting)
+		shown[count++] = shown_by(&settle->root->gateway.device);
 	qsort(shown, count, sizeof(shown[0]), compare_shown);
 	for (size_t i = 1, first = 0; i < count; i++) {
 		if (compare_credentials(&shown[i], &shown[first]) != 0)
@@ -462,5 +485,8 @@ credentials_settle(
 	for (size_t i = 0; error == 0 && i < root->devices.count; i++)
 		if (config_setting_is_group(devices[i].node.setting))
 			error = settle_device(&settle, &devices[i]);
+	root->gateway.device.is_gateway = true;
+	if (error == 0 && root->gateway.device.node.setting)
+		error = settle_device(&settle, &root->gateway.device);
 	return error ? error : settle_alike(&settle);
 }

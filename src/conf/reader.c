@@ -314,8 +314,7 @@ read_bool(struct reader *reader, const struct place *place, const config_setting
 }
 
 static bool
-read_name(struct reader *reader, const struct setting_group *group, const struct place *place,
-    const config_setting_t *setting)
+read_name(struct reader *reader, const struct place *place, const config_setting_t *setting)
 {
 	char shown[MISTAKES_QUOTE_SIZE], allowed[SCHEMA_TEXT_SIZE];
 	const char *text;
@@ -328,11 +327,8 @@ read_name(struct reader *reader, const struct setting_group *group, const struct
 	text = config_setting_get_string(setting);
 	number = schema_name_find(place->row, text);
 	if (number < 0) {
-		mistakes_add(reader->mistakes, place->group, place->name, "%s is %s, allowed are %s",
-		    mistakes_quote(text, shown),
-		    schema_is_planned(group, place->row->name, text) ? "not supported by this version"
-								     : "unknown",
-		    schema_allowed(place->row, allowed, sizeof(allowed)));
+		mistakes_add(reader->mistakes, place->group, place->name, "%s is unknown, allowed are %s",
+		    mistakes_quote(text, shown), schema_allowed(place->row, allowed, sizeof(allowed)));
 		return false;
 	}
 	store_int(place, number);
@@ -518,7 +514,7 @@ read_any(struct reader *reader, const struct place *place, const config_setting_
 
 /* A list ( "a", "b" ) or an array [ "a", "b" ] of names. */
 static bool
-read_set(struct reader *reader, const struct setting_group *group, const struct place *place,
+read_set(struct reader *reader, const struct place *place,
     const config_setting_t *setting)
 {
 	int type = config_setting_type(setting), count = config_setting_length(setting);
@@ -538,7 +534,7 @@ read_set(struct reader *reader, const struct setting_group *group, const struct 
 		one.offset = 0;
 		one.size = sizeof(number);
 		element.row = &one;
-		if (!read_name(reader, group, &element, config_setting_get_elem(setting, (unsigned)i)))
+		if (!read_name(reader, &element, config_setting_get_elem(setting, (unsigned)i)))
 			return false;
 		set |= 1U << number;
 	}
@@ -626,7 +622,7 @@ read_label_group(
 
 /* Returns 0 or -ENOMEM. */
 static int
-read_value(struct reader *reader, const struct setting_group *group, const struct place *place,
+read_value(struct reader *reader, const struct place *place,
     const config_setting_t *setting, bool *ret_valid)
 {
 	const struct setting_row *row = place->row;
@@ -646,10 +642,10 @@ read_value(struct reader *reader, const struct setting_group *group, const struc
 		*ret_valid = read_text(reader, place, setting);
 		return 0;
 	case SETTING_NAME:
-		*ret_valid = read_name(reader, group, place, setting);
+		*ret_valid = read_name(reader, place, setting);
 		return 0;
 	case SETTING_SET:
-		*ret_valid = read_set(reader, group, place, setting);
+		*ret_valid = read_set(reader, place, setting);
 		return 0;
 	case SETTING_GROUP:
 		*ret_valid = type == CONFIG_TYPE_GROUP;
@@ -692,11 +688,6 @@ add_unknown(struct reader *reader, const struct setting_group *group, unsigned v
 	char all[SCHEMA_TEXT_SIZE];
 	size_t used = 0;
 
-	if (schema_is_planned(group, name, NULL)) {
-		mistakes_add(reader->mistakes, setting, name,
-		    "%s is not supported by this version, leave it out", name);
-		return;
-	}
 	if (nearest) {
 		mistakes_add(reader->mistakes, setting, name, "unknown setting '%.64s', did you mean '%s'?",
 		    name, nearest);
@@ -777,7 +768,7 @@ read_member(struct reader *reader, const struct setting_group *group, unsigned v
 		return 0;
 	}
 	node->given |= schema_bit(group, row);
-	error = read_value(reader, group, &place, member, &valid);
+	error = read_value(reader, &place, member, &valid);
 	if (valid)
 		node->valid |= schema_bit(group, row);
 	return error;

@@ -390,6 +390,38 @@ static const struct setting_group provision_group = { .name = "provision",
 	.row_count = COUNT(provision_rows),
 	.size = sizeof(struct provision_input) };
 
+static const struct setting_row claim_rows[] = {
+	{ .name = "secret",
+	    .about = "what a customer must know to claim the device; secret",
+	    .kind = SETTING_TEXT,
+	    .min = 1,
+	    .max = SECRET_CHARACTERS,
+	    .secret = true,
+	    .preset_about = "none, and required unless there is a secret_file",
+	    .check = check_printable,
+	    INTO(struct claim_input, claim.secret) },
+	{ .name = "secret_file",
+	    .about = "the file that the secret is in, and nothing else",
+	    .kind = SETTING_TEXT,
+	    .min = 1,
+	    .max = PATH_CHARACTERS,
+	    .check = check_file,
+	    INTO(struct claim_input, secret_file) },
+	{ .name = "duration_ms",
+	    .about = "how long it can be claimed, from when the server was told",
+	    .kind = SETTING_INT,
+	    .min = 0,
+	    .max = INT32_MAX,
+	    .preset = "0",
+	    .preset_about = "0, as long as the server allows",
+	    .unit = "ms",
+	    INTO(struct claim_input, claim.duration_ms) },
+};
+
+static const struct setting_group claim_group = {
+	.name = "claim", .rows = claim_rows, .row_count = COUNT(claim_rows), .size = sizeof(struct claim_input)
+};
+
 static const struct setting_row credentials_rows[] = {
 	{ .name = "client_id",
 	    .about = "the MQTT client id",
@@ -1329,6 +1361,11 @@ static const struct setting_row device_rows[] = {
 	    .kind = SETTING_GROUP,
 	    .group = &credentials_group,
 	    INTO(struct device_input, credentials) },
+	{ .name = "claim",
+	    .about = "how a customer can claim it, which the server is told once",
+	    .kind = SETTING_GROUP,
+	    .group = &claim_group,
+	    INTO(struct device_input, claim) },
 	{ .name = "provision",
 	    .about = "how it gets credentials, if it has none; else as the one of the file",
 	    .kind = SETTING_GROUP,
@@ -1530,6 +1567,64 @@ static const struct setting_group device_group = { .name = "device",
 	.row_count = COUNT(device_rows),
 	.size = sizeof(struct device_input) };
 
+static const struct setting_row gateway_rows[] = {
+	{ .name = "name",
+	    .about = "what messages call it; unlike any device's",
+	    .kind = SETTING_TEXT,
+	    .min = 1,
+	    .max = NAME_CHARACTERS,
+	    .preset_about = "gateway",
+	    .check = check_printable,
+	    INTO(struct gateway_input, device.device.name) },
+	{ .name = "token",
+	    .about = "its access token in ThingsBoard; unique, secret",
+	    .kind = SETTING_TEXT,
+	    .min = 1,
+	    .max = SECRET_CHARACTERS,
+	    .secret = true,
+	    .check = check_no_blanks,
+	    INTO(struct gateway_input, device.device.credentials.token) },
+	{ .name = "token_file",
+	    .about = "the file that its access token is in, and nothing else",
+	    .kind = SETTING_TEXT,
+	    .min = 1,
+	    .max = PATH_CHARACTERS,
+	    .check = check_file,
+	    INTO(struct gateway_input, device.token_file) },
+	{ .name = "credentials",
+	    .about = "its MQTT credentials, if it has those in place of a token; unique",
+	    .kind = SETTING_GROUP,
+	    .group = &credentials_group,
+	    INTO(struct gateway_input, device.credentials) },
+	{ .name = "cert_file",
+	    .about = "its certificate, if it has one in place of a token, PEM; unique",
+	    .kind = SETTING_TEXT,
+	    .min = 1,
+	    .max = PATH_CHARACTERS,
+	    .check = check_file,
+	    INTO(struct gateway_input, device.device.credentials.cert_file) },
+	{ .name = "key_file",
+	    .about = "the key of its certificate, PEM; secret",
+	    .kind = SETTING_TEXT,
+	    .min = 1,
+	    .max = PATH_CHARACTERS,
+	    .check = check_file,
+	    INTO(struct gateway_input, device.device.credentials.key_file) },
+	{ .name = "period_s",
+	    .about = "how often its figures go up; its states go up when they change too",
+	    .kind = SETTING_INT,
+	    .min = 10,
+	    .max = 3600,
+	    .preset = "60",
+	    .unit = "s",
+	    INTO(struct gateway_input, period_s) },
+};
+
+static const struct setting_group gateway_group = { .name = "gateway",
+	.rows = gateway_rows,
+	.row_count = COUNT(gateway_rows),
+	.size = sizeof(struct gateway_input) };
+
 static const struct setting_row root_rows[] = {
 	{ .name = "example",
 	    .about = "this file is an example, which can be checked but is not run",
@@ -1542,6 +1637,11 @@ static const struct setting_row root_rows[] = {
 	    .required = true,
 	    .group = &server_group,
 	    INTO(struct root_input, server) },
+	{ .name = "gateway",
+	    .about = "the gateway as a device of its own, which tells how it is",
+	    .kind = SETTING_GROUP,
+	    .group = &gateway_group,
+	    INTO(struct root_input, gateway) },
 	{ .name = "store",
 	    .about = "where samples wait for the server",
 	    .kind = SETTING_GROUP,
@@ -1580,28 +1680,10 @@ static const struct setting_group root_group = { .name = "gateway.conf",
 
 const struct setting_group *const schema_groups[] = { &root_group, &server_group, &store_group, &clock_group,
 	&bus_group, &device_group, &point_group, &rpc_group, &step_group, &label_group, &write_group,
-	&cloud_loss_group, &tls_group, &credentials_group, &provision_group, &schema_framing, &schema_checksum, &schema_address,
+	&cloud_loss_group, &tls_group, &credentials_group, &provision_group, &gateway_group, &claim_group,
+	&schema_framing, &schema_checksum, &schema_address,
 	&schema_step, &schema_command };
 const size_t schema_group_count = COUNT(schema_groups);
-
-/* In the contract, not in this version. */
-static const struct {
-	const struct setting_group *group;
-	const char *name;
-	const char *value; /* NULL: the setting itself */
-} planned[] = {
-	{ &root_group, "gateway", NULL },
-};
-
-bool
-schema_is_planned(const struct setting_group *group, const char *name, const char *value)
-{
-	for (size_t i = 0; i < COUNT(planned); i++)
-		if (planned[i].group == group && strcmp(planned[i].name, name) == 0 &&
-		    (value ? planned[i].value && strcmp(planned[i].value, value) == 0 : !planned[i].value))
-			return true;
-	return false;
-}
 
 const struct setting_group *
 schema_group(const char *name)

@@ -170,9 +170,17 @@ struct provision_input {
 	const char *secret_file;
 };
 
+struct claim_input {
+	struct node node;
+	struct claim claim;
+	const char *secret_file;
+};
+
 struct device_input {
 	struct node node;
+	bool is_gateway; /* it stands in the group "gateway", not in devices */
 	struct device device;
+	struct claim_input claim;
 	struct provision_input provision;
 	const struct provision_input *provision_input; /* what it is provisioned with, or NULL */
 	const char *token_file;
@@ -189,9 +197,16 @@ struct device_input {
 	struct cloud_loss_input on_cloud_loss;
 };
 
+/* The gateway as a device: what of one it has. */
+struct gateway_input {
+	struct device_input device;
+	int period_s;
+};
+
 struct root_input {
 	struct node node;
 	bool example;
+	struct gateway_input gateway;
 	struct server_input server;
 	struct store_input store;
 	struct clock_input clock;
@@ -271,9 +286,6 @@ const struct setting_group *schema_group(const char *name);
 
 /* Is the bit of a row called `name` set? `bits` are a node's given or valid. */
 bool schema_is_in(const struct setting_group *group, uint64_t bits, const char *name);
-
-/* A name, or a value of a name, that the contract of gateway.conf has and this version does not. */
-bool schema_is_planned(const struct setting_group *group, const char *name, const char *value);
 
 /* The row called `name` for a variant of the group (a bit; 0 = not known), or NULL. A row of another variant
  * is found if there is none of this one. */

@@ -1177,9 +1177,10 @@ static int
 verify_devices(struct verify *verify)
 {
 	struct device_input *devices = verify->root->devices.items;
+	const struct device_input *gateway = &verify->root->gateway.device;
 	size_t count = verify->root->devices.count;
 	struct index names = { NULL, 0 };
-	int error = index_init(&names, count);
+	int error = index_init(&names, count + 1);
 
 	for (size_t i = 0; !error && i < count; i++) {
 		if (has(GROUP_DEVICE, &devices[i].node, "name"))
@@ -1187,6 +1188,8 @@ verify_devices(struct verify *verify)
 		if (config_setting_is_group(devices[i].node.setting))
 			error = verify_device(verify, &devices[i]);
 	}
+	if (!error && gateway->node.setting)
+		index_add(&names, gateway->device.name ? gateway->device.name : GATEWAY_NAME, gateway->node.setting, count);
 	if (!error)
 		index_close(&names, verify->mistakes, "name", "the name");
 	index_done(&names);

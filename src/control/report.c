@@ -315,8 +315,11 @@ device_object(const struct health *health, const struct device *device, const st
 		if (array)
 			append(array, point_object(point, health->now_mono_us));
 	}
+	/* What the gateway tells of itself is told here by other names. */
+	if (device == health->settings->gateway)
+		put_truth(object, "gateway", true);
 	put_count(object, "points_good", good);
-	put_count(object, "points_all", device->point_count);
+	put_count(object, "points_all", device == health->settings->gateway ? 0 : device->point_count);
 	put_age(object, "value_s", newest_us, health->now_mono_us);
 	if (array)
 		put(object, "points", array);
@@ -459,6 +462,19 @@ report_outcome(const char *error, const char *told, size_t *ret_length)
 }
 
 char *
+report_reply(bool well, const char *text, size_t *ret_length)
+{
+	struct json_object *object = json_object_new_object();
+	char *reply;
+
+	put(object, well ? "value" : "error", json_object_new_string(text));
+	reply = print_object(object, ret_length);
+	if (reply)
+		reply[--*ret_length] = '\0';
+	return reply;
+}
+
+char *
 report_status(const struct health *health, enum report_detail detail, size_t *ret_length)
 {
 	struct json_object *object = new_answer(NULL);
@@ -472,11 +488,12 @@ report_status(const struct health *health, enum report_detail detail, size_t *re
 	}
 	put_integer(object, "at", health->now_unix_ms);
 	put(object, "process", process_object(health));
-	put(object, "buses", buses_array(health));
+	if (detail != REPORT_SUMMARY)
+		put(object, "buses", buses_array(health));
 	put(object, "server", server_object(health));
 	if (health->cloud)
 		put(object, "store", store_object(&health->cloud->store));
-	for (size_t i = 0; i < health->settings->device_count; i++)
+	for (size_t i = 0; detail != REPORT_SUMMARY && i < health->settings->device_count; i++)
 		append(devices, device_object(health, &health->settings->devices[i], points, detail));
 	put(object, "devices", devices);
 	free(points);
@@ -487,11 +504,11 @@ void
 report_line(const struct health *health, char *text, size_t size)
 {
 	const struct settings *settings = health->settings;
-	size_t up = 0, faults = 0;
+	size_t devices = settings->device_count - (settings->gateway != NULL), up = 0, faults = 0;
 	uint64_t rows = health->cloud ? health->cloud->store.rows : 0;
 	char fault_text[48] = "";
 
-	for (size_t i = 0; health->cloud && i < health->cloud->device_count; i++)
+	for (size_t i = 0; health->cloud && i < health->cloud->device_count && i < devices; i++)
 		up += health->cloud->devices[i].state == HEALTH_SESSION_UP;
 	for (size_t i = 0; i < settings->bus_count; i++)
 		faults += health->bus_waits_us[i] > 0 ||
@@ -499,6 +516,6 @@ report_line(const struct health *health, char *text, size_t size)
 	if (faults > 0)
 		snprintf(fault_text, sizeof(fault_text), " (%zu in trouble)", faults);
 	snprintf(text, size, "%zu bus%s%s, %zu/%zu device%s up, %.*f values/s, backlog %" PRIu64, settings->bus_count,
-	    settings->bus_count == 1 ? "" : "es", fault_text, up, settings->device_count,
-	    settings->device_count == 1 ? "" : "s", health->values_per_s < 10 ? 1 : 0, health->values_per_s, rows);
+	    settings->bus_count == 1 ? "" : "es", fault_text, up, devices, devices == 1 ? "" : "s",
+	    health->values_per_s < 10 ? 1 : 0, health->values_per_s, rows);
 }

@@ -7,12 +7,14 @@
 #ifndef CONTROL_REPORT_H
 #define CONTROL_REPORT_H
 
+#include <stdbool.h>
 #include <stddef.h>
 
 #include "model/health.h"
 
 enum report_detail {
-	REPORT_BRIEF, /* without single points */
+	REPORT_SUMMARY, /* without buses and devices */
+	REPORT_BRIEF,	/* without single points */
 	REPORT_FULL,
 };
 
@@ -21,6 +23,9 @@ char *report_status(const struct health *health, enum report_detail detail, size
 
 /* Nothing but how it went: `error` in words, NULL if well; and lines that were told, or NULL. Likewise. */
 char *report_outcome(const char *error, const char *told, size_t *ret_length);
+
+/* {"value":text}, or {"error":text} if it did not go well, as ThingsBoard's RPC is answered. Likewise, without a line end. */
+char *report_reply(bool well, const char *text, size_t *ret_length);
 
 /* "3 buses, 12/14 devices up, 85 values/s, backlog 0 rows": for people. Written to `text`, cut if need be. */
 void report_line(const struct health *health, char *text, size_t size);

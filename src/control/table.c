@@ -57,11 +57,16 @@ cell_state(struct grid *grid, const struct json_object *object, const char *path
 void
 table_print_head(const struct json_object *status, FILE *out)
 {
-	size_t devices = look_length(status, "devices"), up = 0;
+	size_t devices = 0, up = 0;
 	char uptime[DURATION_MAX];
 
-	for (size_t i = 0; i < devices; i++)
-		up += strcmp(look_text(look_element(status, "devices", i), "session"), "up") == 0;
+	for (size_t i = 0; i < look_length(status, "devices"); i++) {
+		const struct json_object *device = look_element(status, "devices", i);
+		bool counts = !look_truth(device, "gateway");
+
+		devices += counts;
+		up += counts && strcmp(look_text(device, "session"), "up") == 0;
+	}
 	fprintf(out, "fieldgate %s, up %s: %.1f values/s, %zu of %zu device%s up, backlog %" PRIu64 " rows; %.1f MB\n",
 	    look_text(status, "fieldgate"), duration_of(status, "process.uptime_s", uptime),
 	    look_number(status, "process.values_per_s", 0), up, devices, devices == 1 ? "" : "s",

@@ -29,13 +29,13 @@ thread_done(struct thread *thread)
 }
 
 static void *
-run_thread(void *arg)
+run_to_end(void *arg)
 {
 	struct thread *thread = arg;
+	void *result = thread->run(thread->arg);
 
-	thread->run(thread->arg);
 	fifo_push(thread->ended, "", 1);
-	return NULL;
+	return result;
 }
 
 int
@@ -55,7 +55,7 @@ thread_start(struct thread *thread, void *(*run)(void *), void *arg)
 	/* Signals are main's business; SIGPIPE from a socket under a library is found as EPIPE. */
 	sigfillset(&all);
 	pthread_sigmask(SIG_SETMASK, &all, &before);
-	error = pthread_create(&thread->id, &attributes, run_thread, thread);
+	error = pthread_create(&thread->id, &attributes, run_to_end, thread);
 	pthread_sigmask(SIG_SETMASK, &before, NULL);
 	pthread_attr_destroy(&attributes);
 	thread->running = error == 0;
@@ -83,23 +83,15 @@ thread_await(struct thread *thread, int64_t until_us)
 
 	if (!thread->running)
 		return true;
-	if (port_wait(fifo_fd(thread->ended), POLLIN, -1, -1, until_us) <= 0)
+	if (until_us != CLOCK_NEVER && port_wait(fifo_fd(thread->ended), POLLIN, -1, -1, until_us) <= 0)
 		return false;
 	pthread_join(thread->id, NULL);
 	thread->running = false;
 	while (fifo_pop(thread->pause, &byte, 1) + fifo_pop(thread->stop, &byte, 1) +
-		   fifo_pop(thread->ended, &byte, 1) > 0)
+		   fifo_pop(thread->ended, &byte, 1) >
+	    0)
 		;
 	return true;
-}
-
-bool
-thread_join(struct thread *thread)
-{
-	bool running = thread->running;
-
-	thread_await(thread, CLOCK_NEVER);
-	return running;
 }
 
 void

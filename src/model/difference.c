@@ -117,10 +117,17 @@ same_writing(const struct point *a, const struct point *b)
 	       ALIKE(max) && ALIKE(write) && ALIKE(verify) && !difference_line_writing(a, b);
 }
 
+/* What the gateway tells of itself is on no bus. */
+static bool
+same_place(const struct point *a, const struct point *b)
+{
+	return a->bus && b->bus ? same_bus(a->bus, b->bus) : a->bus == b->bus;
+}
+
 static bool
 same_point(const struct point *a, const struct point *b)
 {
-	return ALIKE_TEXT(device->name) && same_bus(a->bus, b->bus) && same_reading(a, b) &&
+	return ALIKE_TEXT(device->name) && same_place(a, b) && same_reading(a, b) &&
 	       same_reporting(a, b) && same_writing(a, b);
 }
 
@@ -173,6 +180,12 @@ same_provision(const struct provision *a, const struct provision *b)
 }
 
 static bool
+same_claim(const struct claim *a, const struct claim *b)
+{
+	return a == b || (a && b && ALIKE_TEXT(secret) && ALIKE(duration_ms));
+}
+
+static bool
 same_secrets(const struct device *a, const struct device *b)
 {
 	return ALIKE_TEXT(credentials.password) && ALIKE_TEXT(credentials.secret_file) &&
@@ -183,7 +196,8 @@ same_secrets(const struct device *a, const struct device *b)
 static bool
 same_device(const struct device *a, const struct device *b)
 {
-	return same_identity(a, b) && same_secrets(a, b) && same_provision(a->provision, b->provision) && ALIKE(timeout_ms) && ALIKE(max_registers) &&
+	return same_identity(a, b) && same_secrets(a, b) && same_provision(a->provision, b->provision) &&
+	       same_claim(a->claim, b->claim) && ALIKE(timeout_ms) && ALIKE(max_registers) &&
 	       ALIKE(max_bits) && ALIKE(max_hole_registers) && ALIKE(write_pause_ms) && ALIKE(mask_write) &&
 	       ALIKE(raw_rpc) &&
 	       ALIKE(offline_retry_max_ms) && ALIKE(point_count) && ALIKE(cloud_loss_s) && same_rpc(a, b) &&

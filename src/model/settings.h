@@ -303,7 +303,7 @@ struct device;
 
 struct point {
 	const struct device *device;
-	const struct bus *bus;
+	const struct bus *bus; /* NULL: of the gateway itself */
 	size_t index; /* in settings, over all devices: 0..settings->point_count-1; or POINT_AD_HOC */
 	struct source source;
 
@@ -412,12 +412,20 @@ struct provision {
 	const char *secret_file; /* that the secret was read from; NULL if it stands in the configuration */
 };
 
+/* With what and how long a customer may claim a device in ThingsBoard. */
+struct claim {
+	const char *secret;
+	int duration_ms;	 /* from when the server was told; 0 = as long as the server has it */
+	const char *secret_file; /* as above */
+};
+
 /* An identity in ThingsBoard. */
 struct device {
 	const char *name;
 	size_t index; /* in settings->devices */
 	struct source source;
 	struct credentials credentials;
+	const struct claim *claim;	   /* NULL: nobody is told that it can be claimed */
 	const struct provision *provision; /* NULL: it has credentials, or is to have none */
 	const struct bus *bus; /* default of its points */
 	int unit;
@@ -493,6 +501,10 @@ struct clock_settings {
 	int wait_s; /* a wall clock that nothing vouches for is believed so long after the boot, base/wall.h */
 };
 
+struct gauge;
+
+#define GATEWAY_NAME "gateway" /* unless it is given another */
+
 struct settings {
 	struct source example; /* where it is said that this is only an example; no file: it is none */
 	struct server_settings server;
@@ -504,6 +516,10 @@ struct settings {
 	struct device *devices;
 	size_t device_count;
 	size_t point_count; /* over all devices */
+	/* The last of the devices is the gateway itself, whose points are on no bus (model/gauges.h); NULL: it is none. */
+	const struct device *gateway;
+	int gateway_period_s;
+	struct gauge *gauges; /* of its points */
 	void *arena;        /* holds every string and array above; settings.c */
 };
 

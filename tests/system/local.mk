@@ -17,6 +17,7 @@ SYSTEM_TESTS = \
 	tests/system/240-isolation \
 	tests/system/250-tls \
 	tests/system/260-provision \
+	tests/system/270-claim \
 	tests/system/300-rpc \
 	tests/system/305-methods \
 	tests/system/310-shared \
@@ -25,12 +26,14 @@ SYSTEM_TESTS = \
 	tests/system/340-instruments \
 	tests/system/341-talk \
 	tests/system/342-line-faults \
+	tests/system/345-descriptions \
 	tests/system/400-faults \
 	tests/system/410-line \
 	tests/system/420-transcript \
 	tests/system/500-service \
-	tests/system/520-status \
+	tests/system/525-status \
 	tests/system/530-watchdog \
+	tests/system/540-gateway \
 	tests/system/510-example \
 	tests/system/520-reload \
 	tests/system/600-interop \
