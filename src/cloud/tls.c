@@ -72,7 +72,7 @@ append_printable(char *text, size_t size, const unsigned char *bytes, int length
 	size_t used = strlen(text);
 
 	for (int i = 0; i < length && i < 64 && used + 1 < size; i++)
-		text[used++] = bytes[i] >= ' ' && bytes[i] < 127 ? (char)bytes[i] : '?';
+		text[used++] = (char)(bytes[i] >= ' ' && bytes[i] < 127 ? bytes[i] : '?');
 	text[used] = '\0';
 }
 
