@@ -147,7 +147,7 @@ static const struct metric metrics[] = {
 	    "Telemetry messages acknowledged."),
 	COUNTER("device_acked_rows_total", OF_DEVICE, "acked_rows",
 	    "Rows acknowledged."),
-	COUNTER("device_refused_rows_total", OF_DEVICE, "refused_rows",
+	COUNTER("device_refused_values_total", OF_DEVICE, "refused_values",
 	    "Rows that the server refused."),
 	COUNTER("device_rpc_requests_total", OF_DEVICE, "rpc.requests",
 	    "RPC requests from the server."),

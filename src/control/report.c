@@ -308,7 +308,7 @@ put_session(struct json_object *object, const struct health_device *device, cons
 	put_count(object, "messages", device->messages);
 	put_count(object, "acked", device->acked);
 	put_count(object, "acked_rows", device->acked_rows);
-	put_count(object, "refused_rows", device->refused_rows);
+	put_count(object, "refused_values", device->refused_values);
 	put_count(rpc, "requests", device->rpc_requests);
 	put_count(rpc, "errors", device->rpc_errors);
 	put(object, "rpc", rpc);

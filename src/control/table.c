@@ -252,7 +252,7 @@ add_device(struct grid *grid, const struct json_object *device)
 	grid_cell(grid, "%s", duration_of(device, "oldest_s", text));
 	cell_count(grid, device, "in_flight");
 	cell_count(grid, device, "acked");
-	cell_count(grid, device, "refused_rows");
+	cell_count(grid, device, "refused_values");
 	grid_cell(grid, "%" PRIu64 "/%" PRIu64, look_count(device, "rpc.errors"), look_count(device, "rpc.requests"));
 	grid_cell(grid, "%" PRIu64 "/%" PRIu64, look_count(device, "points_good"), look_count(device, "points_all"));
 	grid_cell(grid, "%s", duration_of(device, "value_s", text));

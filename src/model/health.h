@@ -151,7 +151,7 @@ struct health_device {
 	uint64_t messages;	 /* of telemetry that were sent */
 	uint64_t acked;		 /* of them */
 	uint64_t acked_rows;
-	uint64_t refused_rows;	 /* by the server, for good */
+	uint64_t refused_values; /* that the server does not take: set aside */
 	uint64_t rpc_requests;
 	uint64_t rpc_errors;	 /* of them answered with an error */
 };
