@@ -112,8 +112,13 @@ libcloud_a_SOURCES = \
 	src/cloud/shared.c src/cloud/shared.h \
 	src/cloud/batch.c src/cloud/batch.h \
 	src/cloud/attributes.c src/cloud/attributes.h \
+	src/cloud/aside.c src/cloud/aside.h \
+	src/cloud/doubt.c src/cloud/doubt.h \
+	src/cloud/flights.c src/cloud/flights.h \
 	src/cloud/chores.c src/cloud/chores.h \
 	src/cloud/intake.c src/cloud/intake.h \
+	src/cloud/limits.c src/cloud/limits.h \
+	src/cloud/outbox.c src/cloud/outbox.h \
 	src/cloud/overflow.c src/cloud/overflow.h \
 	src/cloud/sender.c src/cloud/sender.h \
 	src/cloud/claim.c src/cloud/claim.h \

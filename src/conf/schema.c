@@ -1658,7 +1658,7 @@ static const struct setting_row root_rows[] = {
 	    .group = &provision_group,
 	    INTO(struct root_input, provision) },
 	{ .name = "buses",
-	    .about = "serial lines and TCP connections to Modbus units",
+	    .about = "serial lines and connections, to Modbus units or serial instruments",
 	    .kind = SETTING_LIST,
 	    .min = 1,
 	    .required = true,
