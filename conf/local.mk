@@ -26,10 +26,10 @@ exampledir = $(pkgdatadir)/examples
 
 install-examples:
 	$(MKDIR_P) '$(DESTDIR)$(exampledir)'
-	for file in conf/gateway.conf $(EXAMPLES); do $(INSTALL_DATA) "$(srcdir)/$$file" '$(DESTDIR)$(exampledir)'; done
+	for file in conf/gateway.conf systemd/credentials.conf $(EXAMPLES); do $(INSTALL_DATA) "$(srcdir)/$$file" '$(DESTDIR)$(exampledir)'; done
 
 uninstall-examples:
-	for file in conf/gateway.conf $(EXAMPLES); do rm -f "$(DESTDIR)$(exampledir)/$${file##*/}"; done
+	for file in conf/gateway.conf systemd/credentials.conf $(EXAMPLES); do rm -f "$(DESTDIR)$(exampledir)/$${file##*/}"; done
 
 # Serial instruments that are described already, to be included from gateway.conf.
 instrumentdir = $(pkgdatadir)/instruments.d

@@ -5,7 +5,7 @@ systemdsystemunit_DATA = $(UNITS)
 sysusersdir = $(prefix)/lib/sysusers.d
 tmpfilesdir = $(prefix)/lib/tmpfiles.d
 
-EXTRA_DIST += systemd/fieldgate.service.in systemd/fieldgate.sysusers systemd/fieldgate.tmpfiles
+EXTRA_DIST += systemd/fieldgate.service.in systemd/fieldgate.sysusers systemd/fieldgate.tmpfiles systemd/credentials.conf
 CLEANFILES += $(UNITS)
 
 # The state of an instance lies inside that of the service, where purging the package finds it. Not so what is below /run: systemd

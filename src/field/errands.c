@@ -29,22 +29,58 @@ errands_take(struct errands *errands, const struct command *command)
 	errands->items[errands->count++] = (struct errand){ .command = *command };
 }
 
+void
+errands_greet(struct errands *errands, const struct device *device)
+{
+	for (size_t i = 0; i < device->on_connect_count; i++) {
+		const struct point_write *write = &device->on_connect[i];
+		struct errand errand = { .command = { .kind = COMMAND_WRITE, .point = write->point,
+					     .expires_mono_ms = CLOCK_NEVER },
+			.unasked = true };
+
+		if (write->point->bus != errands->bus)
+			continue;
+		assert(errands->count < ERRANDS_MAX);
+		if (value_copy(&write->value, &errand.command.value) == 0)
+			errands->items[errands->count++] = errand;
+	}
+}
+
 static bool
 is_read(const struct errand *errand)
 {
 	return errand->command.kind == COMMAND_READ;
 }
 
+/* What finds nobody there is written when its device is. */
+static void
+tell_greeting(const struct errands *errands, struct outcome *outcome)
+{
+	char text[OUTCOME_TEXT_MAX];
+
+	value_done(&outcome->value);
+	if (outcome->status == OUTCOME_DONE || outcome->status == OUTCOME_OFFLINE || outcome->status == OUTCOME_STOPPED)
+		return;
+	outcome_text(outcome, COMMAND_WRITE, text, sizeof(text));
+	log_warning("bus %s device %s: on_connect of %s: %s", errands->bus->name, outcome->point->device->name,
+	    outcome->point->key, text);
+}
+
 static void
 finish(struct errands *errands, size_t at, struct outcome *outcome)
 {
 	struct command *command = &errands->items[at].command;
+	bool unasked = errands->items[at].unasked;
 
 	outcome->point = command->point;
 	outcome->tag = command->tag;
 	value_done(&command->value);
 	errands->count--;
 	memmove(&errands->items[at], &errands->items[at + 1], (errands->count - at) * sizeof(struct errand));
+	if (unasked) {
+		tell_greeting(errands, outcome);
+		return;
+	}
 	if (errands->outcomes.push(errands->outcomes.ctx, outcome) == 0)
 		return;
 	value_done(&outcome->value);

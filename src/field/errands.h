@@ -17,6 +17,7 @@
 struct errand {
 	struct command command;
 	bool started; /* it is being written, or its device is being asked */
+	bool unasked; /* an on_connect value: nobody waits for its outcome */
 };
 
 struct errands {
@@ -33,6 +34,9 @@ size_t errands_room(const struct errands *errands);
 
 /* Take one over. There is room. */
 void errands_take(struct errands *errands, const struct command *command);
+
+/* The values of a device's on_connect are written like commands, with a word to people if that fails. There is room for all. */
+void errands_greet(struct errands *errands, const struct device *device);
 
 /* The oldest write that has not started, or NULL. Valid until the next call. */
 struct errand *errands_next_write(struct errands *errands);

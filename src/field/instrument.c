@@ -310,8 +310,10 @@ instrument_heard(struct instrument *instrument, int64_t now_us, int64_t *ret_awa
 	bool was_silent = instrument->silent;
 
 	*ret_away_us = now_us - instrument->heard_us;
-	if (was_silent || instrument->said_us == 0)
+	if (was_silent || instrument->said_us == 0) {
 		instrument->since_us = now_us;
+		instrument->greet = instrument->device->on_connect_count > 0;
+	}
 	instrument->heard_us = instrument->said_us = now_us;
 	instrument->silent = false;
 	return was_silent;
@@ -512,6 +514,7 @@ adopt_instrument(struct instrument *instrument, struct instrument *from, const s
 	instrument->said_us = from->said_us;
 	instrument->since_us = from->since_us;
 	instrument->silent = from->silent;
+	instrument->greet = from->greet;
 	for (size_t i = 0; i < instrument->reading_count; i++) {
 		const struct point *was = difference_point(difference, instrument->readings[i].point);
 		struct reading *reading = was ? find_reading(from, was) : NULL;

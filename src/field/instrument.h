@@ -44,6 +44,7 @@ struct instrument {
 	bool nameless; /* its answers do not say that they are its own: they count only while it is asked */
 	struct unit unit;
 	int64_t due_us; /* its next poll */
+	bool greet;	/* its on_connect values are to be written: it was met, or is back */
 	bool wanted;	/* a command waits for its next poll: it is due now */
 	int64_t heard_us; /* it said something good, or the bus was opened */
 	int64_t said_us;  /* it really did; 0: never */

@@ -18,6 +18,7 @@
 #include "field/line.h"
 #include "field/port.h"
 #include "field/reopen.h"
+#include "field/serial.h"
 #include "field/talk.h"
 #include "field/talker.h"
 #include "field/thread.h"
@@ -36,6 +37,9 @@
 #define STOP_GRACE_US 1000000
 /* A flood of commands does not stop the polls. */
 #define COMMANDS_IN_A_ROW 8
+/* Waking so much later than wanted is not the doing of a busy machine. */
+#define STANDSTILL_US	  2000000
+#define STANDSTILL_CHUNKS 1024 /* that may have come meanwhile */
 #define QUESTIONS_MAX	  4
 #define BUSY_MAX_MS	  1000
 #define GREET_MIN_US	  1000000
@@ -67,6 +71,8 @@ struct serial_bus {
 	enum health_bus_state state; /* since state_us */
 	int64_t state_us;
 	uint64_t opened; /* how often */
+	struct serial_errors errors; /* of the UART, since the start */
+	struct serial_errors errors_seen; /* what its driver said of them last */
 
 	/* what came */
 	bool readable;
@@ -260,6 +266,8 @@ note_open(struct serial_bus *self)
 		reopen_well(&self->reopen);
 	listener_reset(self->listener, self->bus->type != BUS_FILE && !self->instruments.all_polled);
 	talker_opened(&self->talker, port_fd(self->port));
+	if (self->bus->type == BUS_SERIAL && serial_read_errors(port_fd(self->port), &self->errors_seen) != 0)
+		self->errors_seen = (struct serial_errors){ .frame = 0 };
 	instruments_opened(&self->instruments, now_us);
 	self->readable = false;
 	self->look_us = self->came_us = self->settle_us = now_us;
@@ -280,6 +288,24 @@ end_file(struct serial_bus *self)
 	self->ended = true;
 	self->reopen.at_us = CLOCK_NEVER;
 	self->reopen.error = ENODATA;
+}
+
+/* We stood still (a stopped process, a suspended machine) while these bytes waited for us: nobody knows when they came, and a value
+ * must not get the time of now. */
+static void
+leave_out(struct serial_bus *self)
+{
+	uint8_t bytes[CHUNK_MAX];
+	int chunks = 0;
+
+	while (chunks < STANDSTILL_CHUNKS && read(port_fd(self->port), bytes, sizeof(bytes)) > 0)
+		chunks++;
+	if (chunks == 0)
+		return;
+	log_notice("bus %s: what came while the gateway stood still is left out", self->bus->name);
+	listener_reset(self->listener, true);
+	self->came_us = clock_mono_us();
+	self->readable = false;
 }
 
 static void
@@ -389,6 +415,8 @@ end_poll(struct serial_bus *self, int error)
 	}
 	change = instruments_judge(&self->instruments, instrument, error, self->asked_us, now_us, &away_us);
 	log_change(self, instrument, change, error, away_us);
+	if (change == UNIT_BACK)
+		instrument->greet = instrument->device->on_connect_count > 0;
 	if (change != UNIT_SAME)
 		greet_again(self, change == UNIT_LOST ? GREET_MIN_US : 0);
 	errands_end_reads(&self->errands, instrument->device, OUTCOME_TIMEOUT, error == 0 ? EBADMSG : -error);
@@ -570,6 +598,20 @@ ready_us(const struct serial_bus *self)
 	return quiet_us > self->ready_us ? quiet_us : self->ready_us;
 }
 
+/* Whoever was met or is back gets its on_connect values before anything else. */
+static void
+take_greetings(struct serial_bus *self)
+{
+	for (size_t i = 0; i < self->instruments.count; i++) {
+		struct instrument *instrument = &self->instruments.items[i];
+
+		if (!instrument->greet || errands_room(&self->errands) < instrument->device->on_connect_count)
+			continue;
+		errands_greet(&self->errands, instrument->device);
+		instrument->greet = false;
+	}
+}
+
 /* Returns whether one has begun. */
 static bool
 begin_next(struct serial_bus *self, int64_t now_us)
@@ -578,6 +620,7 @@ begin_next(struct serial_bus *self, int64_t now_us)
 	struct errand *errand;
 	int64_t due_us;
 
+	take_greetings(self);
 	if (now_us < ready_us(self))
 		return false;
 	if (now_us >= self->greet_us) {
@@ -646,7 +689,13 @@ fill_report(const struct serial_bus *self, struct health_bus *report)
 	report->commands = self->errands.count;
 	report->stretch = 1;
 	snprintf(report->why, sizeof(report->why), "%s", self->reopen.told ? self->reopen.why : "");
-	report->line.collisions = self->talker.collisions;
+	report->line = (struct health_line){
+		.collisions = self->talker.collisions,
+		.frame_errors = self->errors.frame,
+		.parity_errors = self->errors.parity,
+		.overruns = self->errors.overrun,
+		.breaks = self->errors.breaks,
+	};
 	report->frames = (struct health_frames){
 		.bytes = counters.bytes,
 		.frames = counters.frames,
@@ -661,12 +710,29 @@ fill_report(const struct serial_bus *self, struct health_bus *report)
 	checkup_instruments(&self->instruments, report);
 }
 
+/* The driver counts since it was loaded. */
+static void
+count_errors(struct serial_bus *self)
+{
+	struct serial_errors now;
+
+	if (self->bus->type != BUS_SERIAL || !self->open || serial_read_errors(port_fd(self->port), &now) != 0)
+		return;
+	self->errors.frame += now.frame - self->errors_seen.frame;
+	self->errors.parity += now.parity - self->errors_seen.parity;
+	self->errors.overrun += now.overrun - self->errors_seen.overrun;
+	self->errors.breaks += now.breaks - self->errors_seen.breaks;
+	self->errors_seen = now;
+}
+
 static void
 answer_questions(struct serial_bus *self)
 {
 	struct health_question question;
 
+
 	while (fifo_pop(self->questions, &question, 1) == 1) {
+		count_errors(self);
 		fill_report(self, question.bus);
 		health_give_back(&question);
 	}
@@ -744,8 +810,9 @@ static void
 rest(struct serial_bus *self)
 {
 	int wake = errands_room(&self->errands) > 0 ? self->news_fd : self->calm_fd;
+	int64_t now_us = clock_mono_us();
 	int64_t until_us = due_us(self);
-	bool look = clock_mono_us() >= self->look_us;
+	bool look = now_us >= self->look_us;
 	short events = (short)((look ? POLLIN : 0) | (talker_is_blocked(&self->talker) ? POLLOUT : 0));
 	int ready;
 
@@ -756,6 +823,11 @@ rest(struct serial_bus *self)
 	ready = port_wait(port_fd(self->port), events, wake, thread_stop_fd(&self->thread), until_us);
 	if (ready > 0)
 		self->readable = (ready & ~POLLOUT) != 0;
+	if (until_us < now_us)
+		until_us = now_us;
+	now_us = clock_mono_us();
+	if (now_us > until_us && now_us - until_us > STANDSTILL_US && self->bus->type != BUS_FILE)
+		leave_out(self);
 }
 
 static void
@@ -968,6 +1040,8 @@ adopt_line(struct serial_bus *self, struct serial_bus *from)
 	self->state = from->state;
 	self->state_us = from->state_us;
 	self->opened = from->opened;
+	self->errors = from->errors;
+	self->errors_seen = from->errors_seen;
 	from->open = false;
 	if (self->open)
 		talker_opened(&self->talker, port_fd(self->port));

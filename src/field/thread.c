@@ -1,12 +1,13 @@
 #include <config.h>
 
 #include <errno.h>
+#include <poll.h>
 #include <signal.h>
 #include <sys/epoll.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "field/port.h"
 #include "field/thread.h"
 
 #define STACK_BYTES (256 * 1024) /* of which some 16 KiB are ever touched */
@@ -14,8 +15,8 @@
 int
 thread_init(struct thread *thread)
 {
-	*thread = (struct thread){ .stop = fifo_new(1, 1), .pause = fifo_new(1, 1) };
-	return thread->stop && thread->pause ? 0 : -errno;
+	*thread = (struct thread){ .stop = fifo_new(1, 1), .pause = fifo_new(1, 1), .ended = fifo_new(1, 1) };
+	return thread->stop && thread->pause && thread->ended ? 0 : -errno;
 }
 
 void
@@ -23,7 +24,18 @@ thread_done(struct thread *thread)
 {
 	fifo_free(thread->stop);
 	fifo_free(thread->pause);
-	thread->stop = thread->pause = NULL;
+	fifo_free(thread->ended);
+	thread->stop = thread->pause = thread->ended = NULL;
+}
+
+static void *
+run_to_end(void *arg)
+{
+	struct thread *thread = arg;
+	void *result = thread->run(thread->arg);
+
+	fifo_push(thread->ended, "", 1);
+	return result;
 }
 
 int
@@ -35,13 +47,15 @@ thread_start(struct thread *thread, void *(*run)(void *), void *arg)
 	int error = pthread_attr_init(&attributes);
 
 	thread->ending = false;
+	thread->run = run;
+	thread->arg = arg;
 	if (error != 0)
 		return -error;
 	pthread_attr_setstacksize(&attributes, STACK_BYTES);
 	/* Signals are main's business; SIGPIPE from a socket under a library is found as EPIPE. */
 	sigfillset(&all);
 	pthread_sigmask(SIG_SETMASK, &all, &before);
-	error = pthread_create(&thread->id, &attributes, run, arg);
+	error = pthread_create(&thread->id, &attributes, run_to_end, thread);
 	pthread_sigmask(SIG_SETMASK, &before, NULL);
 	pthread_attr_destroy(&attributes);
 	thread->running = error == 0;
@@ -65,28 +79,19 @@ thread_tell_pause(struct thread *thread)
 bool
 thread_await(struct thread *thread, int64_t until_us)
 {
-	struct timespec until = { .tv_sec = until_us / 1000000, .tv_nsec = until_us % 1000000 * 1000 };
 	char byte;
 
 	if (!thread->running)
 		return true;
-	if (until_us == CLOCK_NEVER)
-		pthread_join(thread->id, NULL);
-	else if (pthread_clockjoin_np(thread->id, NULL, CLOCK_MONOTONIC, &until) != 0)
+	if (until_us != CLOCK_NEVER && port_wait(fifo_fd(thread->ended), POLLIN, -1, -1, until_us) <= 0)
 		return false;
+	pthread_join(thread->id, NULL);
 	thread->running = false;
-	while (fifo_pop(thread->pause, &byte, 1) + fifo_pop(thread->stop, &byte, 1) > 0)
+	while (fifo_pop(thread->pause, &byte, 1) + fifo_pop(thread->stop, &byte, 1) +
+		   fifo_pop(thread->ended, &byte, 1) >
+	    0)
 		;
 	return true;
-}
-
-bool
-thread_join(struct thread *thread)
-{
-	bool running = thread->running;
-
-	thread_await(thread, CLOCK_NEVER);
-	return running;
 }
 
 void

@@ -16,6 +16,9 @@ struct thread {
 	bool ending;  /* the thread knows that it is to end */
 	struct fifo *stop;
 	struct fifo *pause;
+	struct fifo *ended; /* it has nothing more to do */
+	void *(*run)(void *);
+	void *arg;
 };
 
 /* Returns 0 or negative errno. */
@@ -32,9 +35,6 @@ void thread_tell_pause(struct thread *thread);
 /* Wait until it has ended, or until `until_us` (CLOCK_NEVER: as long as it takes). Returns whether it has. It may be started
  * again. */
 bool thread_await(struct thread *thread, int64_t until_us);
-
-/* Wait as long as it takes. Returns whether there was something to join. */
-bool thread_join(struct thread *thread);
 
 /* Neither runs: what ends the waits of one is what ended those of the other. */
 void thread_exchange(struct thread *a, struct thread *b);

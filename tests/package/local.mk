@@ -1,6 +1,8 @@
 # The Debian package: how it is made, in a fresh root, and what it promises.
 TESTS += tests/package/version.sh tests/package/program.sh tests/package/unit.sh tests/package/completion.sh
-EXTRA_DIST += tests/package/emulated.sh tests/package/version.sh tests/package/program.sh tests/package/unit.sh tests/package/completion.sh
+EXTRA_DIST += tests/package/emulated.sh tests/package/inside.sh tests/package/install.sh tests/package/newer.sh tests/package/guest.sh \
+	tests/package/image.sh tests/package/machine.py tests/package/system.py \
+	tests/package/version.sh tests/package/program.sh tests/package/unit.sh tests/package/completion.sh
 
 SUITE = bookworm
 PACKAGES = packages
@@ -20,4 +22,22 @@ check-armhf: deb-armhf
 check-arm64 check-armhf: $(check_PROGRAMS)
 	$(srcdir)/tests/package/emulated.sh $(@:check-%=%) $(SUITE) $(PACKAGES)/$(SUITE)/fieldgate_$(PACKAGE_VERSION)_$(@:check-%=%).deb
 
-.PHONY: deb deb-arm64 deb-armhf check-arm64 check-armhf
+# Is it the same, byte for byte, when somebody else builds it? Then: installed, upgraded, removed and purged in a fresh root.
+check-package: distdir
+	$(DEB) --twice $(distdir) $(PACKAGES)/$(SUITE)
+	rm -rf $(distdir)
+	$(srcdir)/tests/package/install.sh $(SUITE) \
+		$(PACKAGES)/$(SUITE)/fieldgate_$(PACKAGE_VERSION)_$$(dpkg --print-architecture).deb
+	lintian --fail-on error,warning --allow-root \
+		$(PACKAGES)/$(SUITE)/fieldgate_$(PACKAGE_VERSION)_$$(dpkg --print-architecture).changes
+
+# A machine of its own, booted by systemd: what happens to a gateway in years. Needs root and qemu-system-x86_64; SYSTEM is where
+# the disk is kept.
+SYSTEM = $(HOME)/.cache/fieldgate/system-$(SUITE)
+check-system: deb $(check_PROGRAMS)
+	package=$(PACKAGES)/$(SUITE)/fieldgate_$(PACKAGE_VERSION)_$$(dpkg --print-architecture).deb; \
+	$(srcdir)/tests/package/image.sh $(SUITE) $$package $(SYSTEM) && \
+	$(srcdir)/tests/package/newer.sh $$package $(PACKAGES)/newer.deb && \
+	srcdir=$(srcdir) $(srcdir)/tests/package/system.py $(SYSTEM) $$package $(PACKAGES)/newer.deb
+
+.PHONY: deb deb-arm64 deb-armhf check-arm64 check-armhf check-package check-system

@@ -42,6 +42,6 @@ for library in $(echo "$dynamic" | sed -n 's/.*(NEEDED).*\[\(.*\)\]/\1/p'); do
 	case $library in
 	ld-linux*) continue ;;
 	esac
-	grep -q "^|.*$library[ ,]" "$here/docs/libraries.md" || wrong "needs $library, which docs/libraries.md does not list"
+	grep -q "^|.*${library}[ ,]" "$here/docs/libraries.md" || wrong "needs $library, which docs/libraries.md does not list"
 done
 exit $failed

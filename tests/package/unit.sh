@@ -13,7 +13,7 @@ for unit in fieldgate.service fieldgate@.service; do
 		failed=1
 	fi
 	# systemd looks for the program where the unit says; here it is somewhere else
-	sed "s|^ExecStart=[^ ]*|ExecStart=$PWD/fieldgate|" "systemd/$unit" >"$folder/$unit"
+	sed -E "s#^(ExecStart|ExecReload)=[^ ]*#\1=$PWD/fieldgate#" "systemd/$unit" >"$folder/$unit"
 done
 cp "$folder/fieldgate@.service" "$folder/fieldgate@two.service"
 for unit in fieldgate.service fieldgate@two.service; do
@@ -27,6 +27,14 @@ for unit in fieldgate.service fieldgate@two.service; do
 	}
 	grep 'Overall exposure' "$folder/out" || { cat "$folder/out"; failed=1; }
 done
+
+# The drop-in that is installed to be copied.
+mkdir "$folder/fieldgate.service.d"
+cp "${srcdir:-.}/systemd/credentials.conf" "$folder/fieldgate.service.d"
+if ! systemd-analyze verify --man=no "$folder/fieldgate.service" >"$folder/out" 2>&1 || grep -q fieldgate "$folder/out"; then
+	cat "$folder/out"
+	failed=1
+fi
 
 # What an instance shares with the plain service is all but its names.
 diff systemd/fieldgate.service systemd/fieldgate@.service | grep '^>' | grep -v '%i' && { echo "not by name alone"; failed=1; }

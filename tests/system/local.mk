@@ -25,6 +25,7 @@ SYSTEM_TESTS = \
 	tests/system/340-instruments \
 	tests/system/341-talk \
 	tests/system/342-line-faults \
+	tests/system/345-descriptions \
 	tests/system/400-faults \
 	tests/system/410-line \
 	tests/system/420-transcript \

@@ -119,6 +119,7 @@ static const struct {
 	{ LINES(several, 20), false, BYTES("a;b;;c#;;#d;;;"), "<a;b><c><d><;>" },
 	{ LINES(crlf, 20), false, BYTES("with\0nul\n\xff\xfe\n"), "<with~nul><~~>" },
 	/* The longest line, one more, and one that never ends. */
+	{ LINES(several, 4), false, BYTES("1234#12345#1234;;12345;;"), "<1234>{12345#}<1234>{12345;;}" },
 	{ LINES(crlf, 4), false, BYTES("1234\n12345\n1\n"), "<1234>{12345/}<1>" },
 	{ LINES(two, 4), false, BYTES("1234\r\n12345\r\n1\r\n"), "<1234>{12345^/}<1>" },
 	{ LINES(crlf, 4), false, BYTES("123456789012345678901234567890123456789012345678901234567890123456789\n1\n"),

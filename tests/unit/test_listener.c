@@ -283,6 +283,26 @@ test_devices(void **state)
 	settings_free(settings);
 }
 
+/* Out of step: one frame is told of as bad, and not each byte that might begin one. */
+static void
+test_out_of_step(void **state)
+{
+	struct settings *settings = configure("framing = { type = \"fixed\"; length = 4; }; checksum = { type = \"sum8\"; };",
+	    "points = ( { key = \"a\"; at = 0; type = \"uint8\"; } );");
+	struct listener *listener = listen_to(settings, &one, true);
+	struct listener_counters counters;
+
+	(void)state;
+	listener_feed(listener, BYTES("\x09\x09\x01\x02\x03\x06\x02\x02\x03\x07\x03\x02\x03\x08"), 0);
+	assert_string_equal(one.text, "a=1 a=2 a=3 ");
+	listener_counters(listener, &counters);
+	assert_int_equal(counters.bad_checksum, 1);
+	assert_int_equal(counters.good, 3);
+	assert_int_equal(counters.resyncs, 1);
+	listener_free(listener);
+	settings_free(settings);
+}
+
 /* Noise, an endless line, a pattern that explodes: bounded, counted, and shown in a form that can be printed. */
 static void
 test_bad_input(void **state)
@@ -421,6 +441,7 @@ main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_values),
 		cmocka_unit_test(test_devices),
+		cmocka_unit_test(test_out_of_step),
 		cmocka_unit_test(test_bad_input),
 		cmocka_unit_test(test_printable),
 		cmocka_unit_test(test_instruments),

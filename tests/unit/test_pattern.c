@@ -72,7 +72,8 @@ test_wrong(void **state)
 static void
 test_explosion(void **state)
 {
-	static const char *const patterns[] = { "^(a+)+$", "^(a|aa)+$", "(.*)*(.*)*(.*)*x", "^(a|a?)+$", "(a*)*(a*)*b" };
+	static const char *const patterns[] = { "^(a+)+$", "^(a|aa)+$", "(.*)*(.*)*(.*)*x", "^(a|a?)+$", "(a*)*(a*)*b",
+		"^(?:a?){30}(?:a?){30}a{40}$" };
 	uint8_t bytes[60000];
 	clock_t begin = clock();
 
