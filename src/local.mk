@@ -116,6 +116,7 @@ libcloud_a_SOURCES = \
 	src/cloud/intake.c src/cloud/intake.h \
 	src/cloud/overflow.c src/cloud/overflow.h \
 	src/cloud/sender.c src/cloud/sender.h \
+	src/cloud/claim.c src/cloud/claim.h \
 	src/cloud/keeper.c src/cloud/keeper.h \
 	src/cloud/provision.c src/cloud/provision.h \
 	src/cloud/tb_provision.c src/cloud/tb_provision.h \

@@ -18,6 +18,7 @@ static const struct {
 	{ .name = "status", .main = status_main, .about = "how a running gateway, its buses, units and devices are" },
 	{ .name = "watch", .main = watch_main, .about = "the values that a running gateway reads, live" },
 	{ .name = "reload", .main = reload_main, .about = "have a running gateway take over a changed configuration" },
+	{ .name = "claim", .main = claim_main, .about = "have a running gateway say again that a device can be claimed" },
 	{ .name = "log-level", .main = log_level_main, .about = "make a running gateway log more, or less" },
 };
 

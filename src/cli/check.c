@@ -45,6 +45,8 @@ warn_secrets(const struct settings *settings)
 
 		warn_readable(credentials->key_file, "a key");
 		warn_readable(credentials->secret_file, "a secret");
+		if (settings->devices[i].claim)
+			warn_readable(settings->devices[i].claim->secret_file, "a secret");
 		if (settings->devices[i].provision)
 			warn_readable(settings->devices[i].provision->secret_file, "a secret");
 		if (credentials->secret_file || (!credentials->token && !credentials->password) ||

@@ -49,5 +49,6 @@ int status_main(int argc, char **argv);
 int watch_main(int argc, char **argv);
 int reload_main(int argc, char **argv);
 int log_level_main(int argc, char **argv);
+int claim_main(int argc, char **argv);
 
 #endif

@@ -75,6 +75,26 @@ do_reload(struct desk *desk, uint64_t ticket, const char *argument)
 	free(text);
 }
 
+static void
+do_claim(struct desk *desk, uint64_t ticket, const char *argument)
+{
+	const struct settings *settings = desk->gateway->settings;
+	const struct device *device = NULL;
+	char error[CONTROL_REQUEST_MAX + 96];
+
+	for (size_t i = 0; i < settings->device_count; i++)
+		if (strcmp(settings->devices[i].name, argument) == 0)
+			device = &settings->devices[i];
+	if (!device || !device->claim) {
+		snprintf(error, sizeof(error), device ? "device %s: it has no claim in the configuration" : "there is no device %s",
+		    argument);
+		control_server_say(desk->server, ticket, error);
+		return;
+	}
+	control_server_say(desk->server, ticket,
+	    uplink_claim(desk->gateway->uplink, argument) < 0 ? "too much is asked at once, try again" : NULL);
+}
+
 static const struct {
 	const char *name;
 	size_t arguments;
@@ -83,6 +103,7 @@ static const struct {
 	{ .name = "status", .arguments = 0, .act = do_status },
 	{ .name = "reload", .arguments = 0, .act = do_reload },
 	{ .name = "log-level", .arguments = 1, .act = do_log_level },
+	{ .name = "claim", .arguments = 1, .act = do_claim },
 };
 
 static void

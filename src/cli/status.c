@@ -351,3 +351,22 @@ log_level_main(int argc, char **argv)
 
 	return status >= 0 ? status : tell("log-level", path, words, 2);
 }
+
+int
+claim_main(int argc, char **argv)
+{
+	const char *path = NULL;
+	const char *words[] = { "claim", NULL };
+	const struct option_table table = {
+		.command = "claim",
+		.operand = "DEVICE",
+		.ret_operand = &words[1],
+		.about = "Have a running gateway tell ThingsBoard again that DEVICE can be claimed with the secret of its claim. The log\n"
+			 "says when ThingsBoard has it.",
+		.rows = { CLI_SOCKET_ROW(&path) },
+		.epilogue = STATUSES,
+	};
+	int status = options_read(&table, argc, argv);
+
+	return status >= 0 ? status : tell("claim", path, words, 2);
+}

@@ -7,6 +7,7 @@
 
 #define TB_TOPIC_TELEMETRY  "v1/devices/me/telemetry"
 #define TB_TOPIC_ATTRIBUTES "v1/devices/me/attributes"
+#define TB_TOPIC_CLAIM	    "v1/devices/me/claim"
 
 /* Those of commands and answers; all but attributes end in an id. A request of one side is answered by the
  * other with a response of the same id. */

@@ -16,6 +16,7 @@
 #include "base/clock.h"
 #include "base/fifo.h"
 #include "base/log.h"
+#include "cloud/claim.h"
 #include "cloud/downlink.h"
 #include "cloud/chores.h"
 #include "cloud/intake.h"
@@ -33,6 +34,7 @@
 #define SAVE_MS		  4000 /* for the disk, at the end */
 #define LOOK_MS		  100  /* whether the thread that is to answer still is there */
 #define QUESTIONS_MAX	  4
+#define CLAIM_ORDERS_MAX  16
 
 /* The session of one device. */
 struct route {
@@ -51,6 +53,7 @@ struct change {
 	struct route *routes;
 	struct mqtt *mqtt; /* NULL: sessions stay */
 	struct provisioner *provisioner;
+	struct claims *claims;
 	void (*meanwhile)(void *ctx);
 	void *ctx;
 };
@@ -61,6 +64,11 @@ enum order { ORDER_HOLD, ORDER_RELEASE, ORDER_SWITCH };
 struct answer {
 	enum order order;
 	int result;
+};
+
+/* Somebody wants a device to be claimed again. */
+struct claim_order {
+	char device[4 * 64 + 1]; /* its name, of 64 characters at most */
 };
 
 enum overflow_of { OVERFLOW_STORE, OVERFLOW_AGE, OVERFLOW_DISK, OVERFLOW_SAMPLES, OVERFLOWS };
@@ -74,10 +82,12 @@ struct uplink {
 	struct mqtt *mqtt;
 	struct keeper *keeper;
 	struct provisioner *provisioner;
+	struct claims *claims;
 	struct downlink *downlink;
 	struct fifo *samples;
 	struct fifo *outcomes;
 	struct fifo *questions; /* struct health_question */
+	struct fifo *claim_orders; /* struct claim_order */
 	struct fifo *chores;	/* struct chore, of the gateway itself */
 	struct fifo *done;	/* struct chore_done */
 	struct fifo *stop; /* of int: the grace in ms */
@@ -89,7 +99,7 @@ struct uplink {
 	struct overflow overflows[OVERFLOWS];
 
 	sd_event *loop;
-	sd_event_source *samples_io, *outcomes_io, *questions_io, *done_io, *stop_io, *orders_io, *store_io, *timer, *post;
+	sd_event_source *samples_io, *outcomes_io, *questions_io, *claim_io, *done_io, *stop_io, *orders_io, *store_io, *timer, *post;
 	int64_t armed_mono_ms;
 	pthread_t thread;
 	bool running;
@@ -137,6 +147,7 @@ on_up(void *owner)
 	route->was_up = true;
 	downlink_up(route->uplink->downlink, route->device);
 	sender_up(route->uplink->sender, route->device);
+	claims_up(route->uplink->claims, route->device);
 }
 
 static void
@@ -144,6 +155,7 @@ on_down(void *owner)
 {
 	struct route *route = owner;
 
+	claims_down(route->uplink->claims, route->device);
 	sender_down(route->uplink->sender, route->device);
 	downlink_down(route->uplink->downlink, route->device);
 }
@@ -153,7 +165,8 @@ on_acked(void *owner, int id)
 {
 	struct route *route = owner;
 
-	sender_acked(route->uplink->sender, route->device, id);
+	if (!claims_acked(route->uplink->claims, route->device, id))
+		sender_acked(route->uplink->sender, route->device, id);
 }
 
 static void
@@ -161,7 +174,8 @@ on_refused(void *owner, int id, int reason)
 {
 	struct route *route = owner;
 
-	sender_refused(route->uplink->sender, route->device, id, reason);
+	if (!claims_refused(route->uplink->claims, route->device, id, reason))
+		sender_refused(route->uplink->sender, route->device, id, reason);
 }
 
 static void
@@ -230,6 +244,14 @@ port_restart(void *ctx, size_t device, const char *why)
 	struct uplink *uplink = ctx;
 
 	mqtt_session_restart(uplink->routes[device].session, why);
+}
+
+static struct sender_port
+sender_port(struct uplink *uplink)
+{
+	return (struct sender_port){
+		.is_up = port_is_up, .publish = port_publish, .restart = port_restart, .ctx = uplink
+	};
 }
 
 /* ---- what the field and the disk say ---- */
@@ -367,6 +389,20 @@ on_questions(sd_event_source *source, int fd, uint32_t revents, void *userdata)
 {
 	(void)source, (void)fd, (void)revents;
 	answer_questions(userdata);
+	return 0;
+}
+
+static int
+on_claim_orders(sd_event_source *source, int fd, uint32_t revents, void *userdata)
+{
+	struct uplink *uplink = userdata;
+	struct claim_order order;
+
+	(void)source, (void)fd, (void)revents;
+	while (fifo_pop(uplink->claim_orders, &order, 1) == 1)
+		for (size_t i = 0; i < uplink->settings->device_count; i++)
+			if (strcmp(uplink->settings->devices[i].name, order.device) == 0)
+				claims_repeat(uplink->claims, i);
 	return 0;
 }
 
@@ -650,6 +686,17 @@ change_credentials(struct uplink *uplink, struct change *change)
 	provisioner_free(was);
 }
 
+/* What was on its way is said again, at worst. */
+static void
+change_claims(struct uplink *uplink, struct change *change)
+{
+	claims_free(uplink->claims);
+	uplink->claims = change->claims;
+	change->claims = NULL;
+	for (size_t i = 0; i < uplink->settings->device_count; i++)
+		claims_up(uplink->claims, i);
+}
+
 static int
 switch_settings(struct uplink *uplink)
 {
@@ -660,7 +707,10 @@ switch_settings(struct uplink *uplink)
 	change->provisioner = provisioner_new(settings, uplink->keeper, uplink->loop, on_provisioned, uplink);
 	if (!change->provisioner)
 		return -errno;
-	if (difference_sessions(change->difference)) {
+	change->claims = claims_new(settings, uplink->keeper, sender_port(uplink));
+	if (!change->claims)
+		error = -ENOMEM;
+	if (error == 0 && difference_sessions(change->difference)) {
 		change->mqtt = mqtt_new(&settings->server, uplink->loop, uplink->resolver, &events);
 		error = change->mqtt ? 0 : -errno;
 	}
@@ -674,6 +724,8 @@ switch_settings(struct uplink *uplink)
 		change->mqtt = NULL;
 		provisioner_free(change->provisioner);
 		change->provisioner = NULL;
+		claims_free(change->claims);
+		change->claims = NULL;
 		return error;
 	}
 	change->meanwhile(change->ctx);
@@ -686,6 +738,7 @@ switch_settings(struct uplink *uplink)
 	change_parts(uplink, change);
 	if (provisioner_start(uplink->provisioner, uplink->mqtt) < 0)
 		log_error("provision: out of memory: devices without credentials stay off line until the next start");
+	change_claims(uplink, change);
 	downlink_adopted(uplink->downlink);
 	send_news(uplink);
 	return 0;
@@ -778,14 +831,6 @@ make_routes(struct uplink *uplink, const struct settings *settings)
 	return routes;
 }
 
-static struct sender_port
-sender_port(struct uplink *uplink)
-{
-	return (struct sender_port){
-		.is_up = port_is_up, .publish = port_publish, .restart = port_restart, .ctx = uplink
-	};
-}
-
 static struct downlink_port
 downlink_port(struct uplink *uplink)
 {
@@ -808,6 +853,8 @@ add_sources(struct uplink *uplink)
 		 on_outcomes, uplink)) < 0 ||
 	    (error = sd_event_add_io(uplink->loop, &uplink->questions_io, fifo_fd(uplink->questions), EPOLLIN,
 		 on_questions, uplink)) < 0 ||
+	    (error = sd_event_add_io(uplink->loop, &uplink->claim_io, fifo_fd(uplink->claim_orders), EPOLLIN,
+		 on_claim_orders, uplink)) < 0 ||
 	    (error = sd_event_add_io(
 		 uplink->loop, &uplink->done_io, fifo_fd(uplink->done), EPOLLIN, on_done, uplink)) < 0 ||
 	    (error = sd_event_add_io(
@@ -848,6 +895,7 @@ make_parts(struct uplink *uplink, struct resolver *resolver)
 	uplink->samples = fifo_new(sizeof(struct sample), SAMPLES_WAITING);
 	uplink->outcomes = fifo_new(sizeof(struct outcome), DOWNLINK_PENDING_MAX);
 	uplink->questions = fifo_new(sizeof(struct health_question), QUESTIONS_MAX);
+	uplink->claim_orders = fifo_new(sizeof(struct claim_order), CLAIM_ORDERS_MAX);
 	uplink->chores = fifo_new(sizeof(struct chore), CHORES_MAX);
 	uplink->done = fifo_new(sizeof(struct chore_done), CHORES_MAX);
 	uplink->stop = fifo_new(sizeof(int), 1);
@@ -855,7 +903,8 @@ make_parts(struct uplink *uplink, struct resolver *resolver)
 	uplink->answers = fifo_new(sizeof(struct answer), 2);
 	uplink->routes = make_routes(uplink, settings);
 	if (!uplink->store || !uplink->intake || !uplink->sender || !uplink->samples || !uplink->outcomes ||
-	    !uplink->questions || !uplink->chores || !uplink->done || !uplink->stop || !uplink->orders || !uplink->answers || !uplink->routes)
+	    !uplink->questions || !uplink->claim_orders || !uplink->chores || !uplink->done || !uplink->stop ||
+	    !uplink->orders || !uplink->answers || !uplink->routes)
 		return errno ? -errno : -ENOMEM;
 	if ((error = attach_disk(uplink)) < 0 || (error = sd_event_new(&uplink->loop)) < 0 ||
 	    (error = add_sources(uplink)) < 0)
@@ -867,6 +916,9 @@ make_parts(struct uplink *uplink, struct resolver *resolver)
 		    provisioner_new(settings, uplink->keeper, uplink->loop, on_provisioned, uplink);
 	if (!uplink->provisioner)
 		return -errno;
+	uplink->claims = claims_new(settings, uplink->keeper, sender_port(uplink));
+	if (!uplink->claims)
+		return -ENOMEM;
 	error = add_routes(uplink);
 	return error < 0 ? error : provisioner_start(uplink->provisioner, uplink->mqtt);
 }
@@ -915,11 +967,13 @@ uplink_free(struct uplink *uplink)
 		uplink_stop(uplink, 0);
 	provisioner_free(uplink->provisioner);
 	mqtt_free(uplink->mqtt);
+	claims_free(uplink->claims);
 	keeper_free(uplink->keeper);
 	downlink_free(uplink->downlink);
 	sd_event_source_disable_unref(uplink->samples_io);
 	sd_event_source_disable_unref(uplink->outcomes_io);
 	sd_event_source_disable_unref(uplink->questions_io);
+	sd_event_source_disable_unref(uplink->claim_io);
 	sd_event_source_disable_unref(uplink->done_io);
 	sd_event_source_disable_unref(uplink->stop_io);
 	sd_event_source_disable_unref(uplink->orders_io);
@@ -931,6 +985,7 @@ uplink_free(struct uplink *uplink)
 	fifo_free(uplink->samples);
 	fifo_free(uplink->outcomes);
 	fifo_free(uplink->questions);
+	fifo_free(uplink->claim_orders);
 	fifo_free(uplink->chores);
 	fifo_free(uplink->done);
 	fifo_free(uplink->stop);
@@ -981,6 +1036,17 @@ struct fifo *
 uplink_chores_done(const struct uplink *uplink)
 {
 	return uplink->done;
+}
+
+int
+uplink_claim(struct uplink *uplink, const char *device)
+{
+	struct claim_order order = { .device = "" };
+
+	if (strlen(device) >= sizeof(order.device))
+		return -EINVAL;
+	strcpy(order.device, device);
+	return fifo_push(uplink->claim_orders, &order, 1) == 1 ? 0 : -EBUSY;
 }
 
 int

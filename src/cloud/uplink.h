@@ -23,6 +23,11 @@ void uplink_free(struct uplink *uplink);
 struct sample_sink uplink_samples(struct uplink *uplink);
 struct outcome_sink uplink_outcomes(struct uplink *uplink);
 
+/* Have the server told again that the device can be claimed, as its claim in the settings says: now, or as soon as it is connected.
+ * The log says when the server has it. Any thread. Returns 0; -EBUSY when too much is asked at once; -EINVAL for a name that no device
+ * can have. A device that is not there, or has no claim, is passed over. */
+int uplink_claim(struct uplink *uplink, const char *device);
+
 /* Start the thread. Returns 0 or negative errno. */
 int uplink_start(struct uplink *uplink, struct command_sink commands);
 

@@ -249,6 +249,18 @@ build_provision(struct build *build, const struct device_input *input, struct de
 }
 
 static int
+build_claim(struct build *build, const struct device_input *input, struct device *device)
+{
+	struct claim *claim = settings_alloc(build->settings, sizeof(*claim));
+
+	if (!claim)
+		return -ENOMEM;
+	*claim = input->claim.claim;
+	device->claim = claim;
+	return build_texts(build, (const char **const[]){ &claim->secret, &claim->secret_file }, 2);
+}
+
+static int
 build_server(struct build *build, const struct root_input *root)
 {
 	struct server_settings *server = &build->settings->server;
@@ -279,6 +291,8 @@ build_devices(struct build *build, const struct root_input *root)
 			error = copy_text(build, &device->name);
 		if (!error)
 			error = build_credentials(build, &device->credentials);
+		if (!error && inputs[i].claim.node.setting)
+			error = build_claim(build, &inputs[i], device);
 		if (!error && inputs[i].provision_input)
 			error = build_provision(build, &inputs[i], device);
 		if (!error)

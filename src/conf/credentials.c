@@ -282,35 +282,46 @@ kind_given(const struct device_input *device, size_t kind)
 	return NULL;
 }
 
-/* One secret of a pair in which each stands in the configuration or in a file. */
+/* A secret that stands in the configuration or in a file, in a group called so. */
 static int
-settle_half(struct settle *settle, struct provision_input *input, const char *name, const char *file_name,
-    const char *file, const char **secret)
+settle_either(struct settle *settle, const char *group, const struct node *node, const char *name,
+    const struct named *file, const char **path, const char **secret)
 {
-	const struct named named = { .node = &input->node, .name = file_name, .file = file };
-
-	if (is_given("provision", &input->node, name) && file) {
-		mistakes_add(settle->mistakes, input->node.setting, file_name,
-		    "there is a %s as well, one of the two is allowed", name);
+	if (is_given(group, node, name) && file->file) {
+		mistakes_add(settle->mistakes, node->setting, file->name, "there is a %s as well, one of the two is allowed", name);
 		return 0;
 	}
-	if (!is_given("provision", &input->node, name) && !is_given("provision", &input->node, file_name))
-		mistakes_add(settle->mistakes, input->node.setting, name, "missing, %s or %s is required", name, file_name);
-	return file ? read_secret(settle, &named, schema_find(group_called("provision"), name, 0),
-			  &input->provision.secret_file, secret)
-		    : 0;
+	if (!is_given(group, node, name) && !is_given(group, node, file->name))
+		mistakes_add(
+		    settle->mistakes, node->setting, name, "missing, %s or %s is required", name, file->name);
+	return file->file ? read_secret(settle, file, schema_find(group_called(group), name, 0), path, secret) : 0;
+}
+
+static int
+settle_claim(struct settle *settle, struct claim_input *input)
+{
+	const struct named file = { .node = &input->node, .name = "secret_file", .file = input->secret_file };
+
+	return input->node.setting ? settle_either(settle, "claim", &input->node, "secret", &file,
+					 &input->claim.secret_file, &input->claim.secret)
+				   : 0;
 }
 
 static int
 settle_provision(struct settle *settle, struct provision_input *input)
 {
+	struct named file = { .node = &input->node, .name = "key_file", .file = input->key_file };
+	struct provision *provision = &input->provision;
 	int error;
 
 	if (!input->node.setting)
 		return 0;
-	error = settle_half(settle, input, "key", "key_file", input->key_file, &input->provision.key);
+	error = settle_either(settle, "provision", &input->node, "key", &file, &provision->secret_file, &provision->key);
+	file.name = "secret_file";
+	file.file = input->secret_file;
 	return error ? error
-		     : settle_half(settle, input, "secret", "secret_file", input->secret_file, &input->provision.secret);
+		     : settle_either(settle, "provision", &input->node, "secret", &file, &provision->secret_file,
+			   &provision->secret);
 }
 
 /* Is the device to get its credentials from the server?
@@ -340,6 +351,8 @@ settle_device(struct settle *settle, struct device_input *device)
 	const char *first = NULL;
 	int error = settle_provision(settle, &device->provision);
 
+	if (!error)
+		error = settle_claim(settle, &device->claim);
 	for (size_t i = 0; error == 0 && i < KINDS; i++) {
 		const char *name = kind_given(device, i);
 

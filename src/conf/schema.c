@@ -390,6 +390,38 @@ static const struct setting_group provision_group = { .name = "provision",
 	.row_count = COUNT(provision_rows),
 	.size = sizeof(struct provision_input) };
 
+static const struct setting_row claim_rows[] = {
+	{ .name = "secret",
+	    .about = "what a customer must know to claim the device; secret",
+	    .kind = SETTING_TEXT,
+	    .min = 1,
+	    .max = SECRET_CHARACTERS,
+	    .secret = true,
+	    .preset_about = "none, and required unless there is a secret_file",
+	    .check = check_printable,
+	    INTO(struct claim_input, claim.secret) },
+	{ .name = "secret_file",
+	    .about = "the file that the secret is in, and nothing else",
+	    .kind = SETTING_TEXT,
+	    .min = 1,
+	    .max = PATH_CHARACTERS,
+	    .check = check_file,
+	    INTO(struct claim_input, secret_file) },
+	{ .name = "duration_ms",
+	    .about = "how long it can be claimed, from when the server was told",
+	    .kind = SETTING_INT,
+	    .min = 0,
+	    .max = INT32_MAX,
+	    .preset = "0",
+	    .preset_about = "0, as long as the server allows",
+	    .unit = "ms",
+	    INTO(struct claim_input, claim.duration_ms) },
+};
+
+static const struct setting_group claim_group = {
+	.name = "claim", .rows = claim_rows, .row_count = COUNT(claim_rows), .size = sizeof(struct claim_input)
+};
+
 static const struct setting_row credentials_rows[] = {
 	{ .name = "client_id",
 	    .about = "the MQTT client id",
@@ -1329,6 +1361,11 @@ static const struct setting_row device_rows[] = {
 	    .kind = SETTING_GROUP,
 	    .group = &credentials_group,
 	    INTO(struct device_input, credentials) },
+	{ .name = "claim",
+	    .about = "how a customer can claim it, which the server is told once",
+	    .kind = SETTING_GROUP,
+	    .group = &claim_group,
+	    INTO(struct device_input, claim) },
 	{ .name = "provision",
 	    .about = "how it gets credentials, if it has none; else as the one of the file",
 	    .kind = SETTING_GROUP,
@@ -1621,7 +1658,7 @@ static const struct setting_row root_rows[] = {
 	    .group = &provision_group,
 	    INTO(struct root_input, provision) },
 	{ .name = "buses",
-	    .about = "serial lines and TCP connections to Modbus units",
+	    .about = "serial lines and connections, to Modbus units or serial instruments",
 	    .kind = SETTING_LIST,
 	    .min = 1,
 	    .required = true,
@@ -1643,8 +1680,8 @@ static const struct setting_group root_group = { .name = "gateway.conf",
 
 const struct setting_group *const schema_groups[] = { &root_group, &server_group, &store_group, &clock_group,
 	&bus_group, &device_group, &point_group, &rpc_group, &step_group, &label_group, &write_group,
-	&cloud_loss_group, &tls_group, &credentials_group, &provision_group, &gateway_group, &schema_framing,
-	&schema_checksum, &schema_address,
+	&cloud_loss_group, &tls_group, &credentials_group, &provision_group, &gateway_group, &claim_group,
+	&schema_framing, &schema_checksum, &schema_address,
 	&schema_step, &schema_command };
 const size_t schema_group_count = COUNT(schema_groups);
 

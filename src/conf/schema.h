@@ -170,10 +170,17 @@ struct provision_input {
 	const char *secret_file;
 };
 
+struct claim_input {
+	struct node node;
+	struct claim claim;
+	const char *secret_file;
+};
+
 struct device_input {
 	struct node node;
 	bool is_gateway; /* it stands in the group "gateway", not in devices */
 	struct device device;
+	struct claim_input claim;
 	struct provision_input provision;
 	const struct provision_input *provision_input; /* what it is provisioned with, or NULL */
 	const char *token_file;

@@ -180,6 +180,12 @@ same_provision(const struct provision *a, const struct provision *b)
 }
 
 static bool
+same_claim(const struct claim *a, const struct claim *b)
+{
+	return a == b || (a && b && ALIKE_TEXT(secret) && ALIKE(duration_ms));
+}
+
+static bool
 same_secrets(const struct device *a, const struct device *b)
 {
 	return ALIKE_TEXT(credentials.password) && ALIKE_TEXT(credentials.secret_file) &&
@@ -190,7 +196,8 @@ same_secrets(const struct device *a, const struct device *b)
 static bool
 same_device(const struct device *a, const struct device *b)
 {
-	return same_identity(a, b) && same_secrets(a, b) && same_provision(a->provision, b->provision) && ALIKE(timeout_ms) && ALIKE(max_registers) &&
+	return same_identity(a, b) && same_secrets(a, b) && same_provision(a->provision, b->provision) &&
+	       same_claim(a->claim, b->claim) && ALIKE(timeout_ms) && ALIKE(max_registers) &&
 	       ALIKE(max_bits) && ALIKE(max_hole_registers) && ALIKE(write_pause_ms) && ALIKE(mask_write) &&
 	       ALIKE(raw_rpc) &&
 	       ALIKE(offline_retry_max_ms) && ALIKE(point_count) && ALIKE(cloud_loss_s) && same_rpc(a, b) &&

@@ -412,12 +412,20 @@ struct provision {
 	const char *secret_file; /* that the secret was read from; NULL if it stands in the configuration */
 };
 
+/* With what and how long a customer may claim a device in ThingsBoard. */
+struct claim {
+	const char *secret;
+	int duration_ms;	 /* from when the server was told; 0 = as long as the server has it */
+	const char *secret_file; /* as above */
+};
+
 /* An identity in ThingsBoard. */
 struct device {
 	const char *name;
 	size_t index; /* in settings->devices */
 	struct source source;
 	struct credentials credentials;
+	const struct claim *claim;	   /* NULL: nobody is told that it can be claimed */
 	const struct provision *provision; /* NULL: it has credentials, or is to have none */
 	const struct bus *bus; /* default of its points */
 	int unit;

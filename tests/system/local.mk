@@ -17,6 +17,7 @@ SYSTEM_TESTS = \
 	tests/system/240-isolation \
 	tests/system/250-tls \
 	tests/system/260-provision \
+	tests/system/270-claim \
 	tests/system/300-rpc \
 	tests/system/305-methods \
 	tests/system/310-shared \

@@ -29,5 +29,6 @@ tests_unit_test_template_LDADD = $(LINE_LIBS) $(CMOCKA_LIBS) -lm
 tests_unit_test_listener_SOURCES = tests/unit/test_listener.c
 tests_unit_test_listener_CPPFLAGS = $(AM_CPPFLAGS) -DSRCDIR='"$(abs_top_srcdir)"'
 tests_unit_test_listener_CFLAGS = $(AM_CFLAGS) $(CMOCKA_CFLAGS)
+tests_unit_test_listener_LDFLAGS = $(AM_LDFLAGS) -Wl,--wrap=malloc,--wrap=calloc,--wrap=strndup
 tests_unit_test_listener_LDADD = libconf.a $(LINE_LIBS) $(CONFIG_LIBS) $(CMOCKA_LIBS) -lm
 endif

@@ -2,6 +2,7 @@
  * waits for the dead. */
 #include <errno.h>
 #include <poll.h>
+#include <sched.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -542,6 +543,114 @@ test_questions_beyond_the_queue_are_refused(void **state)
 	health_bus_free(report);
 }
 
+static void
+pause_worker(void)
+{
+	bus_worker_tell_pause(worker);
+	assert_true(bus_worker_await(worker, clock_mono_us() + 5000000));
+}
+
+/* The worker of `other` takes over, on the same line. */
+static void
+change_to(struct bench *other)
+{
+	struct difference *difference = difference_new(&bench.settings, &other->settings);
+	static struct fake_link spare;
+	struct bus_worker *next;
+
+	fake_link_init(&spare);
+	next = bus_worker_new(&other->settings, &other->bus, fake_link_maker(&spare), sinks_samples(&sinks),
+	    sinks_outcomes(&sinks));
+	assert_non_null(difference);
+	assert_non_null(next);
+	bus_worker_adopt(next, worker, difference);
+	bus_worker_free(worker);
+	difference_free(difference);
+	worker = next;
+}
+
+static void
+test_other_settings_go_on_with_the_line_and_what_waits(void **state)
+{
+	static struct bench other;
+	struct sample sample;
+	struct outcome outcome;
+
+	(void)state;
+	bench_point(&bench, 1, TABLE_HOLDING, 10, 1, 50);
+	bench_point(&bench, 1, TABLE_HOLDING, 20, 1, 3600000);
+	begin();
+	assert_true(sinks_sample(&sinks, &sample));
+	pause_worker();
+	command(COMMAND_WRITE, &bench.points[0], 7, 1);
+	command(COMMAND_WRITE, &bench.points[1], 8, 2);
+	bench_init(&other, BUS_TCP);
+	other.device.max_hole_registers = 0;
+	bench_point(&other, 1, TABLE_HOLDING, 10, 1, 50);
+	bench_point(&other, 1, TABLE_HOLDING, 21, 1, 3600000);
+	change_to(&other);
+	/* Whose point is gone is told, with the point that he knows. */
+	assert_true(sinks_outcome(&sinks, &outcome));
+	assert_int_equal(outcome.tag, 2);
+	assert_int_equal(outcome.status, OUTCOME_STOPPED);
+	assert_ptr_equal(outcome.point, &bench.points[1]);
+	sinks_clear(&sinks);
+	assert_int_equal(bus_worker_start(worker), 0);
+	outcome = expect_outcome(1, OUTCOME_DONE);
+	assert_ptr_equal(outcome.point, &other.points[0]);
+	assert_true(sinks_sample(&sinks, &sample));
+	assert_true(sample.point == &other.points[0] || sample.point == &other.points[1]);
+	assert_int_equal(fake.opened, 1);
+	assert_int_equal(fake.cells[10], 7);
+}
+
+static void
+test_a_pause_waits_for_what_is_in_flight(void **state)
+{
+	struct sample sample;
+
+	(void)state;
+	bench_point(&bench, 1, TABLE_HOLDING, 10, 1, 50);
+	fake.cost_ms = 30;
+	begin();
+	for (int round = 0; round < 10; round++) {
+		int asked = fake_link_asked(&fake);
+		int samples = 0;
+
+		while (fake_link_asked(&fake) == asked)
+			sched_yield();
+		pause_worker();
+		asked = fake_link_asked(&fake) - asked;
+		while (fifo_pop(sinks.samples, &sample, 1) == 1)
+			samples++;
+		assert_int_equal(samples, asked);
+		assert_int_equal(bus_worker_start(worker), 0);
+	}
+	assert_int_equal(fake.opened, 1);
+}
+
+/* What does not come is given up; what comes late shall not be taken for another's answer. */
+static void
+test_what_is_given_up_is_asked_again_on_a_new_connection(void **state)
+{
+	(void)state;
+	bench_point(&bench, 1, TABLE_HOLDING, 10, 1, 50);
+	bench.bus.timeout_ms = 60000;
+	fake.dead_unit = 1;
+	begin();
+	while (fake_link_asked(&fake) == 0)
+		sched_yield();
+	bus_worker_tell_pause(worker);
+	assert_false(bus_worker_await(worker, clock_mono_us() + 50000));
+	bus_worker_tell_stop(worker);
+	assert_true(bus_worker_await(worker, clock_mono_us() + 5000000));
+	SCRIPT(fake.dead_unit = -1);
+	assert_int_equal(bus_worker_start(worker), 0);
+	while (fake_link_asked(&fake) < 2)
+		sched_yield();
+	assert_int_equal(fake.opened, 2);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 
 int
@@ -565,6 +674,9 @@ main(void)
 		TEST(test_a_dead_unit_does_not_keep_the_others_waiting),
 		TEST(test_stopping_answers_all_that_waits),
 		TEST(test_commands_beyond_the_queue_are_refused),
+		TEST(test_other_settings_go_on_with_the_line_and_what_waits),
+		TEST(test_a_pause_waits_for_what_is_in_flight),
+		TEST(test_what_is_given_up_is_asked_again_on_a_new_connection),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -246,10 +246,54 @@ texts_are_copied(void **state)
 	filter_free(NULL);
 }
 
+/* What was reported is known in other settings, labels as those that these have. */
+static void
+other_settings_report_nothing_anew(void **state)
+{
+	char letters[] = "heat";
+	struct enum_label old_labels[] = { { letters, 1 } };
+	struct enum_label new_labels[] = { { "heat", 1 } };
+	struct bus bus = { .name = "b" };
+	struct point before[2], after[2];
+	struct device old_device = { .name = "d", .points = before, .point_count = 2 };
+	struct device new_device = { .name = "d", .points = after, .point_count = 2 };
+	struct settings from = { .devices = &old_device, .device_count = 1, .point_count = 2 };
+	struct settings to = { .devices = &new_device, .device_count = 1, .point_count = 2 };
+	struct filter *filter = filter_new(2);
+	struct filter *next = filter_new(2);
+	struct difference *difference;
+
+	(void)state;
+	for (size_t i = 0; i < 2; i++) {
+		before[i] = after[i] = point_of(REPORT_CHANGE, 0, 0);
+		before[i].index = i;
+		after[i].index = i;
+		before[i].key = after[i].key = i == 0 ? "mode" : "level";
+		before[i].bus = after[i].bus = &bus;
+		before[i].device = &old_device;
+		after[i].device = &new_device;
+	}
+	before[0].labels = old_labels;
+	after[0].labels = new_labels;
+	before[0].label_count = after[0].label_count = 1;
+	after[1].deadband = 3;
+	assert_true(pass(filter, &before[0], 0, text(letters)));
+	assert_true(pass(filter, &before[1], 0, integer(4)));
+	difference = difference_new(&from, &to);
+	filter_adopt(next, filter, difference);
+	filter_free(filter);
+	letters[0] = 'x'; /* the old settings are gone */
+	assert_false(pass(next, &after[0], 1, text("heat")));
+	assert_true(pass(next, &after[1], 1, integer(4)));
+	difference_free(difference);
+	filter_free(next);
+}
+
 int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(other_settings_report_nothing_anew),
 		cmocka_unit_test(always_passes_everything),
 		cmocka_unit_test(first_sample_passes_and_equal_ones_do_not),
 		cmocka_unit_test(deadband_is_exact_in_decimal),

@@ -29,6 +29,35 @@ struct heard {
 
 static struct heard one, other;
 
+/* Which allocation of ours fails, counted from 0; -1 = none. Those of PCRE2 and json-c are theirs. */
+static long failing = -1;
+static long allocations;
+
+void *__real_malloc(size_t size);
+void *__real_calloc(size_t count, size_t size);
+char *__real_strndup(const char *text, size_t length);
+void *__wrap_malloc(size_t size);
+void *__wrap_calloc(size_t count, size_t size);
+char *__wrap_strndup(const char *text, size_t length);
+
+void *
+__wrap_malloc(size_t size)
+{
+	return allocations++ == failing ? NULL : __real_malloc(size);
+}
+
+void *
+__wrap_calloc(size_t count, size_t size)
+{
+	return allocations++ == failing ? NULL : __real_calloc(count, size);
+}
+
+char *
+__wrap_strndup(const char *text, size_t length)
+{
+	return allocations++ == failing ? NULL : __real_strndup(text, length);
+}
+
 static void __attribute__((format(printf, 2, 3)))
 hear(struct heard *heard, const char *format, ...)
 {
@@ -303,6 +332,40 @@ test_out_of_step(void **state)
 	settings_free(settings);
 }
 
+/* Without memory there is no listener, or no value; nothing leaks. */
+static void
+test_no_memory(void **state)
+{
+	struct settings *settings = configure("framing = { type = \"telegram\"; start_pattern = \"^/\"; end_pattern = \"^!\"; };"
+					      "address = { pattern = \"/(.)\"; };",
+	    "address = \"x\"; pattern = \"(?<g>[a-z]+)\"; points = ( { key = \"a\"; group = \"g\"; format = \"string\"; }, "
+	    "{ key = \"b\"; pattern = \"([a-z]+)\"; format = \"string\"; } );");
+	struct listener_sink nobody = { .ctx = NULL };
+	struct listener *listener = NULL;
+	struct listener_counters counters;
+
+	(void)state;
+	for (long i = 0; !listener; i++) {
+		allocations = 0;
+		failing = i;
+		if (listener_new(settings, &settings->buses[0], &nobody, &listener) != 0)
+			assert_null(listener);
+		failing = -1;
+	}
+	assert_true(allocations > 8);
+	allocations = 0;
+	failing = 0;
+	listener_feed(listener, BYTES("/x\n!\n"), 0);
+	failing = -1;
+	listener_feed(listener, BYTES("/x\n!\n"), 0);
+	listener_counters(listener, &counters);
+	assert_int_equal(counters.values, 3);
+	assert_int_equal(counters.good, 2);
+	listener_free(listener);
+	listener_free(NULL);
+	settings_free(settings);
+}
+
 /* Noise, an endless line, a pattern that explodes: bounded, counted, and shown in a form that can be printed. */
 static void
 test_bad_input(void **state)
@@ -442,6 +505,7 @@ main(void)
 		cmocka_unit_test(test_values),
 		cmocka_unit_test(test_devices),
 		cmocka_unit_test(test_out_of_step),
+		cmocka_unit_test(test_no_memory),
 		cmocka_unit_test(test_bad_input),
 		cmocka_unit_test(test_printable),
 		cmocka_unit_test(test_instruments),

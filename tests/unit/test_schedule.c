@@ -17,7 +17,9 @@
 #define S  ((int64_t)1000 * MS)
 
 static struct bench bench;
-static struct schedule schedule;
+/* The one in force, and the one before it; a schedule stays where it is. */
+static struct schedule schedules[2];
+static struct schedule *schedule = &schedules[0];
 static int64_t now;
 static int delivered[BENCH_POINTS];
 
@@ -26,7 +28,7 @@ begin(void)
 {
 	now = 100 * S;
 	memset(delivered, 0, sizeof(delivered));
-	assert_int_equal(schedule_init(&schedule, &bench.settings, &bench.bus, now), 0);
+	assert_int_equal(schedule_init(schedule, &bench.settings, &bench.bus, now), 0);
 }
 
 /* The request that is made next, on the clock moved to where it is due. */
@@ -36,8 +38,8 @@ next_request(void)
 	struct poll_request *request;
 	int64_t due;
 
-	schedule_update(&schedule, now);
-	while (!(request = schedule_next(&schedule, now, &due))) {
+	schedule_update(schedule, now);
+	while (!(request = schedule_next(schedule, now, &due))) {
 		assert_true(due > now && due < CLOCK_NEVER);
 		now = due;
 	}
@@ -54,15 +56,15 @@ make(struct poll_request *request, int64_t cost_us, bool answers)
 	uint64_t missed;
 
 	now += cost_us;
-	missed = schedule_advance(&schedule, request, asked);
+	missed = schedule_advance(schedule, request, asked);
 	if (answers)
-		schedule_unit_answered(&schedule, unit, asked, now, &away);
+		schedule_unit_answered(schedule, unit, asked, now, &away);
 	else
 		schedule_unit_failed(
-		    &schedule, unit, request, asked, now, (int64_t)2 * request->timeout_ms * MS);
-	schedule_spent(&schedule, answers ? request : NULL, cost_us, now);
+		    schedule, unit, request, asked, now, (int64_t)2 * request->timeout_ms * MS);
+	schedule_spent(schedule, answers ? request : NULL, cost_us, now);
 	if (answers)
-		schedule_measured(&schedule, request, cost_us, now);
+		schedule_measured(schedule, request, cost_us, now);
 	return missed;
 }
 
@@ -111,7 +113,7 @@ test_deadlines_do_not_drift(void **state)
 		poll_next((7 + i % 300) * MS, true, NULL);
 	next_request();
 	assert_int_equal(now, 100 * S + 3600 * S);
-	schedule_done(&schedule);
+	schedule_done(schedule);
 }
 
 /* Read at once, and then in phases of their own that are far apart; the points of one bus stay together. */
@@ -138,7 +140,7 @@ test_buses_that_start_together_do_not_poll_together(void **state)
 		assert_int_equal(now % S, phases[bus]);
 		for (size_t other = 0; other < bus; other++)
 			assert_true(llabs(phases[bus] - phases[other]) > 50 * MS);
-		schedule_done(&schedule);
+		schedule_done(schedule);
 	}
 }
 
@@ -160,7 +162,7 @@ test_a_fast_point_keeps_its_deadlines_beside_many_slow_ones(void **state)
 		polls += request->period_ms == 100;
 	}
 	assert_in_range(polls, 98, 101);
-	schedule_done(&schedule);
+	schedule_done(schedule);
 }
 
 /* Wanted is `load` times the time there is: every period becomes longer by this factor, whatever it was. */
@@ -179,7 +181,7 @@ check_shares(double load)
 	begin();
 	while (now < 200 * S)
 		poll_next((int64_t)cost_us, true, NULL);
-	assert_float_equal(schedule_load(&schedule), load, 0.08);
+	assert_float_equal(schedule_load(schedule), load, 0.08);
 	from = now;
 	while (now < from + 1000 * S) {
 		struct poll_request *request = poll_next((int64_t)cost_us, true, &missed);
@@ -194,7 +196,7 @@ check_shares(double load)
 		assert_true(polls[i] > expected * 0.96 && polls[i] < expected * 1.04);
 	}
 	assert_true(load > 1 ? missed > 0 : missed == 0);
-	schedule_done(&schedule);
+	schedule_done(schedule);
 }
 
 static void
@@ -234,7 +236,7 @@ test_an_overload_that_ends_leaves_no_debt(void **state)
 		poll_next(20 * MS, true, NULL);
 	asked[1] = now;
 	assert_in_range(asked[1] - asked[0], 800 * MS, 1200 * MS);
-	schedule_done(&schedule);
+	schedule_done(schedule);
 }
 
 /* Whatever the estimate of what is wanted: while anything waits past its period the bus is not idle. */
@@ -260,7 +262,7 @@ test_an_overloaded_bus_is_never_idle(void **state)
 		idle += now - before - 20 * MS;
 	}
 	assert_true(idle < 20 * S / 100);
-	schedule_done(&schedule);
+	schedule_done(schedule);
 }
 
 /* 40 units on 9600 baud, `dead` of them dead. Gives by how much the periods of the others are stretched. */
@@ -297,7 +299,7 @@ stretch_by_dead(int dead, int period_ms, int64_t *ret_worst)
 		make(request, 30 * MS, true);
 		deliver(request, now - 30 * MS);
 	}
-	schedule_done(&schedule);
+	schedule_done(schedule);
 	return 3600.0 * 1000 / period_ms * (40 - dead) / polls;
 }
 
@@ -349,7 +351,7 @@ test_units_that_never_answered_cost_no_more(void **state)
 	assert_true(wasted <= 570 * S / 100 * (UNIT_PROBE_SHARE + 1));
 	for (int i = 10; i < 30; i++) /* and each has its turn */
 		assert_in_range(asked[i], waits / 20 - 1, waits / 20 + 1);
-	schedule_done(&schedule);
+	schedule_done(schedule);
 }
 
 /* A gateway that answers exception 10 or 11 for a unit says so at once: nothing is waited for, and nothing
@@ -373,9 +375,9 @@ test_a_gateways_word_about_a_unit_costs_no_wait(void **state)
 		polls[dead] += now > 200 * S;
 		if (dead) {
 			now += 5 * MS;
-			schedule_advance(&schedule, request, asked);
-			schedule_unit_failed(&schedule, unit, request, asked, now, 0);
-			schedule_spent(&schedule, NULL, 5 * MS, now);
+			schedule_advance(schedule, request, asked);
+			schedule_unit_failed(schedule, unit, request, asked, now, 0);
+			schedule_spent(schedule, NULL, 5 * MS, now);
 			continue;
 		}
 		missed += make(request, 5 * MS, true);
@@ -384,7 +386,7 @@ test_a_gateways_word_about_a_unit_costs_no_wait(void **state)
 	assert_int_equal(missed, 0);
 	assert_in_range(polls[0], 4995, 5005);
 	assert_in_range(polls[1], 5 * 6, 5 * 8); /* one each 30 s */
-	schedule_done(&schedule);
+	schedule_done(schedule);
 }
 
 static void
@@ -400,13 +402,13 @@ test_a_lone_point_that_is_refused_does_not_stop_the_clock(void **state)
 	begin();
 	request = next_request();
 	make(request, 5 * MS, true);
-	assert_int_equal(schedule_refused(&schedule, request, 2, now, &news), SCHEDULE_LEFT_OUT);
-	assert_null(schedule_next(&schedule, now, &due));
+	assert_int_equal(schedule_refused(schedule, request, 2, now, &news), SCHEDULE_LEFT_OUT);
+	assert_null(schedule_next(schedule, now, &due));
 	assert_true(due <= now); /* for the new plan */
-	assert_true(schedule_update(&schedule, now));
-	assert_null(schedule_next(&schedule, now, &due));
+	assert_true(schedule_update(schedule, now));
+	assert_null(schedule_next(schedule, now, &due));
 	assert_int_equal(due, now + 600 * S);
-	schedule_done(&schedule);
+	schedule_done(schedule);
 }
 
 static void
@@ -423,13 +425,13 @@ test_a_dead_unit_is_back_at_full_rate_at_its_first_answer(void **state)
 		poll_next(20 * MS, true, NULL);
 	while (now < 400 * S)
 		poll_next((int64_t)schedule_wait_ms(next_request()) * MS, false, NULL);
-	assert_int_equal(schedule.unit[0].state.state, UNIT_OFFLINE);
+	assert_int_equal(schedule->unit[0].state.state, UNIT_OFFLINE);
 	poll_next(20 * MS, true, NULL);
-	assert_int_equal(schedule.unit[0].state.state, UNIT_ONLINE);
+	assert_int_equal(schedule->unit[0].state.state, UNIT_ONLINE);
 	for (int64_t from = now; now < from + 12 * S; polls++)
 		poll_next(20 * MS, true, NULL);
 	assert_true(polls >= 5 * 9); /* but for the time in which it proves that it is in step */
-	schedule_done(&schedule);
+	schedule_done(schedule);
 }
 
 static void
@@ -446,7 +448,7 @@ test_a_failing_unit_is_asked_the_same_again(void **state)
 	assert_ptr_equal(poll_next(500 * MS, false, NULL), failed);
 	assert_ptr_equal(poll_next(20 * MS, true, NULL), failed);
 	assert_ptr_not_equal(poll_next(20 * MS, true, NULL), failed);
-	schedule_done(&schedule);
+	schedule_done(schedule);
 }
 
 static void
@@ -466,7 +468,7 @@ test_a_lost_unit_is_probed_with_its_shortest_request(void **state)
 	assert_int_equal(probe->count, 2);
 	for (int i = 0; i < 10; i++)
 		assert_ptr_equal(poll_next(100 * MS, false, NULL), probe);
-	schedule_done(&schedule);
+	schedule_done(schedule);
 }
 
 static void
@@ -493,7 +495,7 @@ test_a_request_that_alone_fails_is_asked_seldom(void **state)
 	}
 	assert_in_range(failed, 10, 25);
 	assert_true(fine > 2800);
-	schedule_done(&schedule);
+	schedule_done(schedule);
 }
 
 static void
@@ -516,7 +518,7 @@ test_a_failed_poll_is_made_up_for_soon_however_long_its_period(void **state)
 		assert_int_equal(delivered[0], 1);
 		poll_next(20 * MS, true, NULL); /* and then at its hour */
 		assert_int_equal(now - began, 3600 * S + 20 * MS);
-		schedule_done(&schedule);
+		schedule_done(schedule);
 	}
 }
 
@@ -532,7 +534,7 @@ test_every_point_is_delivered_at_its_own_period(void **state)
 		poll_next(5 * MS, true, NULL);
 	assert_int_equal(delivered[0], 1000);
 	assert_int_equal(delivered[1], 400);
-	schedule_done(&schedule);
+	schedule_done(schedule);
 }
 
 static void
@@ -546,10 +548,10 @@ test_a_closed_line_misses_nothing(void **state)
 	begin();
 	poll_next(5 * MS, true, &missed);
 	now += 3600 * S;
-	schedule_opened(&schedule, now);
+	schedule_opened(schedule, now);
 	poll_next(5 * MS, true, &missed);
 	assert_int_equal(missed, 0);
-	schedule_done(&schedule);
+	schedule_done(schedule);
 }
 
 /* --- what is refused --- */
@@ -589,8 +591,8 @@ poll_refusing(struct refusing *unit, int64_t until)
 		struct poll_request *request;
 		bool refused;
 
-		schedule_update(&schedule, now);
-		request = schedule_next(&schedule, now, &due);
+		schedule_update(schedule, now);
+		request = schedule_next(schedule, now, &due);
 		if (!request && due > until) {
 			now = until;
 			return;
@@ -604,7 +606,7 @@ poll_refusing(struct refusing *unit, int64_t until)
 		make(request, 5 * MS, true);
 		if (refused) {
 			unit->refusals++;
-			schedule_refused(&schedule, request, 2, now, &news);
+			schedule_refused(schedule, request, 2, now, &news);
 			continue;
 		}
 		for (size_t i = 0; i < request->item_count; i++) {
@@ -615,7 +617,7 @@ poll_refusing(struct refusing *unit, int64_t until)
 			if (unit->delivered[index]++ == 0)
 				unit->first[index] = now;
 		}
-		schedule_accepted(&schedule, request, now);
+		schedule_accepted(schedule, request, now);
 	}
 }
 
@@ -624,8 +626,8 @@ left_out(void)
 {
 	size_t count = 0;
 
-	for (size_t i = 0; i < schedule.item_count; i++)
-		count += schedule.items[i].retry_ms > 0;
+	for (size_t i = 0; i < schedule->item_count; i++)
+		count += schedule->items[i].retry_ms > 0;
 	return count;
 }
 
@@ -653,8 +655,8 @@ test_one_bad_register_costs_one_point(void **state)
 	for (int i = 0; i < 100; i++)
 		assert_in_range(unit.delivered[i], i == 57 ? 0 : 590, i == 57 ? 0 : 592);
 	/* One before it, one behind it, and the one that tries it. */
-	assert_in_range(schedule.request_count, 3, 3);
-	schedule_done(&schedule);
+	assert_in_range(schedule->request_count, 3, 3);
+	schedule_done(schedule);
 }
 
 static void
@@ -677,9 +679,9 @@ test_a_refused_point_is_tried_seldom_and_comes_back(void **state)
 	unit.bad[5] = false;
 	poll_refusing(&unit, now + 3601 * S);
 	assert_int_equal(left_out(), 0);
-	assert_int_equal(schedule.request_count, 1); /* all are one request again */
+	assert_int_equal(schedule->request_count, 1); /* all are one request again */
 	assert_true(unit.delivered[5] > 0);
-	schedule_done(&schedule);
+	schedule_done(schedule);
 }
 
 static void
@@ -694,15 +696,15 @@ test_holes_are_taken_out_first(void **state)
 		bench_point(&bench, 1, TABLE_HOLDING, 3 * i, 2, 1000);
 	unit.holes = true;
 	begin();
-	assert_int_equal(schedule.request_count, 1);
+	assert_int_equal(schedule->request_count, 1);
 	poll_refusing(&unit, now + 3600 * S);
 	assert_int_equal(unit.refusals, 1);
-	assert_int_equal(schedule.request_count, 10);
-	assert_true(schedule.unit[0].lore.no_holes);
+	assert_int_equal(schedule->request_count, 10);
+	assert_true(schedule->unit[0].lore.no_holes);
 	assert_int_equal(left_out(), 0);
 	for (int i = 0; i < 10; i++)
 		assert_in_range(unit.delivered[i], 3600, 3601);
-	schedule_done(&schedule);
+	schedule_done(schedule);
 }
 
 static void
@@ -719,9 +721,9 @@ test_holes_are_given_another_chance_if_a_point_was_to_blame(void **state)
 	begin();
 	poll_refusing(&unit, now + 60 * S);
 	assert_int_equal(left_out(), 1);
-	assert_int_equal(schedule.request_count, 2); /* the others, and the one that is tried */
-	assert_false(schedule.unit[0].lore.no_holes);
-	schedule_done(&schedule);
+	assert_int_equal(schedule->request_count, 2); /* the others, and the one that is tried */
+	assert_false(schedule->unit[0].lore.no_holes);
+	schedule_done(schedule);
 }
 
 static void
@@ -738,12 +740,12 @@ test_a_unit_that_refuses_long_reads_gets_short_ones(void **state)
 	begin();
 	poll_refusing(&unit, now + 3600 * S);
 	assert_int_equal(unit.refusals, 2);
-	assert_int_equal(schedule.unit[0].lore.max_registers, 60);
-	assert_int_equal(schedule.request_count, 2);
+	assert_int_equal(schedule->unit[0].lore.max_registers, 60);
+	assert_int_equal(schedule->request_count, 2);
 	assert_int_equal(left_out(), 0);
 	for (int i = 0; i < 120; i++)
 		assert_in_range(unit.delivered[i], 3599, 3601);
-	schedule_done(&schedule);
+	schedule_done(schedule);
 }
 
 static void
@@ -762,16 +764,16 @@ test_holes_and_lengths_are_tried_again_after_a_day(void **state)
 	unit.longest = 64;
 	begin();
 	poll_refusing(&unit, now + 3600 * S);
-	assert_int_equal(schedule.request_count, 60 + 2);
+	assert_int_equal(schedule->request_count, 60 + 2);
 	unit.refusals = 0;
 	poll_refusing(&unit, now + 24 * 3600 * S);
 	assert_int_equal(unit.refusals, 2); /* one each */
-	assert_int_equal(schedule.request_count, 60 + 2);
+	assert_int_equal(schedule->request_count, 60 + 2);
 	unit.holes = false;
 	unit.longest = 0;
 	poll_refusing(&unit, now + 24 * 3600 * S);
-	assert_int_equal(schedule.request_count, 1 + 1);
-	schedule_done(&schedule);
+	assert_int_equal(schedule->request_count, 1 + 1);
+	schedule_done(schedule);
 }
 
 /* Polls until `until` a unit that does not answer what has holes while `deaf`, nor anything while `dead`. */
@@ -786,7 +788,7 @@ poll_deaf(bool deaf, bool dead, int64_t until)
 		if (!answers)
 			continue;
 		deliver(request, now - 5 * MS);
-		schedule_accepted(&schedule, request, now);
+		schedule_accepted(schedule, request, now);
 	}
 }
 
@@ -808,7 +810,7 @@ test_holes_that_are_met_with_silence_are_taken_out(void **state)
 		    true, false, now + 24 * 3600 * S); /* tried again, once after minutes and once a day */
 		for (int i = 0; i < 4; i++)
 			assert_true(delivered[i] > 24 * 3600 + 200);
-		schedule_done(&schedule);
+		schedule_done(schedule);
 	}
 }
 
@@ -822,11 +824,11 @@ test_a_unit_that_was_dead_at_the_start_gets_its_holes_back_soon(void **state)
 	begin();
 	poll_deaf(false, true, now + 3600 * S);
 	poll_deaf(false, false, now + 700 * S);
-	assert_int_equal(schedule.request_count, 1);
+	assert_int_equal(schedule->request_count, 1);
 	poll_deaf(false, true, now + 3600 * S); /* it stood them, so it is not for them */
 	poll_deaf(false, false, now + 60 * S);
-	assert_int_equal(schedule.request_count, 1);
-	schedule_done(&schedule);
+	assert_int_equal(schedule->request_count, 1);
+	schedule_done(schedule);
 }
 
 static void
@@ -853,14 +855,14 @@ test_whatever_is_refused_exactly_that_is_left_out(void **state)
 
 			for (int cell = 0; cell < bench.points[i].count; cell++)
 				bad = bad || unit.bad[bench.points[i].addr + cell];
-			assert_int_equal(schedule.items[i].retry_ms > 0, bad);
+			assert_int_equal(schedule->items[i].retry_ms > 0, bad);
 			assert_int_equal(unit.delivered[i] > 0, !bad);
 		}
 		/* In peace from then on. */
 		unit.refusals = 0;
 		poll_refusing(&unit, now + 300 * S);
 		assert_int_equal(unit.refusals, 0);
-		schedule_done(&schedule);
+		schedule_done(schedule);
 	}
 }
 
@@ -876,13 +878,13 @@ test_what_is_remembered_is_not_asked_at_the_start(void **state)
 		bench_point(&bench, 1, TABLE_HOLDING, i, 1, 1000);
 	unit.bad[5] = true;
 	begin();
-	schedule_remember_point(&schedule, &bench.points[5], 2, now);
+	schedule_remember_point(schedule, &bench.points[5], 2, now);
 	poll_refusing(&unit, now + 590 * S);
 	assert_int_equal(unit.refusals, 0); /* not as a hole between its neighbours either */
 	assert_int_equal(unit.delivered[0], 591);
 	poll_refusing(&unit, now + 20 * S);
 	assert_int_equal(unit.refusals, 1);
-	schedule_done(&schedule);
+	schedule_done(schedule);
 }
 
 /* --- the plan is made again --- */
@@ -897,15 +899,15 @@ test_a_plan_follows_the_turnaround_and_keeps_the_phases(void **state)
 	bench_point(&bench, 1, TABLE_HOLDING, 0, 1, 1000);
 	bench_point(&bench, 1, TABLE_HOLDING, 40, 1, 1000);
 	begin();
-	assert_int_equal(schedule.request_count, 2); /* 46 ms of hole against 20 ms */
+	assert_int_equal(schedule->request_count, 2); /* 46 ms of hole against 20 ms */
 	for (int i = 0; i < 40; i++)
 		poll_next(150 * MS, true, NULL);
-	schedule_update(&schedule, now);
-	assert_int_equal(schedule.request_count, 1); /* a request is 150 ms of turnaround */
-	due = schedule.requests[0].due_us;
+	schedule_update(schedule, now);
+	assert_int_equal(schedule->request_count, 1); /* a request is 150 ms of turnaround */
+	due = schedule->requests[0].due_us;
 	assert_int_equal((due - 100 * S) % S, 0);
 	assert_true(due > now - S && due <= now + S);
-	schedule_done(&schedule);
+	schedule_done(schedule);
 }
 
 static void
@@ -920,11 +922,11 @@ test_a_written_point_is_polled_at_once(void **state)
 	begin();
 	while (now < 120 * S)
 		poll_next(10 * MS, true, NULL); /* it is overloaded */
-	schedule_touch(&schedule, &bench.points[0], now);
+	schedule_touch(schedule, &bench.points[0], now);
 	request = next_request();
 	assert_ptr_equal(request->items[0]->point, &bench.points[0]);
 	assert_int_equal(deliver(request, now), 1);
-	schedule_done(&schedule);
+	schedule_done(schedule);
 }
 
 static void
@@ -938,18 +940,111 @@ test_a_unit_that_is_only_written_is_never_stuck(void **state)
 	bench_init(&bench, BUS_TCP);
 	bench_point(&bench, 1, TABLE_HOLDING, 0, 1, 0);
 	begin();
-	unit = schedule_unit(&schedule, 1);
+	unit = schedule_unit(schedule, 1);
 	assert_non_null(unit);
-	assert_null(schedule_next(&schedule, now, &due));
+	assert_null(schedule_next(schedule, now, &due));
 	assert_true(due == CLOCK_NEVER);
 	for (int i = 0; i < 5; i++)
-		schedule_unit_failed(&schedule, unit, NULL, now, now + 100 * MS, 200 * MS);
+		schedule_unit_failed(schedule, unit, NULL, now, now + 100 * MS, 200 * MS);
 	assert_int_equal(unit->state.state, UNIT_OFFLINE);
-	assert_null(schedule_next(&schedule, now, &due));
+	assert_null(schedule_next(schedule, now, &due));
 	assert_true(due == CLOCK_NEVER);
 	assert_true(unit->state.quiet_until_us < now + 300 * MS); /* so a command may try */
-	assert_int_equal(schedule_unit_answered(&schedule, unit, now, now, &away), UNIT_BACK);
-	schedule_done(&schedule);
+	assert_int_equal(schedule_unit_answered(schedule, unit, now, now, &away), UNIT_BACK);
+	schedule_done(schedule);
+}
+
+/* Take `other` over from the schedule, which goes on in it. */
+static void
+change_to(struct bench *other)
+{
+	struct difference *difference = difference_new(&bench.settings, &other->settings);
+	struct schedule *from = schedule;
+
+	schedule = &schedules[from == &schedules[0]];
+	assert_non_null(difference);
+	assert_int_equal(schedule_init(schedule, &other->settings, &other->bus, now), 0);
+	schedule_adopt(schedule, from, difference, now);
+	schedule_done(from);
+	difference_free(difference);
+}
+
+static void
+test_other_settings_keep_the_phases(void **state)
+{
+	static struct bench other;
+	struct poll_request *request;
+	int polls = 0;
+
+	(void)state;
+	bench_init(&bench, BUS_TCP);
+	bench_point(&bench, 1, TABLE_HOLDING, 0, 1, 1000);
+	bench_point(&bench, 1, TABLE_HOLDING, 1, 1, 1000);
+	begin();
+	for (int i = 0; i < 30; i++)
+		poll_next(7 * MS, true, NULL);
+	assert_int_equal(delivered[0], 30);
+	/* 300 ms after the last poll: a neighbour comes, one that was there is read as something else. */
+	now = 100 * S + 29 * S + 300 * MS;
+	bench_init(&other, BUS_TCP);
+	bench_point(&other, 1, TABLE_HOLDING, 0, 1, 1000);
+	bench_point(&other, 1, TABLE_HOLDING, 1, 1, 1000)->scale = 2;
+	bench_point(&other, 1, TABLE_HOLDING, 2, 1, 1000);
+	change_to(&other);
+	/* What is new is read at once, what is not is delivered when it was to be: nothing twice, nothing late. */
+	request = next_request();
+	assert_int_equal(now, 100 * S + 29 * S + 300 * MS);
+	assert_int_equal(request->count, 3);
+	poll_next(7 * MS, true, NULL);
+	assert_int_equal(delivered[0], 30);
+	assert_int_equal(delivered[1], 31);
+	assert_int_equal(delivered[2], 1);
+	for (; polls < 10; polls++) {
+		next_request();
+		assert_int_equal(now, 100 * S + (30 + polls) * S);
+		poll_next(7 * MS, true, NULL);
+	}
+	assert_int_equal(delivered[0], 40);
+	assert_int_equal(delivered[2], 11);
+	schedule_done(schedule);
+}
+
+static void
+test_other_settings_keep_what_is_known_of_units(void **state)
+{
+	static struct bench other;
+	struct poll_unit *unit;
+	bool news;
+
+	(void)state;
+	bench_init(&bench, BUS_TCP);
+	add_apart(2, 1000);
+	bench_point(&bench, 3, TABLE_HOLDING, 0, 1, 1000);
+	begin();
+	for (int i = 0; i < 3;) {
+		struct poll_request *request = next_request();
+		int id = request->unit->state.id;
+
+		make(request, id == 2 ? 100 * MS : 5 * MS, id != 2);
+		if (id == 3)
+			schedule_refused(schedule, request, 2, now, &news);
+		i += id == 2;
+	}
+	assert_int_equal(schedule_unit(schedule, 2)->state.state, UNIT_OFFLINE);
+	bench_init(&other, BUS_TCP);
+	other.device.offline_retry_max_ms = 5000;
+	bench_point(&other, 1, TABLE_HOLDING, 0, 1, 1000);
+	bench_point(&other, 2, TABLE_HOLDING, 0, 1, 2000);
+	bench_point(&other, 3, TABLE_HOLDING, 0, 1, 1000);
+	change_to(&other);
+	unit = schedule_unit(schedule, 2);
+	assert_int_equal(unit->state.state, UNIT_OFFLINE);
+	assert_int_equal(unit->state.pause_max_ms, 5000);
+	assert_true(unit->state.held_until_us > now);
+	assert_true(schedule_unit(schedule, 1)->state.measured > 0);
+	assert_int_equal(schedule->items[2].exception, 2);
+	assert_int_equal(schedule->items[2].retry_ms, SCHEDULE_REFUSED_MIN_MS);
+	schedule_done(schedule);
 }
 
 int
@@ -986,6 +1081,8 @@ main(void)
 		cmocka_unit_test(test_a_plan_follows_the_turnaround_and_keeps_the_phases),
 		cmocka_unit_test(test_a_written_point_is_polled_at_once),
 		cmocka_unit_test(test_a_unit_that_is_only_written_is_never_stuck),
+		cmocka_unit_test(test_other_settings_keep_the_phases),
+		cmocka_unit_test(test_other_settings_keep_what_is_known_of_units),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

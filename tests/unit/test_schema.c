@@ -182,13 +182,13 @@ frame(const char *group, const char *setting, const char *framing)
 	    "= \"/p\"; %s },\n"
 	    "  { name = \"s\"; type = \"serial\"; port = \"/q\"; framing = { type = \"%s\"; %s };\n"
 	    "    checksum = { type = \"xor\"; %s }; address = { %s }; on_open = ( { %s } ); } );\n"
-	    "devices = ( { name = \"d\"; token = \"t\"; bus = \"t\"; %s\n"
+	    "devices = ( { name = \"d\"; token = \"t\"; bus = \"t\"; %s claim = { secret = \"s\"; %s };\n"
 	    "  points = ( { key = \"k\"; table = \"input\"; addr = 0; type = \"int16\"; %s\n"
 	    "    command = { %s }; } );\n"
 	    "  rpc = ( { method = \"m\"; point = \"k\"; %s } );\n"
 	    "  on_cloud_loss = { %s set = ( { point = \"k\"; value = 1; } ); }; } );\n",
 	    HERE("gateway.conf"), HERE("tls"), HERE("server"), HERE("store"), HERE("clock"), HERE("gateway"), HERE("bus"), framing,
-	    HERE("framing"), HERE("checksum"), HERE("address"), HERE("script step"), HERE("device"), HERE("point"),
+	    HERE("framing"), HERE("checksum"), HERE("address"), HERE("script step"), HERE("device"), HERE("claim"), HERE("point"),
 	    HERE("command"), HERE("rpc"), HERE("on_cloud_loss"));
 	return text;
 }

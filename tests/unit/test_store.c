@@ -221,10 +221,70 @@ rows_without_a_time_wait_for_it(void **state)
 	store_free(store);
 }
 
+/* Settings of so many devices, called by a letter each. */
+static void
+name_devices(struct settings *settings, struct device *devices, const char *const *names)
+{
+	*settings = (struct settings){ .devices = devices, .store.memory_mb = 1 };
+	for (; names[settings->device_count]; settings->device_count++)
+		devices[settings->device_count] = (struct device){ .name = names[settings->device_count],
+			.index = settings->device_count,
+			.credentials = { .kind = CREDENTIALS_TOKEN, .token = names[settings->device_count] } };
+}
+
+static void
+other_settings_keep_the_rows_of_devices_that_stay(void **state)
+{
+	static const char *const before[] = { "a", "b", "c", NULL };
+	static const char *const after[] = { "c", "d", "a", NULL };
+	struct store *store = store_new(3, 1 << 20);
+	struct device devices[2][3];
+	struct settings from, to;
+	struct difference *difference;
+	uint64_t seq = 0;
+
+	(void)state;
+	name_devices(&from, devices[0], before);
+	name_devices(&to, devices[1], after);
+	difference = difference_new(&from, &to);
+	for (int i = 0; i < 500; i++)
+		for (size_t device = 0; device < 3; device++)
+			append(store, device, i);
+	seq = expect(store, 2, 0, 0);
+	store_sent(store, 2, 1, 10);
+	store_hold(store, difference);
+	assert_true(store_is_held(store));
+	assert_int_equal(store_rebind(store, difference), 0);
+	/* What was on its way still is, the rest comes in order, and what comes now after it. */
+	append(store, 0, 500);
+	append(store, 1, 7);
+	assert_int_equal(store_depth(store, 0), 501);
+	assert_int_equal(store_depth(store, 1), 1);
+	assert_int_equal(store_depth(store, 2), 500);
+	seq = expect(store, 0, 0, 10);
+	for (int i = 11; i <= 500; i++)
+		seq = expect(store, 0, seq, i);
+	expect(store, 1, 0, 7);
+	expect(store, 2, 0, 0);
+	store_confirm(store, 0, 1, 10);
+	assert_int_equal(store_depth(store, 0), 491);
+	/* Nobody has what was b's. */
+	assert_int_equal(store_counts(store).rows, 491 + 1 + 500);
+	assert_int_equal(store_counts(store).dropped_rows, 500);
+	for (size_t device = 0; device < 3; device++)
+		store_confirm(store, device, 1, UINT64_MAX - 1);
+	assert_int_equal(store_counts(store).rows, 0);
+	assert_int_equal(store_counts(store).bytes, 0);
+	assert_int_equal(store_counts(store).unsaved_rows, 0);
+	difference_free(difference);
+	store_free(store);
+}
+
 int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(other_settings_keep_the_rows_of_devices_that_stay),
 		cmocka_unit_test(rows_without_a_time_wait_for_it),
 		cmocka_unit_test(rows_leave_in_order_and_are_forgotten_when_confirmed),
 		cmocka_unit_test(the_device_that_holds_most_pays),

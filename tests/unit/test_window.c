@@ -177,10 +177,59 @@ what_is_asked_for_is_given(void **state)
 	assert_int_equal(results[0].last_given.decimals, DECIMALS_SINGLE);
 }
 
+/* The first point stays, in another place; the second is read in another way. */
+static void
+other_settings_keep_windows_open(void **state)
+{
+	struct bus bus = { .name = "b" };
+	struct point others[2];
+	struct device other_device = { .name = "d", .points = others, .point_count = 2 };
+	struct settings other = { .devices = &other_device, .device_count = 1, .point_count = 2 };
+	struct difference *difference;
+	struct windows *next;
+
+	(void)state;
+	device.name = "d";
+	for (size_t i = 0; i < 2; i++) {
+		points[i].device = &device;
+		points[i].bus = &bus;
+		points[i].key = i == 0 ? "stays" : "changes";
+		others[1 - i] = points[i];
+		others[1 - i].index = 1 - i;
+		others[1 - i].device = &other_device;
+	}
+	others[0].scale = 5;
+	add(0, 1100, UNIX(1100), 4);
+	add(1, 1100, UNIX(1100), 9);
+	difference = difference_new(&settings, &other);
+	next = windows_new(&other, take, NULL);
+	windows_part(windows, difference);
+	assert_int_equal(count, 1);
+	assert_int_equal(results[0].values[AGGREGATE_LAST], 9);
+	assert_int_equal(results[0].mono_ms, 1100);
+	windows_adopt(next, windows, difference);
+	windows_free(windows);
+	windows = next;
+	windows_add(windows,
+	    &(struct sample){ .point = &others[1],
+		.taken_mono_ms = 1500,
+		.taken_unix_ms = UNIX(1500),
+		.value = { .kind = VALUE_INT, .integer = 6 } },
+	    true);
+	windows_close(windows, 2000 + WINDOWS_GRACE_MS);
+	assert_int_equal(count, 2);
+	assert_int_equal(results[1].values[AGGREGATE_COUNT], 2);
+	assert_int_equal(results[1].values[AGGREGATE_MIN], 4);
+	assert_int_equal(results[1].values[AGGREGATE_MAX], 6);
+	assert_int_equal(results[1].unix_ms, UNIX(2000));
+	difference_free(difference);
+}
+
 int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test_setup_teardown(other_settings_keep_windows_open, begin, end),
 		cmocka_unit_test_setup_teardown(a_window_is_what_was_in_it, begin, end),
 		cmocka_unit_test_setup_teardown(a_window_closes_by_itself, begin, end),
 		cmocka_unit_test_setup_teardown(the_wall_clock_moves, begin, end),
