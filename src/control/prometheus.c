@@ -103,6 +103,12 @@ static const struct metric metrics[] = {
 	    "Overruns of the UART."),
 	COUNTER("bus_breaks_total", OF_BUS, "line.breaks",
 	    "Breaks that the UART saw."),
+	COUNTER("bus_good_frames_total", OF_BUS, "frames.good",
+	    "Good frames of serial instruments."),
+	COUNTER("bus_bad_frames_total", OF_BUS, "frames.bad_checksum",
+	    "Frames of serial instruments with a checksum that is wrong or not there."),
+	COUNTER("bus_unmatched_frames_total", OF_BUS, "frames.unmatched",
+	    "Frames that belong to no device, or hold nothing."),
 	COUNTER("bus_samples_refused_total", OF_BUS, "samples_refused",
 	    "Samples of the bus that found no room in the queue to the cloud side."),
 
@@ -236,12 +242,11 @@ each_unit(const struct json_object *status, per_object *print, const void *what,
 		for (size_t k = 0; k < look_length(bus, "units"); k++) {
 			const struct json_object *unit = look_element(bus, "units", k);
 			char labels[LABELS_MAX] = "";
-			char number[24] = "";
+			char number[24];
 
-			if (look_at(unit, "unit"))
-				snprintf(number, sizeof(number), "%" PRIu64, look_count(unit, "unit"));
+			snprintf(number, sizeof(number), "%" PRIu64, look_count(unit, "unit"));
 			add_label(labels, "bus", look_text(bus, "name"));
-			add_label(labels, "unit", number);
+			add_label(labels, "unit", look_at(unit, "unit") ? number : look_text(unit, "device"));
 			print(what, unit, labels, out);
 		}
 	}

@@ -97,6 +97,19 @@ uart_errors(const struct json_object *bus)
 	       look_count(bus, "line.overruns") + look_count(bus, "line.breaks");
 }
 
+/* What came from serial instruments. */
+static void
+add_frames(struct grid *grid, const struct json_object *frames)
+{
+	const char *last = look_text(frames, "last_bad");
+
+	grid_note(grid, "%" PRIu64 " good frames, %" PRIu64 " with a bad checksum, %" PRIu64 " of nobody, %" PRIu64 " bytes in none",
+	    look_count(frames, "good"), look_count(frames, "bad_checksum"), look_count(frames, "unmatched"),
+	    look_count(frames, "wasted_bytes"));
+	if (last[0])
+		grid_note(grid, "the last that was not good: %s", last);
+}
+
 static void
 add_bus(struct grid *grid, const struct json_object *bus)
 {
@@ -115,6 +128,8 @@ add_bus(struct grid *grid, const struct json_object *bus)
 	grid_cell(grid, "%" PRIu64, uart_errors(bus));
 	if (look_text(bus, "why")[0])
 		grid_note(grid, "%s", look_text(bus, "why"));
+	if (look_at(bus, "frames"))
+		add_frames(grid, look_at(bus, "frames"));
 	if (look_number(bus, "silent_s", 0) > 0)
 		grid_note(grid, "its thread has not answered for %s: this is how it was before",
 		    duration_of(bus, "silent_s", text));
@@ -163,7 +178,7 @@ add_unit(struct grid *grid, const struct json_object *bus, const struct json_obj
 	if (look_at(unit, "unit"))
 		grid_cell(grid, "%s %" PRIu64, look_text(bus, "name"), look_count(unit, "unit"));
 	else
-		grid_cell(grid, "%s", look_text(bus, "name"));
+		grid_cell(grid, "%s %s", look_text(bus, "name"), look_text(unit, "device"));
 	cell_state(grid, unit, "state");
 	grid_cell(grid, "%s", duration_of(unit, "answered_s", text));
 	cell_count(grid, unit, "requests");
