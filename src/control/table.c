@@ -97,19 +97,6 @@ uart_errors(const struct json_object *bus)
 	       look_count(bus, "line.overruns") + look_count(bus, "line.breaks");
 }
 
-/* What came from serial instruments. */
-static void
-add_frames(struct grid *grid, const struct json_object *frames)
-{
-	const char *last = look_text(frames, "last_bad");
-
-	grid_note(grid, "%" PRIu64 " good frames, %" PRIu64 " with a bad checksum, %" PRIu64 " of nobody, %" PRIu64 " bytes in none",
-	    look_count(frames, "good"), look_count(frames, "bad_checksum"), look_count(frames, "unmatched"),
-	    look_count(frames, "wasted_bytes"));
-	if (last[0])
-		grid_note(grid, "the last that was not good: %s", last);
-}
-
 static void
 add_bus(struct grid *grid, const struct json_object *bus)
 {
@@ -128,8 +115,6 @@ add_bus(struct grid *grid, const struct json_object *bus)
 	grid_cell(grid, "%" PRIu64, uart_errors(bus));
 	if (look_text(bus, "why")[0])
 		grid_note(grid, "%s", look_text(bus, "why"));
-	if (look_at(bus, "frames"))
-		add_frames(grid, look_at(bus, "frames"));
 	if (look_number(bus, "silent_s", 0) > 0)
 		grid_note(grid, "its thread has not answered for %s: this is how it was before",
 		    duration_of(bus, "silent_s", text));
@@ -148,6 +133,48 @@ table_print_buses(const struct json_object *status, FILE *out)
 		add_bus(grid, look_element(status, "buses", i));
 	fputc('\n', out);
 	grid_print(grid, out);
+	grid_free(grid);
+}
+
+static void
+add_frames(struct grid *grid, const struct json_object *bus)
+{
+	grid_cell(grid, "%s", look_text(bus, "name"));
+	cell_count(grid, bus, "frames.bytes");
+	cell_count(grid, bus, "frames.frames");
+	cell_count(grid, bus, "frames.good");
+	cell_count(grid, bus, "frames.bad_checksum");
+	cell_count(grid, bus, "frames.unmatched");
+	cell_count(grid, bus, "frames.wasted_bytes");
+	cell_count(grid, bus, "frames.values");
+	cell_count(grid, bus, "frames.no_values");
+	if (look_text(bus, "frames.last_bad")[0])
+		grid_note(grid, "the last that was no good frame: %s", look_text(bus, "frames.last_bad"));
+}
+
+/* What came from serial instruments, if there are any. */
+static void
+print_frames(const struct json_object *status, FILE *out)
+{
+	static const char *const headings[] = { "INSTRUMENTS", ">BYTES", ">FRAMES", ">GOOD", ">BAD SUM", ">NOT USED",
+		">NO FRAME B", ">VALUES", ">NO VALUE" };
+	struct grid *grid = grid_new(headings, COUNT(headings));
+	size_t count = 0;
+
+	if (!grid)
+		return;
+	for (size_t i = 0; i < look_length(status, "buses"); i++) {
+		const struct json_object *bus = look_element(status, "buses", i);
+
+		if (!look_at(bus, "frames"))
+			continue;
+		add_frames(grid, bus);
+		count++;
+	}
+	if (count > 0) {
+		fputc('\n', out);
+		grid_print(grid, out);
+	}
 	grid_free(grid);
 }
 
@@ -225,7 +252,7 @@ add_device(struct grid *grid, const struct json_object *device)
 	grid_cell(grid, "%s", duration_of(device, "oldest_s", text));
 	cell_count(grid, device, "in_flight");
 	cell_count(grid, device, "acked");
-	cell_count(grid, device, "refused_rows");
+	cell_count(grid, device, "refused_values");
 	grid_cell(grid, "%" PRIu64 "/%" PRIu64, look_count(device, "rpc.errors"), look_count(device, "rpc.requests"));
 	grid_cell(grid, "%" PRIu64 "/%" PRIu64, look_count(device, "points_good"), look_count(device, "points_all"));
 	grid_cell(grid, "%s", duration_of(device, "value_s", text));
@@ -378,6 +405,7 @@ table_print(const struct json_object *status, bool values, FILE *out)
 {
 	table_print_head(status, out);
 	table_print_buses(status, out);
+	print_frames(status, out);
 	print_units(status, out);
 	print_devices(status, out);
 	if (values)

@@ -442,11 +442,19 @@ gauges_build(struct settings *settings, struct device *gateway)
 
 /* ---- samples ---- */
 
+static bool
+is_of(const struct health_unit *unit, const struct gauge *gauge)
+{
+	if (!gauge->device)
+		return unit->unit == gauge->unit;
+	return unit->device && strcmp(unit->device, gauge->device->name) == 0;
+}
+
 static const struct health_unit *
 find_unit(const struct health_bus *bus, const struct gauge *gauge)
 {
 	for (size_t i = 0; bus && i < bus->unit_count; i++)
-		if (gauge->device ? bus->units[i].device == gauge->device : bus->units[i].unit == gauge->unit)
+		if (is_of(&bus->units[i], gauge))
 			return &bus->units[i];
 	return NULL;
 }

@@ -51,7 +51,7 @@ set_up(void **state)
 	assert_int_equal(gauges_build(settings, &devices[3]), 0);
 	units[0] = (struct health_unit){ .unit = 1, .state = HEALTH_UNIT_ONLINE, .requests = 10, .latency_count = 1, .latency_p95_us = 2500 };
 	units[1] = (struct health_unit){ .unit = 2, .state = HEALTH_UNIT_OFFLINE, .timeouts = 4, .missed = 3 };
-	instruments[0] = (struct health_unit){ .unit = -1, .device = &devices[2], .state = HEALTH_UNIT_SUSPECT };
+	instruments[0] = (struct health_unit){ .unit = -1, .device = "Scale", .state = HEALTH_UNIT_SUSPECT };
 	plc = (struct health_bus){ .bus = &buses[0], .state = HEALTH_BUS_OPEN, .load = 0.25, .unit_count = 2, .units = units };
 	scales = (struct health_bus){ .bus = &buses[1], .state = HEALTH_BUS_FAULT, .frames = { .good = 7, .bad_checksum = 1, .unmatched = 1 },
 		.unit_count = 1, .units = instruments };
