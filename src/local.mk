@@ -112,8 +112,13 @@ libcloud_a_SOURCES = \
 	src/cloud/shared.c src/cloud/shared.h \
 	src/cloud/batch.c src/cloud/batch.h \
 	src/cloud/attributes.c src/cloud/attributes.h \
+	src/cloud/aside.c src/cloud/aside.h \
+	src/cloud/doubt.c src/cloud/doubt.h \
+	src/cloud/flights.c src/cloud/flights.h \
 	src/cloud/chores.c src/cloud/chores.h \
 	src/cloud/intake.c src/cloud/intake.h \
+	src/cloud/limits.c src/cloud/limits.h \
+	src/cloud/outbox.c src/cloud/outbox.h \
 	src/cloud/overflow.c src/cloud/overflow.h \
 	src/cloud/sender.c src/cloud/sender.h \
 	src/cloud/claim.c src/cloud/claim.h \
@@ -138,7 +143,7 @@ libcontrol_a_SOURCES = \
 	src/control/table.c src/control/table.h \
 	src/control/watch.c src/control/watch.h
 
-libcli_a_CFLAGS = $(AM_CFLAGS) $(SYSTEMD_CFLAGS)
+libcli_a_CFLAGS = $(AM_CFLAGS) $(OPENSSL_CFLAGS) $(SYSTEMD_CFLAGS)
 libcli_a_SOURCES = \
 	src/cli/check.c \
 	src/cli/cli.c src/cli/cli.h \
@@ -150,6 +155,7 @@ libcli_a_SOURCES = \
 	src/cli/plan.c \
 	src/cli/process.c src/cli/process.h \
 	src/cli/reload.c src/cli/reload.h \
+	src/cli/secrets.c src/cli/secrets.h \
 	src/cli/run.c \
 	src/cli/status.c \
 	src/cli/try.c \

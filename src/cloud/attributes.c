@@ -6,29 +6,36 @@
 
 #include "cloud/tb_json.h"
 
-#define MEMBER_MAX 4096
+#define MEMBER_MAX  4096
+#define STRIKES_MAX 3
 
 struct slot {
 	char *text; /* `"key":value`; NULL until there is a value */
 	size_t length;
 	bool dirty; /* the server lacks it */
 	bool sent;  /* in the message that waits for its PUBACK */
+	bool doubted;
+	bool dropped; /* the server does not take this value */
+	unsigned char strikes;
 };
 
 struct attributes {
 	const struct device *device;
+	size_t count;
 	size_t dirty;
-	struct slot slots[]; /* one for each point of the device */
+	struct slot slots[]; /* one for each point of the device, then the facts */
 };
 
 struct attributes *
-attributes_new(const struct device *device)
+attributes_new(const struct device *device, size_t facts)
 {
-	struct attributes *attributes =
-	    calloc(1, sizeof(*attributes) + device->point_count * sizeof(attributes->slots[0]));
+	size_t count = device->point_count + facts;
+	struct attributes *attributes = calloc(1, sizeof(*attributes) + count * sizeof(attributes->slots[0]));
 
-	if (attributes)
-		attributes->device = device;
+	if (!attributes)
+		return NULL;
+	attributes->device = device;
+	attributes->count = count;
 	return attributes;
 }
 
@@ -37,9 +44,26 @@ attributes_free(struct attributes *attributes)
 {
 	if (!attributes)
 		return;
-	for (size_t i = 0; i < attributes->device->point_count; i++)
+	for (size_t i = 0; i < attributes->count; i++)
 		free(attributes->slots[i].text);
 	free(attributes);
+}
+
+/* Those that are the same as before need not be sent again. */
+static void
+adopt_facts(struct attributes *attributes, const struct attributes *from)
+{
+	struct slot *slots = attributes->slots + attributes->device->point_count;
+	const struct slot *old = from->slots + from->device->point_count;
+
+	for (size_t i = 0; i < attributes->count - attributes->device->point_count; i++) {
+		if (!slots[i].text || !old[i].text || slots[i].length != old[i].length ||
+		    memcmp(slots[i].text, old[i].text, old[i].length) != 0)
+			continue;
+		attributes->dirty -= slots[i].dirty && !old[i].dirty;
+		slots[i].dirty = old[i].dirty;
+		slots[i].sent = old[i].sent;
+	}
 }
 
 void
@@ -55,21 +79,23 @@ attributes_adopt(struct attributes *attributes, struct attributes *from, const s
 		attributes->dirty += old->dirty;
 		*old = (struct slot){ .text = NULL };
 	}
+	adopt_facts(attributes, from);
 }
 
 static void
 make_dirty(struct attributes *attributes, struct slot *slot)
 {
+	if (slot->dropped)
+		return;
 	attributes->dirty += !slot->dirty;
 	slot->dirty = true;
 }
 
-int
-attributes_set(struct attributes *attributes, const struct point *point, const struct value *value)
+static int
+set(struct attributes *attributes, struct slot *slot, const char *key, const struct value *value)
 {
-	struct slot *slot = &attributes->slots[point - attributes->device->points];
 	char member[MEMBER_MAX];
-	int length = tb_json_member(point->key, value, true, member, sizeof(member));
+	int length = tb_json_member(key, value, true, member, sizeof(member));
 	char *text;
 
 	if (length < 0)
@@ -82,8 +108,23 @@ attributes_set(struct attributes *attributes, const struct point *point, const s
 	memcpy(text, member, (size_t)length);
 	slot->text = text;
 	slot->length = (size_t)length;
+	/* Another value is not to blame for the last one, nor does its PUBACK count for this. */
+	slot->doubted = slot->dropped = slot->sent = false;
+	slot->strikes = 0;
 	make_dirty(attributes, slot);
 	return 0;
+}
+
+int
+attributes_set(struct attributes *attributes, const struct point *point, const struct value *value)
+{
+	return set(attributes, &attributes->slots[point - attributes->device->points], point->key, value);
+}
+
+int
+attributes_set_fact(struct attributes *attributes, size_t fact, const char *key, const struct value *value)
+{
+	return set(attributes, &attributes->slots[attributes->device->point_count + fact], key, value);
 }
 
 bool
@@ -92,39 +133,57 @@ attributes_due(const struct attributes *attributes)
 	return attributes->dirty > 0;
 }
 
-size_t
-attributes_build(struct attributes *attributes, char *payload, size_t size)
+static bool
+put_slot(struct attributes *attributes, struct slot *slot, char *payload, size_t size, struct attributes_message *message)
 {
-	size_t used = 0;
+	if (message->length + slot->length + 2 > size)
+		return false;
+	payload[message->length] = message->length == 0 ? '{' : ',';
+	memcpy(payload + message->length + 1, slot->text, slot->length);
+	message->length += 1 + slot->length;
+	message->values++;
+	slot->dirty = false;
+	slot->sent = true;
+	attributes->dirty--;
+	return true;
+}
 
-	for (size_t i = 0; attributes->dirty > 0 && i < attributes->device->point_count; i++) {
+struct attributes_message
+attributes_build(struct attributes *attributes, char *payload, size_t size, unsigned values_max)
+{
+	struct attributes_message message = { .length = 0 };
+	struct slot *doubted = NULL;
+
+	for (size_t i = 0; attributes->dirty > 0 && message.values < values_max && i < attributes->count; i++) {
 		struct slot *slot = &attributes->slots[i];
 
-		if (!slot->dirty || used + slot->length + 2 > size)
-			continue;
-		payload[used] = used == 0 ? '{' : ',';
-		memcpy(payload + used + 1, slot->text, slot->length);
-		used += 1 + slot->length;
-		slot->dirty = false;
-		slot->sent = true;
-		attributes->dirty--;
+		if (slot->dirty && slot->doubted)
+			doubted = doubted ? doubted : slot;
+		else if (slot->dirty)
+			put_slot(attributes, slot, payload, size, &message);
 	}
-	if (used > 0)
-		payload[used++] = '}';
-	return used;
+	if (message.values == 0 && doubted)
+		message.trial = put_slot(attributes, doubted, payload, size, &message);
+	if (message.values > 0)
+		payload[message.length++] = '}';
+	return message;
 }
 
 void
 attributes_confirm(struct attributes *attributes)
 {
-	for (size_t i = 0; i < attributes->device->point_count; i++)
-		attributes->slots[i].sent = false;
+	for (size_t i = 0; i < attributes->count; i++)
+		if (attributes->slots[i].sent) {
+			attributes->slots[i].sent = false;
+			attributes->slots[i].doubted = false;
+			attributes->slots[i].strikes = 0;
+		}
 }
 
 void
 attributes_unsend(struct attributes *attributes)
 {
-	for (size_t i = 0; i < attributes->device->point_count; i++)
+	for (size_t i = 0; i < attributes->count; i++)
 		if (attributes->slots[i].sent) {
 			attributes->slots[i].sent = false;
 			make_dirty(attributes, &attributes->slots[i]);
@@ -134,9 +193,35 @@ attributes_unsend(struct attributes *attributes)
 void
 attributes_rewind(struct attributes *attributes)
 {
-	for (size_t i = 0; i < attributes->device->point_count; i++) {
+	for (size_t i = 0; i < attributes->count; i++) {
 		attributes->slots[i].sent = false;
 		if (attributes->slots[i].text)
 			make_dirty(attributes, &attributes->slots[i]);
 	}
+}
+
+const char *
+attributes_doubt(struct attributes *attributes, bool proven, bool for_good, size_t *ret_length)
+{
+	const char *dropped = NULL;
+	size_t sent = 0;
+
+	for (size_t i = 0; i < attributes->count; i++)
+		sent += attributes->slots[i].sent;
+	for (size_t i = 0; i < attributes->count; i++) {
+		struct slot *slot = &attributes->slots[i];
+
+		if (!slot->sent)
+			continue;
+		if (proven && slot->doubted)
+			slot->strikes++;
+		slot->doubted = true;
+		if (slot->strikes >= STRIKES_MAX || (for_good && sent == 1)) {
+			slot->dropped = true;
+			dropped = slot->text;
+			*ret_length = slot->length;
+		}
+	}
+	attributes_unsend(attributes);
+	return dropped;
 }

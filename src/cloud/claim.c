@@ -114,7 +114,7 @@ say(struct claims *claims, struct item *item)
 		return;
 	length = print_payload(item->device->claim, payload, sizeof(payload));
 	if (length > 0)
-		length = claims->port.publish(claims->port.ctx, index, TB_TOPIC_CLAIM, payload, (size_t)length);
+		length = claims->port.publish(claims->port.ctx, index, TB_CLAIM, 0, payload, (size_t)length);
 	explicit_bzero(payload, sizeof(payload));
 	if (length > 0)
 		item->id = length;

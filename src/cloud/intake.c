@@ -112,8 +112,8 @@ choose_time(struct intake *intake, size_t device, int64_t mono_ms, int64_t unix_
 
 	*ret_epoch = wall_time(&intake->wall, mono_ms, unix_ms, &ms) ? STORE_UNIX : STORE_BOOT;
 	ms = stamps_take(stamps, mono_ms, ms);
-	/* A poll that was late, and the next one that was not. */
-	if (told_ms && *told_ms == ms)
+	/* A poll that was late, and the next one that was not. The last may have been moved beyond this one. */
+	while (told_ms && *told_ms >= ms && *told_ms - ms < STAMPS_MOMENT_MS)
 		ms = stamps_move(stamps);
 	if (told_ms)
 		*told_ms = ms;

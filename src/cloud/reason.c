@@ -115,3 +115,28 @@ reason_advice(const struct reason *reason, enum credentials_kind kind)
 
 	return reason->about_credentials ? advice[kind] : reason->advice;
 }
+
+/* ThingsBoard closes with 0x83 on what exceeds its limits, and with 0x8B on a message that makes it throw. */
+enum blame
+reason_blame(int code)
+{
+	switch (code) {
+	case 0x00:
+	case 0x80:
+	case 0x82:
+	case 0x83:
+	case 0x87:
+	case 0x8B:
+		return BLAME_MAYBE;
+	case 0x81:
+	case 0x90:
+	case 0x95:
+	case 0x99:
+		return BLAME_MESSAGE;
+	case 0x96:
+	case REASON_QUOTA_EXCEEDED:
+		return BLAME_RATE;
+	default:
+		return BLAME_NONE;
+	}
+}

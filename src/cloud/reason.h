@@ -45,4 +45,13 @@ extern const size_t reason_count;
 #define REASON_SESSION_TAKEN_OVER 0x8E
 #define REASON_QUOTA_EXCEEDED	  0x97
 
+/* What a PUBACK or a DISCONNECT with `code` may say of the message in flight; 0 is a connection that was closed without any. */
+enum blame {
+	BLAME_NONE,    /* nothing: another matter */
+	BLAME_MAYBE,   /* it may be to blame */
+	BLAME_MESSAGE, /* it is */
+	BLAME_RATE,    /* there were too many of them */
+};
+enum blame reason_blame(int code);
+
 #endif

@@ -1,5 +1,6 @@
 /* Sending: for each device what of its rows and attributes is on its way, what has arrived, and what comes next. Rows come
- * from the store and are forgotten there on PUBACK only; attributes are state and are sent until the server has them.
+ * from the store and are forgotten there on PUBACK only; attributes are state and are sent until the server has them. It keeps
+ * to the server's limits (limits.h) and finds out what the server does not take (doubt.h).
  *
  * The sessions are somebody else's (struct sender_port): a device's state here is the same whether it has a session of its own
  * or shares one. After an outage those with much to say take turns. The cloud's thread.
@@ -11,6 +12,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "cloud/tb_topic.h"
 #include "flow/store.h"
 #include "model/difference.h"
 #include "model/health.h"
@@ -23,11 +25,15 @@ struct sender;
 struct sender_port {
 	bool (*is_up)(void *ctx, size_t device);
 	/* Returns the id > 0 that will be acknowledged, or negative errno: -ENOTCONN, -EMSGSIZE, -ENOMEM. */
-	int (*publish)(void *ctx, size_t device, const char *topic, const void *payload, size_t length);
+	int (*publish)(
+	    void *ctx, size_t device, enum tb_topic topic, int64_t id, const void *payload, size_t length);
 	/* The connection is dead. `why` is static. sender_down() follows, not from inside this call. */
 	void (*restart)(void *ctx, size_t device, const char *why);
 	void *ctx;
 };
+
+/* The client-side RPC by which the server is asked for its limits has this id; no other request may have it. */
+#define SENDER_LIMITS_ID 0
 
 /* Settings, store and the port's context outlive it. Returns NULL when there is no memory. */
 struct sender *sender_new(const struct settings *settings, struct store *store, struct sender_port port);
@@ -37,11 +43,20 @@ void sender_free(struct sender *sender);
  * Only sender_free() is left to do with `from`. */
 void sender_adopt(struct sender *sender, struct sender *from, const struct difference *difference);
 
-/* What the device's session says. */
+/* What the device's session says.
+ * end  enum mqtt_end, or the reason of a DISCONNECT */
 void sender_up(struct sender *sender, size_t device);
-void sender_down(struct sender *sender, size_t device);
+void sender_down(struct sender *sender, size_t device, int end);
 void sender_acked(struct sender *sender, size_t device, int id);
 void sender_refused(struct sender *sender, size_t device, int id, int reason); /* MQTT 5 */
+void sender_limits(struct sender *sender, size_t device, const void *payload, size_t length);
+
+/* A message came down to the topic of the question for limits. Returns true if it is that question: a plain broker gives it back
+ * to who has subscribed, and will not answer. */
+bool sender_is_question(struct sender *sender, size_t device, const void *payload, size_t length);
+
+/* Somebody else sent, on the device's session, a message that has no data points. */
+void sender_note_message(struct sender *sender, size_t device);
 
 /* A client attribute has this value. It goes out with the next sender_pump(). */
 void sender_attribute(struct sender *sender, const struct point *point, const struct value *value);

@@ -11,6 +11,8 @@ static const struct {
 	const char *filter;
 	enum tb_topic topic;
 } topics[] = {
+	{ .topic = TB_TELEMETRY, .filter = TB_TOPIC_TELEMETRY },
+	{ .topic = TB_CLAIM, .filter = TB_TOPIC_CLAIM },
 	{ .topic = TB_ATTRIBUTES, .filter = TB_TOPIC_ATTRIBUTES },
 	{ .topic = TB_ATTRIBUTE_REQUEST, .filter = "v1/devices/me/attributes/request/+" },
 	{ .topic = TB_ATTRIBUTE_RESPONSE, .filter = "v1/devices/me/attributes/response/+" },

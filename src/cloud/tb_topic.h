@@ -9,11 +9,13 @@
 #define TB_TOPIC_ATTRIBUTES "v1/devices/me/attributes"
 #define TB_TOPIC_CLAIM	    "v1/devices/me/claim"
 
-/* Those of commands and answers; all but attributes end in an id. A request of one side is answered by the
+/* Those of requests and responses end in an id. A request of one side is answered by the
  * other with a response of the same id. */
 enum tb_topic {
 	TB_UNKNOWN,
+	TB_TELEMETRY,
 	TB_ATTRIBUTES,
+	TB_CLAIM,
 	TB_ATTRIBUTE_REQUEST,
 	TB_ATTRIBUTE_RESPONSE,
 	TB_RPC_REQUEST,

@@ -156,7 +156,7 @@ on_down(void *owner)
 	struct route *route = owner;
 
 	claims_down(route->uplink->claims, route->device);
-	sender_down(route->uplink->sender, route->device);
+	sender_down(route->uplink->sender, route->device, mqtt_session_end(route->session));
 	downlink_down(route->uplink->downlink, route->device);
 }
 
@@ -190,8 +190,14 @@ static void
 on_message(void *owner, const char *topic, const void *payload, size_t length)
 {
 	struct route *route = owner;
+	int64_t id;
+	enum tb_topic kind = tb_topic_parse(topic, &id);
 
-	downlink_message(route->uplink->downlink, route->device, topic, payload, length);
+	if (kind == TB_RPC_RESPONSE && id == SENDER_LIMITS_ID)
+		sender_limits(route->uplink->sender, route->device, payload, length);
+	else if (kind != TB_RPC_REQUEST || id != SENDER_LIMITS_ID ||
+		 !sender_is_question(route->uplink->sender, route->device, payload, length))
+		downlink_message(route->uplink->downlink, route->device, topic, payload, length);
 }
 
 static const struct mqtt_events events = {
@@ -212,29 +218,31 @@ port_is_up(void *ctx, size_t device)
 }
 
 static int
-port_publish(void *ctx, size_t device, const char *topic, const void *payload, size_t length)
+port_publish(void *ctx, size_t device, enum tb_topic topic, int64_t id, const void *payload, size_t length)
+{
+	struct uplink *uplink = ctx;
+	char text[TB_TOPIC_MAX];
+
+	return mqtt_publish(uplink->routes[device].session, tb_topic_print(topic, id, text), payload, length);
+}
+
+static int
+downlink_publish(void *ctx, size_t device, enum tb_topic topic, int64_t id, const void *payload, size_t length)
 {
 	struct uplink *uplink = ctx;
 
-	return mqtt_publish(uplink->routes[device].session, topic, payload, length);
+	sender_note_message(uplink->sender, device);
+	return port_publish(ctx, device, topic, id, payload, length);
 }
 
 static int
-downlink_port_publish(
-    void *ctx, size_t device, enum tb_topic topic, int64_t id, const void *payload, size_t length)
-{
-	char text[TB_TOPIC_MAX];
-
-	return port_publish(ctx, device, tb_topic_print(topic, id, text), payload, length);
-}
-
-static int
-downlink_port_subscribe(void *ctx, size_t device, bool attributes)
+downlink_subscribe(void *ctx, size_t device, bool attributes)
 {
 	struct uplink *uplink = ctx;
 	const char *const filters[] = { tb_topic_filter(TB_RPC_REQUEST), tb_topic_filter(TB_ATTRIBUTES),
 		tb_topic_filter(TB_ATTRIBUTE_RESPONSE) };
 
+	sender_note_message(uplink->sender, device);
 	return mqtt_subscribe(uplink->routes[device].session, filters, attributes ? 3 : 1);
 }
 
@@ -621,7 +629,7 @@ change_routes(struct uplink *uplink, struct change *change)
 			continue;
 		route->was_up = from->was_up;
 		if (change->mqtt) {
-			sender_down(change->sender, i);
+			sender_down(change->sender, i, MQTT_END_OURS);
 			downlink_down(change->downlink, i);
 			continue;
 		}
@@ -835,8 +843,8 @@ static struct downlink_port
 downlink_port(struct uplink *uplink)
 {
 	return (struct downlink_port){
-		.publish = downlink_port_publish,
-		.subscribe = downlink_port_subscribe,
+		.publish = downlink_publish,
+		.subscribe = downlink_subscribe,
 		.chore = push_chore,
 		.ctx = uplink,
 	};

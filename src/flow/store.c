@@ -779,11 +779,24 @@ find_next(struct store *store, struct queue *queue, struct place *place, uint64_
 	return find_from_head(store, queue, place, after_seq, end_seq);
 }
 
+static struct store_row
+show_row(const struct place *place)
+{
+	const struct row *row = row_at(place->block, place->offset);
+
+	return (struct store_row){
+		.seq = place->seq,
+		.ts_unix_ms = row->ts_unix_ms,
+		.values = row->values,
+		.members = row->members,
+		.length = row->length,
+	};
+}
+
 int
 store_next(struct store *store, size_t device, uint64_t after_seq, struct store_row *ret)
 {
 	struct queue *queue = &store->queues[device];
-	const struct row *row;
 	struct place place;
 
 	if (store->disk && store->disk->hold_mono_ms != CLOCK_NEVER && store->replay == REPLAY_IN_ORDER)
@@ -793,20 +806,36 @@ store_next(struct store *store, size_t device, uint64_t after_seq, struct store_
 			note_hungry(store, queue);
 		return -ENOENT;
 	}
-	row = row_at(place.block, place.offset);
-	*ret = (struct store_row){
-		.seq = place.seq,
-		.ts_unix_ms = row->ts_unix_ms,
-		.values = row->values,
-		.members = row->members,
-		.length = row->length,
-	};
+	*ret = show_row(&place);
 	queue->look = place.block;
-	queue->look_offset = place.offset + row_bytes(row->length);
+	queue->look_offset = place.offset + row_bytes(ret->length);
 	queue->look_seq = place.seq + 1;
 	if (queue->hole.open && queue->hole.before == place.block)
 		note_hungry(store, queue);
 	return 0;
+}
+
+/* Does the hole hide rows of these? */
+static bool
+hides(const struct queue *queue, uint64_t last_seq)
+{
+	return queue->hole.open && (!queue->hole.before || block_last_seq(queue->hole.before) < last_seq);
+}
+
+int
+store_find(struct store *store, size_t device, uint64_t first_seq, uint64_t last_seq, struct store_row *ret)
+{
+	struct queue *queue = &store->queues[device];
+	struct place place;
+
+	if (find_from_head(store, queue, &place, first_seq - 1, last_seq + 1)) {
+		*ret = show_row(&place);
+		return 0;
+	}
+	if (!hides(queue, last_seq))
+		return -ENOENT;
+	note_hungry(store, queue);
+	return -EAGAIN;
 }
 
 /* Put the rows first_seq..last_seq of one block into another state; what is done stays done. */
@@ -860,6 +889,12 @@ void
 store_confirm(struct store *store, size_t device, uint64_t first_seq, uint64_t last_seq)
 {
 	mark(store, device, first_seq, last_seq, ROW_DONE);
+}
+
+void
+store_unsend(struct store *store, size_t device, uint64_t first_seq, uint64_t last_seq)
+{
+	mark(store, device, first_seq, last_seq, ROW_DUE);
 }
 
 void

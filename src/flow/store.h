@@ -102,11 +102,18 @@ void store_date(struct store *store, int64_t boot_unix_ms);
  * One whose time is not known yet, and what comes after it, has to wait. Returns 0 or -ENOENT. */
 int store_next(struct store *store, size_t device, uint64_t after_seq, struct store_row *ret);
 
+/* The oldest row of the device in first_seq..last_seq that is not sent. Returns 0; -EAGAIN when such rows may be on disk only, which
+ * have their turn later; -ENOENT when there is none. */
+int store_find(struct store *store, size_t device, uint64_t first_seq, uint64_t last_seq, struct store_row *ret);
+
 /* The rows first_seq..last_seq are in a batch now. */
 void store_sent(struct store *store, size_t device, uint64_t first_seq, uint64_t last_seq);
 
 /* They were acknowledged: forget them. Batches may be acknowledged in any order. */
 void store_confirm(struct store *store, size_t device, uint64_t first_seq, uint64_t last_seq);
+
+/* They were not taken: they are due again. */
+void store_unsend(struct store *store, size_t device, uint64_t first_seq, uint64_t last_seq);
 
 /* The session is lost: every sent row is due again. */
 void store_rewind(struct store *store, size_t device);

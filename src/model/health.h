@@ -54,7 +54,8 @@ struct health_point {
 enum health_unit_state { HEALTH_UNIT_UNTRIED, HEALTH_UNIT_ONLINE, HEALTH_UNIT_SUSPECT, HEALTH_UNIT_OFFLINE, HEALTH_UNIT_STATES };
 
 struct health_unit {
-	int unit; /* Modbus address; of an instrument that has none, -1 */
+	int unit; /* Modbus address; of a serial instrument, which has none, -1 */
+	const char *device; /* a serial instrument: whose it is; else NULL */
 	enum health_unit_state state;
 	int64_t since_mono_us;	  /* of its state */
 	int64_t answered_mono_us; /* the last valid frame */
@@ -150,7 +151,7 @@ struct health_device {
 	uint64_t messages;	 /* of telemetry that were sent */
 	uint64_t acked;		 /* of them */
 	uint64_t acked_rows;
-	uint64_t refused_rows;	 /* by the server, for good */
+	uint64_t refused_values; /* that the server does not take: set aside */
 	uint64_t rpc_requests;
 	uint64_t rpc_errors;	 /* of them answered with an error */
 };

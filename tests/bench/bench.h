@@ -24,6 +24,7 @@ struct knobs {
 	bool blackhole;	    /* take bytes, never answer */
 	bool refuse_accept; /* close right after accepting */
 	bool send_ack;
+	bool hides_limits; /* as servers before 3.8 do not know getSessionLimits */
 	uint8_t refuse;
 	int max_version;
 	unsigned sessions_per_device;
@@ -35,6 +36,8 @@ struct knobs {
 	int64_t provision_close_ms;
 	struct ack_rule ack;
 	struct limits limits;
+	char poison[128];    /* a payload with this text is ... */
+	uint8_t poison_code; /* ... refused with this (MQTT 5), or too much for the server: 0 */
 	char *provision_key, *provision_secret;
 	bool provision_check; /* strategy CHECK_PRE_PROVISIONED_DEVICES instead of ALLOW_CREATE_NEW_DEVICES */
 };

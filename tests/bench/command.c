@@ -1,6 +1,7 @@
 #include "bench/command.h"
 
 #include <ctype.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -264,6 +265,18 @@ command_limits(struct work *work)
 		if (text && limiter_init(rows[i].limiter, text, clock_mono_ms()) < 0)
 			return "a limit must look like \"100:1,1000:60\"";
 	}
+	work->bench->knobs.hides_limits =
+	    control_bool(work->command, "hidden", work->bench->knobs.hides_limits);
+	return NULL;
+}
+
+static const char *
+command_poison(struct work *work)
+{
+	struct knobs *knobs = &work->bench->knobs;
+
+	snprintf(knobs->poison, sizeof(knobs->poison), "%s", control_string(work->command, "text", ""));
+	knobs->poison_code = (uint8_t)work_number(work, "code", 0);
 	return NULL;
 }
 
@@ -508,6 +521,7 @@ static const struct {
 	{ .name = "refuse", .run = command_refuse },
 	{ .name = "kick", .run = command_kick },
 	{ .name = "limits", .run = command_limits },
+	{ .name = "poison", .run = command_poison },
 	{ .name = "send_ack", .run = command_send_ack },
 	{ .name = "blackhole", .run = command_blackhole },
 	{ .name = "refuse_accept", .run = command_refuse_accept },

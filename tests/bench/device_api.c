@@ -168,11 +168,32 @@ uplink_failed(const struct uplink *uplink, int error)
 	return error != 0;
 }
 
+/* Some servers choke on what others take. */
+static bool
+is_poison(const struct uplink *uplink)
+{
+	const struct knobs *knobs = &uplink->session->bench->knobs;
+
+	if (!*knobs->poison || !strstr(uplink->payload, knobs->poison))
+		return false;
+	if (knobs->poison_code != 0 && uplink->session->version == MQTT_5) {
+		uplink_report_bad(uplink, "poison");
+		session_ack(uplink->session, uplink->publish, knobs->poison_code);
+	} else {
+		uplink_exception(uplink, "poison");
+	}
+	return true;
+}
+
 static void
 publish_telemetry(const struct uplink *uplink)
 {
 	struct telemetry telemetry;
-	int error = telemetry_parse(&telemetry, uplink->payload, clock_unix_ms());
+	int error;
+
+	if (is_poison(uplink))
+		return;
+	error = telemetry_parse(&telemetry, uplink->payload, clock_unix_ms());
 
 	if (uplink_failed(uplink, error)) {
 		/* said */
@@ -191,7 +212,11 @@ static void
 publish_attributes(const struct uplink *uplink)
 {
 	struct telemetry attributes;
-	int error = attributes_parse(&attributes, uplink->payload);
+	int error;
+
+	if (is_poison(uplink))
+		return;
+	error = attributes_parse(&attributes, uplink->payload);
 
 	if (uplink_failed(uplink, error)) {
 		/* said */
@@ -397,7 +422,8 @@ session_limits_answer(const struct uplink *uplink, int32_t id)
 static void
 client_rpc_accept(const struct uplink *uplink, int32_t id, const char *method, struct json_object *tree)
 {
-	bool limits = uplink->family == FAMILY_V1 && strcmp(method, "getSessionLimits") == 0;
+	bool limits = uplink->family == FAMILY_V1 && strcmp(method, "getSessionLimits") == 0 &&
+		      !uplink->session->bench->knobs.hides_limits;
 	struct json_object *event, *params = NULL;
 
 	if (!limits && !device_take_message(uplink->device)) {

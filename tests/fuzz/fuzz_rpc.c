@@ -104,6 +104,8 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	case TB_RPC_RESPONSE:
 		require(id >= 0);
 		break;
+	case TB_TELEMETRY:
+	case TB_CLAIM:
 	case TB_ATTRIBUTES:
 	case TB_UNKNOWN:
 		require(id == -1);

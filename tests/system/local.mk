@@ -12,10 +12,13 @@ SYSTEM_TESTS = \
 	tests/system/200-cloud \
 	tests/system/205-connect \
 	tests/system/210-delivery \
+	tests/system/215-limits \
+	tests/system/216-poison \
 	tests/system/220-store \
 	tests/system/230-time \
 	tests/system/240-isolation \
 	tests/system/250-tls \
+	tests/system/255-credentials \
 	tests/system/260-provision \
 	tests/system/270-claim \
 	tests/system/300-rpc \

@@ -8,6 +8,16 @@ tests_unit_test_tb_json_CFLAGS = $(AM_CFLAGS) $(CMOCKA_CFLAGS)
 tests_unit_test_tb_json_LDFLAGS = $(AM_LDFLAGS) -Wl,--wrap=strdup
 tests_unit_test_tb_json_LDADD = libcloud.a libmodel.a libbase.a $(CMOCKA_LIBS) $(JSON_LIBS) -lm
 
+check_PROGRAMS += tests/unit/test_doubt tests/unit/test_limits
+TESTS += tests/unit/test_doubt tests/unit/test_limits
+
+tests_unit_test_doubt_SOURCES = tests/unit/test_doubt.c
+tests_unit_test_doubt_CFLAGS = $(AM_CFLAGS) $(CMOCKA_CFLAGS)
+tests_unit_test_doubt_LDADD = libcloud.a $(CMOCKA_LIBS)
+
+tests_unit_test_limits_SOURCES = tests/unit/test_limits.c
+tests_unit_test_limits_CFLAGS = $(AM_CFLAGS) $(CMOCKA_CFLAGS)
+tests_unit_test_limits_LDADD = libcloud.a libmodel.a libbase.a $(CMOCKA_LIBS) $(JSON_LIBS) -lm
 check_PROGRAMS += tests/unit/test_tb_gateway
 TESTS += tests/unit/test_tb_gateway
 tests_unit_test_tb_gateway_SOURCES = tests/unit/test_tb_gateway.c

@@ -361,7 +361,7 @@ test_topics(void **state)
 		{ "v1/devices/me/rpc/response/1", TB_RPC_RESPONSE, 1 },
 		{ "v1/devices/me/attributes/", TB_UNKNOWN, -7 },
 		{ "v1/devices/me/attributes/response/", TB_UNKNOWN, -7 },
-		{ "v1/devices/me/telemetry", TB_UNKNOWN, -7 },
+		{ "v1/devices/me/telemetry", TB_TELEMETRY, -7 },
 		{ "v2/a", TB_UNKNOWN, -7 },
 		{ "", TB_UNKNOWN, -7 },
 	};

@@ -1,5 +1,6 @@
 /* The whole cloud side against a server that behaves like ThingsBoard. */
 #include <errno.h>
+#include <poll.h>
 #include <pthread.h>
 #include <setjmp.h>
 #include <signal.h>
@@ -11,11 +12,13 @@
 #include <string.h>
 #include <sys/resource.h>
 #include <systemd/sd-event.h>
+#include <time.h>
 #include <unistd.h>
 
 #include <cmocka.h>
 
 #include "base/clock.h"
+#include "base/fifo.h"
 #include "base/log.h"
 #include "cloud/uplink.h"
 #include "fake/thingsboard.h"
@@ -155,12 +158,12 @@ close_bench(struct bench *bench)
 }
 
 static void
-sample(struct bench *bench, size_t device, size_t point, int64_t at, int64_t number)
+sample_at(struct bench *bench, size_t device, size_t point, int64_t mono_ms, int64_t unix_ms, int64_t number)
 {
 	struct sample taken = {
 		.point = &bench->settings.devices[device].points[point],
-		.taken_mono_ms = at,
-		.taken_unix_ms = at,
+		.taken_mono_ms = mono_ms,
+		.taken_unix_ms = unix_ms,
 		.value = { .kind = VALUE_INT, .integer = number },
 	};
 
@@ -168,9 +171,23 @@ sample(struct bench *bench, size_t device, size_t point, int64_t at, int64_t num
 }
 
 static void
+sample(struct bench *bench, size_t device, size_t point, int64_t at, int64_t number)
+{
+	sample_at(bench, device, point, at, at, number);
+}
+
+static void
 await(struct bench *bench, const char *event)
 {
 	json_object_put(thingsboard_await(&bench->tb, event, NULL));
+}
+
+/* What each new session begins with is over: questions that have PUBACKs, too. */
+static void
+await_begin(struct bench *bench)
+{
+	await(bench, "client_rpc");
+	await(bench, "attribute_request");
 }
 
 static long long
@@ -227,8 +244,9 @@ a_missing_puback_is_cured_by_a_new_connection(void **state)
 
 	(void)state;
 	bench->settings.server.ack_timeout_ms = 200;
-	thingsboard_do(&bench->tb, "{\"cmd\":\"puback\",\"mode\":\"drop\",\"count\":1}");
 	start_gateway(bench);
+	await_begin(bench);
+	thingsboard_do(&bench->tb, "{\"cmd\":\"puback\",\"mode\":\"drop\",\"count\":1}");
 	sample(bench, 0, POINT_LEVEL, 1, 11);
 	assert_int_equal(await_level(bench, NULL), 11);
 	assert_int_equal(await_level(bench, NULL), 11);
@@ -246,7 +264,9 @@ two_readings_in_a_millisecond_are_two(void **state)
 	start_gateway(bench);
 	for (int i = 0; i < 3; i++)
 		sample(bench, 0, POINT_LEVEL, 1800000000001, i);
-	for (int i = 0; i < 3; i++) {
+	/* The two clocks need not tick at the same moment. */
+	sample_at(bench, 0, POINT_LEVEL, 1800000000002, 1800000000001, 3);
+	for (int i = 0; i < 4; i++) {
 		assert_int_equal(await_level(bench, &ts), i);
 		assert_int_equal(ts, 1800000000001 + i);
 	}
@@ -380,9 +400,9 @@ what_is_refused_for_now_is_sent_again_later(void **state)
 	int64_t began = clock_mono_ms();
 
 	(void)state;
-	thingsboard_do(&bench->tb, "{\"cmd\":\"puback\",\"mode\":\"refuse\",\"code\":151,\"count\":2}");
 	start_gateway(bench);
-	await(bench, "subscribe");
+	await_begin(bench);
+	thingsboard_do(&bench->tb, "{\"cmd\":\"puback\",\"mode\":\"refuse\",\"code\":151,\"count\":2}");
 	for (int i = 1; i <= 5; i++)
 		sample(bench, 0, POINT_LEVEL, i, i);
 	sample(bench, 0, POINT_SERIAL, 6, 4711);
@@ -400,9 +420,9 @@ what_is_refused_for_good_does_not_stop_the_rest(void **state)
 	struct bench *bench = open_bench(1);
 
 	(void)state;
-	thingsboard_do(&bench->tb, "{\"cmd\":\"puback\",\"mode\":\"refuse\",\"code\":153,\"count\":2}");
 	start_gateway(bench);
-	await(bench, "subscribe");
+	await_begin(bench);
+	thingsboard_do(&bench->tb, "{\"cmd\":\"puback\",\"mode\":\"refuse\",\"code\":153,\"count\":2}");
 	sample(bench, 0, POINT_LEVEL, 1, 1);
 	await(bench, "bad_publish");
 	sample(bench, 0, POINT_SERIAL, 2, 4711);
@@ -412,6 +432,61 @@ what_is_refused_for_good_does_not_stop_the_rest(void **state)
 	sample(bench, 0, POINT_SERIAL, 4, 4712);
 	await(bench, "attributes");
 	assert_int_equal(thingsboard_waiting(&bench->tb, "connect"), 1);
+	close_bench(bench);
+}
+
+/* Of the first device. */
+static uint64_t
+refused_values(struct bench *bench)
+{
+	struct health_cloud *report = health_cloud_new(1);
+	struct fifo *answers = fifo_new(sizeof(struct health_answer), 1);
+	struct health_question question = { .cloud = report, .answers = answers };
+	struct pollfd waiting = { .fd = fifo_fd(answers), .events = POLLIN };
+	struct health_answer answer;
+	uint64_t values;
+
+	assert_int_equal(uplink_ask(bench->uplink, &question), 0);
+	assert_int_equal(poll(&waiting, 1, 20000), 1);
+	assert_int_equal(fifo_pop(answers, &answer, 1), 1);
+	values = report->devices[0].refused_values;
+	fifo_free(answers);
+	health_cloud_free(report);
+	return values;
+}
+
+/* What the server throws at, here by DISCONNECT 0x8B, is found while the device has something else to say, and set aside; all the
+ * rest arrives. */
+static void
+poison_does_not_stop_the_rest(void **state)
+{
+	enum { LEVELS_MAX = 1000, PERIOD_MS = 20 };
+	struct timespec period = { .tv_nsec = PERIOD_MS * 1000000 };
+	struct bench *bench = open_bench(1);
+	bool seen[LEVELS_MAX + 1] = { false };
+	int levels = 0;
+
+	(void)state;
+	thingsboard_do(&bench->tb, "{\"cmd\":\"poison\",\"text\":\"l\\\":-666\"}");
+	log_init((enum log_level)0, true);
+	start_gateway(bench);
+	await_begin(bench);
+	sample(bench, 0, POINT_LEVEL, 1, -666);
+	sample(bench, 0, POINT_SERIAL, 1, -666);
+	while (refused_values(bench) < 2) {
+		assert_true(levels < LEVELS_MAX);
+		levels++;
+		sample(bench, 0, POINT_LEVEL, 1 + levels, levels);
+		thingsboard_waiting(&bench->tb, "none"); /* its pipe is not to fill */
+		nanosleep(&period, NULL);
+	}
+	for (int missing = levels; missing > 0;) {
+		long long level = await_level(bench, NULL);
+
+		assert_in_range(level, 1, levels);
+		missing -= !seen[level];
+		seen[level] = true;
+	}
 	close_bench(bench);
 }
 
@@ -612,6 +687,7 @@ main(void)
 		cmocka_unit_test(a_server_of_mqtt_3_1_1_is_spoken_to_so),
 		cmocka_unit_test(what_is_refused_for_now_is_sent_again_later),
 		cmocka_unit_test(what_is_refused_for_good_does_not_stop_the_rest),
+		cmocka_unit_test(poison_does_not_stop_the_rest),
 		cmocka_unit_test(silence_is_no_reason_to_wait_for_ever),
 		cmocka_unit_test(many_sessions_come_up),
 		cmocka_unit_test(an_rpc_reads_and_writes),
