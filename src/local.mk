@@ -116,6 +116,8 @@ libcloud_a_SOURCES = \
 	src/cloud/doubt.c src/cloud/doubt.h \
 	src/cloud/flights.c src/cloud/flights.h \
 	src/cloud/chores.c src/cloud/chores.h \
+	src/cloud/device_api.c src/cloud/device_api.h \
+	src/cloud/gateway_api.c src/cloud/gateway_api.h src/cloud/session.h \
 	src/cloud/intake.c src/cloud/intake.h \
 	src/cloud/limits.c src/cloud/limits.h \
 	src/cloud/outbox.c src/cloud/outbox.h \
@@ -143,7 +145,7 @@ libcontrol_a_SOURCES = \
 	src/control/table.c src/control/table.h \
 	src/control/watch.c src/control/watch.h
 
-libcli_a_CFLAGS = $(AM_CFLAGS) $(SYSTEMD_CFLAGS)
+libcli_a_CFLAGS = $(AM_CFLAGS) $(OPENSSL_CFLAGS) $(SYSTEMD_CFLAGS)
 libcli_a_SOURCES = \
 	src/cli/check.c \
 	src/cli/cli.c src/cli/cli.h \
@@ -155,6 +157,7 @@ libcli_a_SOURCES = \
 	src/cli/plan.c \
 	src/cli/process.c src/cli/process.h \
 	src/cli/reload.c src/cli/reload.h \
+	src/cli/secrets.c src/cli/secrets.h \
 	src/cli/run.c \
 	src/cli/status.c \
 	src/cli/try.c \
