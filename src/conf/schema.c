@@ -272,6 +272,14 @@ drop_name(int number)
 }
 
 static const char *
+api_name(int number)
+{
+	static const char *const names[] = { [API_DEVICE] = "device", [API_GATEWAY] = "gateway" };
+
+	return number < (int)COUNT(names) ? names[number] : NULL;
+}
+
+static const char *
 replay_name(int number)
 {
 	static const char *const names[] = { [REPLAY_IN_ORDER] = "in_order",
@@ -478,6 +486,12 @@ static const struct setting_row server_rows[] = {
 	    .preset = "1883",
 	    .preset_about = "1883, with tls 8883",
 	    INTO(struct server_input, server.port) },
+	{ .name = "api",
+	    .about = "a session for each device, or one for all by the gateway API",
+	    .kind = SETTING_NAME,
+	    .names = api_name,
+	    .preset = "device",
+	    INTO(struct server_input, server.api) },
 	{ .name = "tls",
 	    .about = "encrypt, and make sure that it is that server",
 	    .kind = SETTING_GROUP,
@@ -1465,6 +1479,11 @@ static const struct setting_row device_rows[] = {
 	    .preset = "30000",
 	    .unit = "ms",
 	    INTO(struct device_input, device.offline_retry_max_ms) },
+	{ .name = "facts",
+	    .about = "send client attributes that say what the device is here: fieldgate_version, fieldgate_bus, fieldgate_unit",
+	    .kind = SETTING_BOOL,
+	    .preset = "true",
+	    INTO(struct device_input, device.facts) },
 	{ .name = "quality",
 	    .about = "send changes of the quality of its points",
 	    .kind = SETTING_BOOL,

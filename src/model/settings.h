@@ -440,6 +440,7 @@ struct device {
 	bool mask_write;	/* the unit knows function 22 */
 	bool raw_rpc;		/* registers that no point names may be read and written by RPC */
 	int offline_retry_max_ms; /* a unit that does not answer is asked again after so long at most */
+	bool facts;		/* the gateway says of it what it knows, as client attributes */
 
 	/* On a bus of serial instruments. Its period_ms is that of `poll`; for points see line_field.period_ms. */
 	const char *pattern;   /* PCRE2: only frames that match are its; NULL = any */
@@ -467,7 +468,14 @@ struct tls_settings {
 	const char *key_file;
 };
 
+/* How devices are told apart on the server. */
+enum server_api {
+	API_DEVICE,  /* each has a session of its own, with its credentials */
+	API_GATEWAY, /* one session is the gateway's, and says by name whose a message is */
+};
+
 struct server_settings {
+	enum server_api api;
 	const char *host;
 	struct tls_settings tls;
 	int port;
