@@ -118,6 +118,8 @@ libcloud_a_SOURCES = \
 	src/cloud/doubt.c src/cloud/doubt.h \
 	src/cloud/flights.c src/cloud/flights.h \
 	src/cloud/chores.c src/cloud/chores.h \
+	src/cloud/device_api.c src/cloud/device_api.h \
+	src/cloud/gateway_api.c src/cloud/gateway_api.h src/cloud/session.h \
 	src/cloud/intake.c src/cloud/intake.h \
 	src/cloud/limits.c src/cloud/limits.h \
 	src/cloud/outbox.c src/cloud/outbox.h \

@@ -273,6 +273,14 @@ drop_name(int number)
 }
 
 static const char *
+api_name(int number)
+{
+	static const char *const names[] = { [API_DEVICE] = "device", [API_GATEWAY] = "gateway" };
+
+	return number < (int)COUNT(names) ? names[number] : NULL;
+}
+
+static const char *
 replay_name(int number)
 {
 	static const char *const names[] = { [REPLAY_IN_ORDER] = "in_order",
@@ -479,6 +487,12 @@ static const struct setting_row server_rows[] = {
 	    .preset = "1883",
 	    .preset_about = "1883, with tls 8883",
 	    INTO(struct server_input, server.port) },
+	{ .name = "api",
+	    .about = "a session for each device, or one for all by the gateway API",
+	    .kind = SETTING_NAME,
+	    .names = api_name,
+	    .preset = "device",
+	    INTO(struct server_input, server.api) },
 	{ .name = "tls",
 	    .about = "encrypt, and make sure that it is that server",
 	    .kind = SETTING_GROUP,

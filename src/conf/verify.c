@@ -1328,6 +1328,9 @@ verify_server(struct verify *verify)
 
 	if (server->tls.node.setting && !has(GROUP_SERVER, &server->node, "port"))
 		server->server.port = TLS_PORT;
+	if (server->server.api == API_GATEWAY && !verify->root->gateway.device.node.setting)
+		fault(verify, &server->node, "api",
+		    "\"gateway\" is the session of the gateway itself, gateway = { token = \"...\"; } is required");
 	if (!server->node.setting || is_wrong(GROUP_SERVER, &server->node, "reconnect_min_ms") ||
 	    is_wrong(GROUP_SERVER, &server->node, "reconnect_max_ms"))
 		return;

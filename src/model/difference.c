@@ -43,7 +43,7 @@ same_text(const char *a, const char *b)
 static bool
 same_sessions(const struct server_settings *a, const struct server_settings *b)
 {
-	return ALIKE_TEXT(host) && ALIKE(port) && ALIKE(keepalive_s) && ALIKE(tls.on) && ALIKE_TEXT(tls.ca_file) &&
+	return ALIKE(api) && ALIKE_TEXT(host) && ALIKE(port) && ALIKE(keepalive_s) && ALIKE(tls.on) && ALIKE_TEXT(tls.ca_file) &&
 	       ALIKE_TEXT(tls.cert_file) && ALIKE_TEXT(tls.key_file);
 }
 

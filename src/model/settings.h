@@ -497,7 +497,14 @@ struct tls_settings {
 	const char *key_file;
 };
 
+/* How devices are told apart on the server. */
+enum server_api {
+	API_DEVICE,  /* each has a session of its own, with its credentials */
+	API_GATEWAY, /* one session is the gateway's, and says by name whose a message is */
+};
+
 struct server_settings {
+	enum server_api api;
 	const char *host;
 	struct tls_settings tls;
 	int port;

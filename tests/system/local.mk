@@ -17,6 +17,7 @@ SYSTEM_TESTS = \
 	tests/system/220-store \
 	tests/system/230-time \
 	tests/system/240-isolation \
+	tests/system/260-gateway-api \
 	tests/system/250-tls \
 	tests/system/255-credentials \
 	tests/system/260-provision \
