@@ -49,6 +49,23 @@ attributes_free(struct attributes *attributes)
 	free(attributes);
 }
 
+/* Those that are the same as before need not be sent again. */
+static void
+adopt_facts(struct attributes *attributes, const struct attributes *from)
+{
+	struct slot *slots = attributes->slots + attributes->device->point_count;
+	const struct slot *old = from->slots + from->device->point_count;
+
+	for (size_t i = 0; i < attributes->count - attributes->device->point_count; i++) {
+		if (!slots[i].text || !old[i].text || slots[i].length != old[i].length ||
+		    memcmp(slots[i].text, old[i].text, old[i].length) != 0)
+			continue;
+		attributes->dirty -= slots[i].dirty && !old[i].dirty;
+		slots[i].dirty = old[i].dirty;
+		slots[i].sent = old[i].sent;
+	}
+}
+
 void
 attributes_adopt(struct attributes *attributes, struct attributes *from, const struct difference *difference)
 {
@@ -62,6 +79,7 @@ attributes_adopt(struct attributes *attributes, struct attributes *from, const s
 		attributes->dirty += old->dirty;
 		*old = (struct slot){ .text = NULL };
 	}
+	adopt_facts(attributes, from);
 }
 
 static void

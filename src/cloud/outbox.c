@@ -638,12 +638,33 @@ outbox_due(struct outbox *outbox, int64_t now_mono_ms)
 
 /* ---- the module ---- */
 
+enum fact { FACT_VERSION, FACT_BUS, FACT_UNIT, FACTS };
+
+/* Which device this is, for who only sees ThingsBoard. */
+static int
+set_facts(struct outbox *outbox)
+{
+	const struct device *device = outbox->device;
+	struct value version = { .kind = VALUE_LABEL, .label = PACKAGE_VERSION };
+	struct value bus = { .kind = VALUE_LABEL, .label = device->bus ? device->bus->name : "" };
+	struct value unit = { .kind = VALUE_INT, .integer = device->unit };
+	int error = attributes_set_fact(outbox->attributes, FACT_VERSION, "fieldgate_version", &version);
+
+	if (error == 0 && device->bus)
+		error = attributes_set_fact(outbox->attributes, FACT_BUS, "fieldgate_bus", &bus);
+	if (error == 0 && device->bus && device->bus->type != BUS_SERIAL)
+		error = attributes_set_fact(outbox->attributes, FACT_UNIT, "fieldgate_unit", &unit);
+	return error;
+}
+
 int
 outbox_init(struct outbox *outbox, struct outboxes *all, const struct device *device, struct sender_session *session)
 {
 	*outbox = (struct outbox){ .all = all, .device = device, .session = session, .payload_max = TB_MAX_PAYLOAD };
-	outbox->attributes = attributes_new(device, 0);
-	return outbox->attributes ? flights_init(&outbox->flights, all->settings->server.in_flight) : -ENOMEM;
+	outbox->attributes = attributes_new(device, FACTS);
+	if (!outbox->attributes || flights_init(&outbox->flights, all->settings->server.in_flight) < 0)
+		return -ENOMEM;
+	return device->facts ? set_facts(outbox) : 0;
 }
 
 void

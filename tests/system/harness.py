@@ -326,6 +326,7 @@ def devices(*items):
 
 def device(name, bus, points, rpc=(), **settings):
     settings.setdefault("token", f'"{name}"')
+    settings.setdefault("facts", "false")
     rest = "".join(f" {key} = {value};" for key, value in settings.items())
     methods = " rpc = ( " + ", ".join("{ " + method + " }" for method in rpc) + " );" if rpc else ""
     listed = ",\n    ".join("{ " + point + " }" for point in points)
