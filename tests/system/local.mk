@@ -25,6 +25,8 @@ SYSTEM_TESTS = \
 	tests/system/300-rpc \
 	tests/system/305-methods \
 	tests/system/310-shared \
+	tests/system/315-calls \
+	tests/system/317-device-api \
 	tests/system/320-write-latency \
 	tests/system/330-writing \
 	tests/system/340-instruments \
