@@ -177,7 +177,7 @@ downlink_up(struct downlink *downlink, size_t device)
 }
 
 void
-downlink_down(struct downlink *downlink, size_t device)
+downlink_down(struct downlink *downlink, size_t device, bool on_purpose)
 {
 	struct channel *channel = &downlink->channels[device];
 
@@ -185,7 +185,8 @@ downlink_down(struct downlink *downlink, size_t device)
 	heap_remove(&downlink->due, &channel->due);
 	rpc_server_down(downlink->rpc_server, device);
 	rpc_client_down(downlink->rpc_client, device);
-	cloud_loss_silent(downlink->cloud_loss, device);
+	if (!on_purpose)
+		cloud_loss_silent(downlink->cloud_loss, device);
 }
 
 void
