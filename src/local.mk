@@ -144,7 +144,7 @@ libcontrol_a_SOURCES = \
 	src/control/table.c src/control/table.h \
 	src/control/watch.c src/control/watch.h
 
-libcli_a_CFLAGS = $(AM_CFLAGS) $(SYSTEMD_CFLAGS)
+libcli_a_CFLAGS = $(AM_CFLAGS) $(OPENSSL_CFLAGS) $(SYSTEMD_CFLAGS)
 libcli_a_SOURCES = \
 	src/cli/check.c \
 	src/cli/cli.c src/cli/cli.h \
@@ -156,6 +156,7 @@ libcli_a_SOURCES = \
 	src/cli/plan.c \
 	src/cli/process.c src/cli/process.h \
 	src/cli/reload.c src/cli/reload.h \
+	src/cli/secrets.c src/cli/secrets.h \
 	src/cli/run.c \
 	src/cli/status.c \
 	src/cli/try.c \

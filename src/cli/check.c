@@ -4,10 +4,10 @@
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/stat.h>
 
 #include "cli/cli.h"
 #include "cli/options.h"
+#include "cli/secrets.h"
 #include "field/plan.h"
 
 /* Returns -1 to go on, or the exit status. */
@@ -22,39 +22,6 @@ read_arguments(int argc, char **argv, const char **ret_path)
 	};
 
 	return options_read(&table, argc, argv);
-}
-
-static void
-warn_readable(const char *file, const char *what)
-{
-	struct stat status;
-
-	if (file && stat(file, &status) == 0 && S_ISREG(status.st_mode) && (status.st_mode & S_IROTH))
-		fprintf(stderr, "warning: %s: readable by everybody, and it holds %s: chmod 640\n", file, what);
-}
-
-static void
-warn_secrets(const struct settings *settings)
-{
-	const char *last = NULL;
-
-	warn_readable(settings->server.tls.key_file, "a key");
-	for (size_t i = 0; i < settings->device_count; i++) {
-		const struct credentials *credentials = &settings->devices[i].credentials;
-		const char *file = settings->devices[i].source.file;
-
-		warn_readable(credentials->key_file, "a key");
-		warn_readable(credentials->secret_file, "a secret");
-		if (settings->devices[i].claim)
-			warn_readable(settings->devices[i].claim->secret_file, "a secret");
-		if (settings->devices[i].provision)
-			warn_readable(settings->devices[i].provision->secret_file, "a secret");
-		if (credentials->secret_file || (!credentials->token && !credentials->password) ||
-		    (last && strcmp(file, last) == 0))
-			continue;
-		last = file;
-		warn_readable(file, "tokens");
-	}
 }
 
 /* Requests per second on all buses. Returns 0 or -ENOMEM. */
@@ -104,8 +71,10 @@ check_main(int argc, char **argv)
 		return status;
 	error = cli_load(path, &settings);
 	if (!error) {
-		warn_secrets(settings);
-		error = print_summary(settings);
+		secrets_warn(settings);
+		error = secrets_judge(settings);
+		if (error == 0)
+			error = print_summary(settings);
 	}
 	if (error < 0 && error != -EINVAL)
 		fprintf(stderr, "%s: %s\n", path, strerror(-error));

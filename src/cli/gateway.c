@@ -6,6 +6,7 @@
 #include <string.h>
 #include <sys/resource.h>
 
+#include "base/clock.h"
 #include "base/log.h"
 #include "cli/gateway.h"
 #include "conf/conf.h"
@@ -193,6 +194,7 @@ struct handover {
 	struct field *from;
 	struct field *to;
 	const struct difference *difference;
+	int64_t paused_mono_us; /* since when nothing is asked */
 };
 
 static void
@@ -214,6 +216,7 @@ change_over(struct gateway *gateway, struct handover *handover)
 	if (error == 0)
 		error = uplink_hold(uplink, DISK_MS);
 	if (error == 0) {
+		handover->paused_mono_us = clock_mono_us();
 		field_pause(handover->from);
 		error = uplink_hold(uplink, DISK_PAUSED_MS);
 		if (error == 0)
@@ -240,9 +243,10 @@ take_over(struct gateway *gateway, struct settings *settings, const struct diffe
 		return error;
 	}
 	gateway->field = handover.to;
-	field_free(handover.from);
 	if (field_start(gateway->field) < 0)
 		gateway->failed = true;
+	log_info("reload: the field was paused for %.1f ms", (double)(clock_mono_us() - handover.paused_mono_us) / 1000);
+	field_free(handover.from);
 	return 0;
 }
 

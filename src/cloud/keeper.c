@@ -210,7 +210,7 @@ keeper_path(const struct keeper *keeper, const char *kind, const char *name)
 
 	if (!keeper->dir)
 		return NULL;
-	for (i = 0; name[i] != '\0' && i < NAME_SHOWN; i++)
+	for (i = 0; i < NAME_SHOWN && name[i] != '\0'; i++)
 		plain[i] = isalnum((unsigned char)name[i]) ? name[i] : '_';
 	plain[i] = '\0';
 	return asprintf(&path, "%s/%s-%s-%08" PRIx32, keeper->dir, kind, plain, (uint32_t)hash_bytes(name, strlen(name))) < 0 ? NULL : path;
@@ -232,19 +232,33 @@ keeper_probe(const struct keeper *keeper)
 	return access(keeper->dir, W_OK | X_OK) < 0 ? -errno : 0;
 }
 
+/* Returns how much there is, up to one more than may be, or negative errno. */
+static ssize_t
+read_some(const char *path, char *text)
+{
+	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOFOLLOW);
+	ssize_t got;
+
+	if (fd < 0)
+		return -errno;
+	got = read(fd, text, FILE_MAX + 1);
+	if (got < 0)
+		got = -errno;
+	close(fd);
+	return got;
+}
+
 char *
 keeper_read(const char *path)
 {
-	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOFOLLOW);
-	char *text = fd < 0 ? NULL : malloc(FILE_MAX + 1);
-	ssize_t got = text ? read(fd, text, FILE_MAX + 1) : -1;
-	int error = got < 0 ? errno : got > FILE_MAX || (got > 0 && memchr(text, '\0', (size_t)got)) ? EBADMSG : 0;
+	char *text = malloc(FILE_MAX + 2);
+	ssize_t got = text ? read_some(path, text) : -ENOMEM;
 
-	if (fd >= 0)
-		close(fd);
-	if (error != 0) {
+	if (got > FILE_MAX || (got > 0 && memchr(text, '\0', (size_t)got)))
+		got = -EBADMSG;
+	if (got < 0) {
 		free(text);
-		errno = error;
+		errno = (int)-got;
 		return NULL;
 	}
 	text[got] = '\0';

@@ -5,6 +5,7 @@
 #include <arpa/inet.h>
 #include <errno.h>
 #include <openssl/err.h>
+#include <openssl/pem.h>
 #include <openssl/x509v3.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -71,7 +72,7 @@ append_printable(char *text, size_t size, const unsigned char *bytes, int length
 	size_t used = strlen(text);
 
 	for (int i = 0; i < length && i < 64 && used + 1 < size; i++)
-		text[used++] = bytes[i] >= ' ' && bytes[i] < 127 ? (char)bytes[i] : '?';
+		text[used++] = (char)(bytes[i] >= ' ' && bytes[i] < 127 ? bytes[i] : '?');
 	text[used] = '\0';
 }
 
@@ -307,28 +308,34 @@ has_changed(const char *path, struct stamp *stamp)
 	return changed;
 }
 
+/* The first error is the reason, those after it only say who could not go on. */
 static const char *
 cannot_read(struct tls *tls, const char *what, const char *path)
 {
-	unsigned long code = ERR_peek_last_error();
+	unsigned long code = ERR_peek_error();
 	const char *reason = ERR_SYSTEM_ERROR(code) ? strerrordesc_np(ERR_GET_REASON(code)) : ERR_reason_error_string(code);
 
-	/* A file that was there and says nothing of PEM, to OpenSSL, has no start line. */
-	return keep_words(tls, "cannot take %s from %s: %s", what, path, reason ? reason : "it holds none");
+	if (ERR_GET_LIB(code) == ERR_LIB_PEM && ERR_GET_REASON(code) == PEM_R_NO_START_LINE)
+		reason = "there is none in it, as PEM";
+	return keep_words(tls, "cannot take %s from %s: %s", what, path, reason ? reason : "for an unknown reason");
 }
 
 /* Returns NULL, or why not. */
 static const char *
 use_certificate(struct tls *tls, SSL_CTX *context, const char *cert_file, const char *key_file)
 {
+	int reason;
+
 	ERR_clear_error();
 	if (SSL_CTX_use_certificate_chain_file(context, cert_file) != 1)
 		return cannot_read(tls, "a certificate", cert_file);
-	if (SSL_CTX_use_PrivateKey_file(context, key_file, SSL_FILETYPE_PEM) != 1)
-		return cannot_read(tls, "the key of the certificate", key_file);
-	if (SSL_CTX_check_private_key(context) != 1)
+	if (SSL_CTX_use_PrivateKey_file(context, key_file, SSL_FILETYPE_PEM) == 1)
+		return NULL;
+	reason = ERR_GET_REASON(ERR_peek_error());
+	if (ERR_GET_LIB(ERR_peek_error()) == ERR_LIB_X509 &&
+	    (reason == X509_R_KEY_VALUES_MISMATCH || reason == X509_R_KEY_TYPE_MISMATCH))
 		return keep_words(tls, "the key in %s is not that of the certificate in %s", key_file, cert_file);
-	return NULL;
+	return cannot_read(tls, "the key of the certificate", key_file);
 }
 
 /* A context that trusts nobody yet. */

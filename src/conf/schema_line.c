@@ -71,11 +71,12 @@ schema_check_ascii(union setting_value value)
 	return isprint((unsigned char)value.text[0]) ? NULL : "is not printable, a printable character is required";
 }
 
+/* Where nothing is filled in, ${address} would be an end of the text and eight letters behind it, which is never there. */
 static const char *
 check_not_slots(union setting_value value)
 {
-	return strstr(value.text, "${value}") ? "has a ${value}, which only a command has, leave it out"
-					      : schema_check_pattern(value);
+	return strstr(value.text, "${") ? "has a ${...}, which only send and the expect of a command have, leave it out"
+					: schema_check_pattern(value);
 }
 
 /* Names. */
@@ -443,7 +444,7 @@ static const struct setting_row command_rows[] = {
 	    .kind = SETTING_TEXT,
 	    .min = 1,
 	    .max = PATTERN_CHARACTERS,
-	    .check = schema_check_pattern,
+	    .check = check_not_slots,
 	    INTO(struct command_input, command.refuse) },
 	{ .name = "timeout_ms",
 	    .about = "longest wait for the answer",

@@ -418,6 +418,7 @@ verify_command(const struct point_input *point, struct mistakes *mistakes)
 {
 	const struct node *node = &point->node;
 	const struct command_input *command = &point->command;
+	struct bytes expect;
 	const char *wrong;
 
 	if (point->point.writable && !is_given("point", node, "command"))
@@ -431,6 +432,12 @@ verify_command(const struct point_input *point, struct mistakes *mistakes)
 	wrong = template_judge(&command->command.send, true);
 	if (wrong)
 		fault(mistakes, &command->node, "send", "%s", wrong);
+	if (!has("command", &command->node, "expect"))
+		return;
+	expect = (struct bytes){ .data = (const uint8_t *)command->command.expect, .length = strlen(command->command.expect) };
+	wrong = template_judge(&expect, true);
+	if (wrong)
+		fault(mistakes, &command->node, "expect", "%s", wrong);
 }
 
 /* The period of a device is that of its poll; where there is none it is that of its points, if it is given. */

@@ -87,6 +87,14 @@ static const struct metric metrics[] = {
 	    "Wanted share of the bus's time; above 1 is too much."),
 	GAUGE("bus_stretch_ratio", OF_BUS, "stretch",
 	    "Factor by which periods are longer than asked for."),
+	COUNTER("bus_good_frames_total", OF_BUS, "frames.good",
+	    "Frames of serial instruments that had a value."),
+	COUNTER("bus_bad_checksums_total", OF_BUS, "frames.bad_checksum",
+	    "Frames of serial instruments whose checksum was wrong or not there."),
+	COUNTER("bus_unmatched_frames_total", OF_BUS, "frames.unmatched",
+	    "Frames of serial instruments that nobody claimed or that had nothing in them."),
+	COUNTER("bus_wasted_bytes_total", OF_BUS, "frames.wasted_bytes",
+	    "Bytes of serial instruments that belonged to no frame."),
 	COUNTER("bus_noise_bytes_total", OF_BUS, "line.noise_bytes",
 	    "Received bytes of no frame."),
 	COUNTER("bus_stale_bytes_total", OF_BUS, "line.stale_bytes",
@@ -238,10 +246,11 @@ each_unit(const struct json_object *status, per_object *print, const void *what,
 			char labels[LABELS_MAX] = "";
 			char number[24] = "";
 
+			/* A serial instrument is known by its device. */
 			if (look_at(unit, "unit"))
 				snprintf(number, sizeof(number), "%" PRIu64, look_count(unit, "unit"));
 			add_label(labels, "bus", look_text(bus, "name"));
-			add_label(labels, "unit", number);
+			add_label(labels, "unit", number[0] ? number : look_text(unit, "device"));
 			print(what, unit, labels, out);
 		}
 	}

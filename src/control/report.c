@@ -127,6 +127,7 @@ unit_object(const struct health_unit *unit, int64_t now_mono_us)
 	struct json_object *object = json_object_new_object();
 
 	put(object, "unit", unit->unit >= 0 ? json_object_new_int(unit->unit) : NULL);
+	put_text(object, "device", unit->device);
 	put_text(object, "state", health_unit_state_name(unit->state));
 	put_age(object, "since_s", unit->since_mono_us, now_mono_us);
 	put_age(object, "answered_s", unit->answered_mono_us, now_mono_us);
@@ -159,13 +160,31 @@ put_line(struct json_object *object, const struct health_line *line)
 	put(object, "line", counters);
 }
 
+/* Of serial instruments only. */
+static void
+put_frames(struct json_object *object, const struct health_frames *frames)
+{
+	struct json_object *counters = json_object_new_object();
+
+	put_count(counters, "bytes", frames->bytes);
+	put_count(counters, "frames", frames->frames);
+	put_count(counters, "good", frames->good);
+	put_count(counters, "bad_checksum", frames->bad_checksum);
+	put_count(counters, "unmatched", frames->unmatched);
+	put_count(counters, "wasted_bytes", frames->wasted_bytes);
+	put_count(counters, "values", frames->values);
+	put_count(counters, "no_values", frames->no_values);
+	put_text(counters, "last_bad", frames->last_bad);
+	put(object, "frames", counters);
+}
+
 static void
 put_place(struct json_object *object, const struct bus *bus)
 {
 	char text[320];
 
-	if (bus->port)
-		snprintf(text, sizeof(text), "%s", bus->port);
+	if (bus->port || bus->path)
+		snprintf(text, sizeof(text), "%s", bus->port ? bus->port : bus->path);
 	else
 		snprintf(text, sizeof(text), "%s:%d", bus->host ? bus->host : "", bus->tcp_port);
 	put_text(object, "at", text);
@@ -186,6 +205,8 @@ put_bus_report(struct json_object *object, const struct health_bus *report, int6
 	put_count(object, "commands", report->commands);
 	put_count(object, "samples_refused", report->samples_refused);
 	put_line(object, &report->line);
+	if (bus_is_line(report->bus))
+		put_frames(object, &report->frames);
 	for (size_t i = 0; i < report->unit_count; i++)
 		append(units, unit_object(&report->units[i], now_mono_us));
 	put(object, "units", units);

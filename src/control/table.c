@@ -136,6 +136,48 @@ table_print_buses(const struct json_object *status, FILE *out)
 	grid_free(grid);
 }
 
+static void
+add_frames(struct grid *grid, const struct json_object *bus)
+{
+	grid_cell(grid, "%s", look_text(bus, "name"));
+	cell_count(grid, bus, "frames.bytes");
+	cell_count(grid, bus, "frames.frames");
+	cell_count(grid, bus, "frames.good");
+	cell_count(grid, bus, "frames.bad_checksum");
+	cell_count(grid, bus, "frames.unmatched");
+	cell_count(grid, bus, "frames.wasted_bytes");
+	cell_count(grid, bus, "frames.values");
+	cell_count(grid, bus, "frames.no_values");
+	if (look_text(bus, "frames.last_bad")[0])
+		grid_note(grid, "the last that was no good frame: %s", look_text(bus, "frames.last_bad"));
+}
+
+/* What came from serial instruments, if there are any. */
+static void
+print_frames(const struct json_object *status, FILE *out)
+{
+	static const char *const headings[] = { "INSTRUMENTS", ">BYTES", ">FRAMES", ">GOOD", ">BAD SUM", ">NOT USED",
+		">NO FRAME B", ">VALUES", ">NO VALUE" };
+	struct grid *grid = grid_new(headings, COUNT(headings));
+	size_t count = 0;
+
+	if (!grid)
+		return;
+	for (size_t i = 0; i < look_length(status, "buses"); i++) {
+		const struct json_object *bus = look_element(status, "buses", i);
+
+		if (!look_at(bus, "frames"))
+			continue;
+		add_frames(grid, bus);
+		count++;
+	}
+	if (count > 0) {
+		fputc('\n', out);
+		grid_print(grid, out);
+	}
+	grid_free(grid);
+}
+
 /* "2:14 3:1" */
 static void
 cell_exceptions(struct grid *grid, const struct json_object *unit)
@@ -163,7 +205,7 @@ add_unit(struct grid *grid, const struct json_object *bus, const struct json_obj
 	if (look_at(unit, "unit"))
 		grid_cell(grid, "%s %" PRIu64, look_text(bus, "name"), look_count(unit, "unit"));
 	else
-		grid_cell(grid, "%s", look_text(bus, "name"));
+		grid_cell(grid, "%s %s", look_text(bus, "name"), look_text(unit, "device"));
 	cell_state(grid, unit, "state");
 	grid_cell(grid, "%s", duration_of(unit, "answered_s", text));
 	cell_count(grid, unit, "requests");
@@ -363,6 +405,7 @@ table_print(const struct json_object *status, bool values, FILE *out)
 {
 	table_print_head(status, out);
 	table_print_buses(status, out);
+	print_frames(status, out);
 	print_units(status, out);
 	print_devices(status, out);
 	if (values)

@@ -100,6 +100,7 @@ fill_instrument(const struct instrument *instrument, struct health_unit *report)
 {
 	fill_unit(&instrument->unit, report);
 	report->unit = -1;
+	report->device = instrument->device->name;
 	report->answered_mono_us = instrument->said_us;
 	if (instrument->polled)
 		return;

@@ -116,22 +116,53 @@ reflect(uint32_t number, int bits)
 	return other;
 }
 
+/* Four bits at a time: noise that looks like the start of long frames has each of them summed. */
+static uint32_t
+crc_reflected(uint32_t poly, uint32_t crc, const uint8_t *bytes, size_t length)
+{
+	uint32_t table[16];
+
+	for (uint32_t n = 0; n < 16; n++) {
+		table[n] = n;
+		for (int bit = 0; bit < 4; bit++)
+			table[n] = table[n] & 1 ? table[n] >> 1 ^ poly : table[n] >> 1;
+	}
+	for (size_t i = 0; i < length; i++) {
+		crc ^= bytes[i];
+		crc = crc >> 4 ^ table[crc & 0xf];
+		crc = crc >> 4 ^ table[crc & 0xf];
+	}
+	return crc;
+}
+
+/* The same with the most significant bit first; poly and crc are the upper bits of theirs. */
+static uint32_t
+crc_straight(uint32_t poly, uint32_t crc, const uint8_t *bytes, size_t length)
+{
+	uint32_t table[16];
+
+	for (uint32_t n = 0; n < 16; n++) {
+		table[n] = n << 28;
+		for (int bit = 0; bit < 4; bit++)
+			table[n] = table[n] >> 31 ? table[n] << 1 ^ poly : table[n] << 1;
+	}
+	for (size_t i = 0; i < length; i++) {
+		crc ^= (uint32_t)bytes[i] << 24;
+		crc = crc << 4 ^ table[crc >> 28];
+		crc = crc << 4 ^ table[crc >> 28];
+	}
+	return crc;
+}
+
 static uint32_t
 crc_of(enum checksum_type type, const uint8_t *bytes, size_t length)
 {
 	int bits = rows[type].row.bits;
-	uint32_t top = UINT32_C(1) << (bits - 1), crc = rows[type].init;
+	uint32_t poly = rows[type].poly, init = rows[type].init;
+	uint32_t crc = rows[type].reflected
+			   ? crc_reflected(reflect(poly, bits), reflect(init, bits), bytes, length)
+			   : crc_straight(poly << (32 - bits), init << (32 - bits), bytes, length) >> (32 - bits);
 
-	for (size_t i = 0; i < length; i++) {
-		uint32_t byte = rows[type].reflected ? reflect(bytes[i], 8) : bytes[i];
-
-		crc ^= byte << (bits - 8);
-		for (int bit = 0; bit < 8; bit++)
-			crc = crc & top ? crc << 1 ^ rows[type].poly : crc << 1;
-		crc &= mask_of(bits);
-	}
-	if (rows[type].reflected)
-		crc = reflect(crc, bits);
 	return crc ^ rows[type].xor_out;
 }
 

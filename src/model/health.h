@@ -54,7 +54,8 @@ struct health_point {
 enum health_unit_state { HEALTH_UNIT_UNTRIED, HEALTH_UNIT_ONLINE, HEALTH_UNIT_SUSPECT, HEALTH_UNIT_OFFLINE, HEALTH_UNIT_STATES };
 
 struct health_unit {
-	int unit; /* Modbus address; of an instrument that has none, -1 */
+	int unit; /* Modbus address; of a serial instrument, which has none, -1 */
+	const char *device; /* a serial instrument: whose it is; else NULL */
 	enum health_unit_state state;
 	int64_t since_mono_us;	  /* of its state */
 	int64_t answered_mono_us; /* the last valid frame */

@@ -19,6 +19,7 @@ SYSTEM_TESTS = \
 	tests/system/230-time \
 	tests/system/240-isolation \
 	tests/system/250-tls \
+	tests/system/255-credentials \
 	tests/system/260-provision \
 	tests/system/270-claim \
 	tests/system/300-rpc \
