@@ -713,6 +713,7 @@ static void
 change_parts(struct uplink *uplink, struct change *change)
 {
 	struct change was = { .intake = uplink->intake,
+		.presence = uplink->presence,
 		.sender = uplink->sender,
 		.downlink = uplink->downlink,
 		.routes = uplink->routes,
@@ -720,6 +721,8 @@ change_parts(struct uplink *uplink, struct change *change)
 
 	uplink->settings = difference_to(change->difference);
 	uplink->intake = change->intake;
+	uplink->presence = change->presence;
+	uplink->leaving = 0; /* presence_adopt() tells again who is not there */
 	uplink->sender = change->sender;
 	uplink->downlink = change->downlink;
 	uplink->routes = change->routes;
@@ -731,6 +734,7 @@ change_parts(struct uplink *uplink, struct change *change)
 		mqtt_rebind(uplink->mqtt, &uplink->settings->server);
 	}
 	change->intake = was.intake;
+	change->presence = was.presence;
 	change->sender = was.sender;
 	change->downlink = was.downlink;
 	change->routes = was.routes;
@@ -1166,11 +1170,12 @@ uplink_prepare(struct uplink *uplink, const struct difference *difference, struc
 	if (!change)
 		return -ENOMEM;
 	change->difference = difference;
+	change->presence = presence_new(settings);
 	change->intake = intake_new(settings, uplink->store, on_attribute, uplink);
 	change->sender = sender_new(settings, uplink->store, sender_port(uplink));
 	change->downlink = downlink_new(settings, downlink_port(uplink), commands);
 	change->routes = make_routes(uplink, settings);
-	if (!change->intake || !change->sender || !change->downlink || !change->routes) {
+	if (!change->presence || !change->intake || !change->sender || !change->downlink || !change->routes) {
 		free_change(change);
 		return -ENOMEM;
 	}
