@@ -14,7 +14,8 @@
 struct sender {
 	struct outboxes all;
 	struct outbox *outboxes;	  /* one for each device */
-	struct sender_session *sessions; /* the same */
+	struct sender_session *sessions; /* the same, or one for all */
+	bool shared;
 	struct outbox *line, *line_end;
 	char payload[TB_MAX_PAYLOAD];
 };
@@ -33,11 +34,12 @@ join_line(struct sender *sender, struct outbox *outbox)
 /* After an outage all devices have much to say at once. One message each is always under way, so that a
  * session whose PUBACKs do not come holds up nobody; for more than that, those that catch up take turns, and
  * the server's own pace of acknowledging decides how many turns there are. What is live in the other devices
- * does not stand in this line. */
+ * does not stand in this line; if all share a session, whose window this then is, everybody does. */
 static bool
 must_queue(struct sender *sender, struct outbox *outbox)
 {
-	if (outbox->flights.count == 0 || store_depth(sender->all.store, outbox->device->index) <= REPLAY_ROWS)
+	if (!sender->shared &&
+	    (outbox->flights.count == 0 || store_depth(sender->all.store, outbox->device->index) <= REPLAY_ROWS))
 		return false;
 	if (!sender->line && sender->all.flight_count < REPLAY_WINDOW)
 		return false;
@@ -220,8 +222,8 @@ make_outboxes(struct sender *sender)
 	if (!sender->outboxes || !sender->sessions)
 		return -ENOMEM;
 	for (size_t i = 0; error == 0 && i < settings->device_count; i++)
-		error = outbox_init(
-		    &sender->outboxes[i], &sender->all, &settings->devices[i], &sender->sessions[i]);
+		error = outbox_init(&sender->outboxes[i], &sender->all, &settings->devices[i],
+		    &sender->sessions[sender->shared ? 0 : i]);
 	return error;
 }
 
@@ -236,6 +238,7 @@ sender_new(const struct settings *settings, struct store *store, struct sender_p
 	sender->all.store = store;
 	sender->all.port = port;
 	sender->all.payload = sender->payload;
+	sender->shared = settings->server.api == API_GATEWAY;
 	if (make_outboxes(sender) < 0) {
 		sender_free(sender);
 		return NULL;
@@ -251,7 +254,8 @@ sender_adopt(struct sender *sender, struct sender *from, const struct difference
 
 		if (!was)
 			continue;
-		sender->sessions[i] = from->sessions[was->index];
+		if (!sender->shared && !from->shared)
+			sender->sessions[i] = from->sessions[was->index];
 		outbox_adopt(&sender->outboxes[i], &from->outboxes[was->index], difference);
 	}
 	sender->all.limits_untold = from->all.limits_untold;

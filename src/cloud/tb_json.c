@@ -589,6 +589,13 @@ tb_json_get(const struct tb_json *json, const char *key)
 }
 
 const char *
+tb_json_print(const struct tb_json *json, size_t *ret_length)
+{
+	return json_object_to_json_string_length(
+	    object_of(json), JSON_C_TO_STRING_PLAIN | JSON_C_TO_STRING_NOSLASHESCAPE, ret_length);
+}
+
+const char *
 tb_json_text(const struct tb_json *json)
 {
 	struct json_object *object = object_of(json);

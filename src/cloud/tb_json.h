@@ -43,6 +43,10 @@ int tb_json_rpc(const struct tb_json *json, const char **ret_method, const struc
 /* The member `key` of an object, or NULL. */
 const struct tb_json *tb_json_get(const struct tb_json *json, const char *key);
 
+/* Its text, as short as can be, `*ret_length` long; NULL when there is no memory. It lives as long as `json`, until the next
+ * time. */
+const char *tb_json_print(const struct tb_json *json, size_t *ret_length);
+
 /* A text, or NULL if it is not one. */
 const char *tb_json_text(const struct tb_json *json);
 

@@ -19,6 +19,8 @@
 #include "cloud/claim.h"
 #include "cloud/downlink.h"
 #include "cloud/chores.h"
+#include "cloud/device_api.h"
+#include "cloud/gateway_api.h"
 #include "cloud/intake.h"
 #include "cloud/mqtt.h"
 #include "cloud/overflow.h"
@@ -41,7 +43,7 @@
 struct route {
 	struct uplink *uplink;
 	size_t device;
-	struct mqtt_session *session;
+	struct session *session;
 	bool was_up;
 	bool leaving; /* its device is not there: it is to be closed when all has gone up */
 	bool held;    /* it is closed for that */
@@ -56,6 +58,7 @@ struct change {
 	struct downlink *downlink;
 	struct route *routes;
 	struct mqtt *mqtt; /* NULL: sessions stay */
+	struct gateway_api *gateway;
 	struct provisioner *provisioner;
 	struct claims *claims;
 	void (*meanwhile)(void *ctx);
@@ -86,6 +89,7 @@ struct uplink {
 	struct sender *sender;
 	struct route *routes; /* one for each device */
 	struct mqtt *mqtt;
+	struct gateway_api *gateway; /* the one session, or NULL: each device has its own */
 	struct keeper *keeper;
 	struct provisioner *provisioner;
 	struct claims *claims;
@@ -162,7 +166,7 @@ on_down(void *owner)
 	struct route *route = owner;
 
 	claims_down(route->uplink->claims, route->device);
-	sender_down(route->uplink->sender, route->device, mqtt_session_end(route->session));
+	sender_down(route->uplink->sender, route->device, route->session->ops->end(route->session));
 	downlink_down(route->uplink->downlink, route->device, route->held);
 }
 
@@ -220,16 +224,18 @@ port_is_up(void *ctx, size_t device)
 {
 	struct uplink *uplink = ctx;
 
-	return mqtt_session_is_up(uplink->routes[device].session);
+	const struct session *session = uplink->routes[device].session;
+
+	return session->ops->is_up(session);
 }
 
 static int
 port_publish(void *ctx, size_t device, enum tb_topic topic, int64_t id, const void *payload, size_t length)
 {
 	struct uplink *uplink = ctx;
-	char text[TB_TOPIC_MAX];
+	struct session *session = uplink->routes[device].session;
 
-	return mqtt_publish(uplink->routes[device].session, tb_topic_print(topic, id, text), payload, length);
+	return session->ops->publish(session, topic, id, payload, length);
 }
 
 static int
@@ -245,19 +251,19 @@ static int
 downlink_subscribe(void *ctx, size_t device, bool attributes)
 {
 	struct uplink *uplink = ctx;
-	const char *const filters[] = { tb_topic_filter(TB_RPC_REQUEST), tb_topic_filter(TB_ATTRIBUTES),
-		tb_topic_filter(TB_ATTRIBUTE_RESPONSE) };
+	struct session *session = uplink->routes[device].session;
 
 	sender_note_message(uplink->sender, device);
-	return mqtt_subscribe(uplink->routes[device].session, filters, attributes ? 3 : 1);
+	return session->ops->subscribe(session, attributes);
 }
 
 static void
 port_restart(void *ctx, size_t device, const char *why)
 {
 	struct uplink *uplink = ctx;
+	struct session *session = uplink->routes[device].session;
 
-	mqtt_session_restart(uplink->routes[device].session, why);
+	session->ops->restart(session, why);
 }
 
 static struct sender_port
@@ -382,7 +388,7 @@ fill_report(const struct uplink *uplink, struct health_cloud *report)
 	report->store.unheld_rows = intake_unheld_rows(uplink->intake);
 	report->device_count = count < report->device_room ? count : report->device_room;
 	for (size_t i = 0; i < report->device_count; i++) {
-		mqtt_session_health(uplink->routes[i].session, &report->devices[i]);
+		uplink->routes[i].session->ops->health(uplink->routes[i].session, &report->devices[i]);
 		sender_health(uplink->sender, i, &report->devices[i]);
 		downlink_health(uplink->downlink, i, &report->devices[i]);
 	}
@@ -463,7 +469,7 @@ close_if_idle(struct uplink *uplink, struct route *route)
 		return;
 	set_leaving(route, false);
 	route->held = true;
-	mqtt_session_hold(route->session, true);
+	route->session->ops->hold(route->session, true);
 	log_notice("device %s: none of its units has answered for %d s: its session is closed until one does",
 	    device->name, device->offline_after_s);
 }
@@ -481,7 +487,7 @@ serve_presence(struct uplink *uplink)
 		if (!there || !route->held)
 			continue;
 		route->held = false;
-		mqtt_session_hold(route->session, false);
+		route->session->ops->hold(route->session, false);
 		log_notice("device %s: answers again: its session is opened", uplink->settings->devices[device].name);
 	}
 	for (size_t i = 0; uplink->leaving > 0 && i < uplink->settings->device_count; i++)
@@ -635,14 +641,39 @@ on_provisioned(void *ctx, size_t device)
 	struct uplink *uplink = ctx;
 	struct route *route = &uplink->routes[device];
 
-	mqtt_session_give(route->session, provisioner_credentials(uplink->provisioner, device), route);
+	device_api_give(route->session, provisioner_credentials(uplink->provisioner, device), route);
+}
+
+/* What all sessions stand on. Returns 0, or negative errno with *ret_mqtt NULL. */
+static int
+make_base(struct uplink *uplink, const struct settings *settings, const struct provisioner *provisioner, struct mqtt **ret_mqtt,
+    struct gateway_api **ret_gateway)
+{
+	bool shared = settings->server.api == API_GATEWAY;
+	int error;
+
+	*ret_gateway = NULL;
+	*ret_mqtt = mqtt_new(&settings->server, uplink->loop, uplink->resolver, shared ? &gateway_api_events : &events);
+	if (*ret_mqtt && shared)
+		*ret_gateway = gateway_api_new(settings,
+		    provisioner_credentials(provisioner, settings->gateway->index), *ret_mqtt, uplink->loop, &events);
+	if (*ret_mqtt && (*ret_gateway || !shared))
+		return 0;
+	error = errno;
+	mqtt_free(*ret_mqtt);
+	*ret_mqtt = NULL;
+	return -error;
 }
 
 static int
-open_session(struct route *route, struct mqtt *mqtt, const struct provisioner *provisioner, const struct device *device)
+open_session(struct route *route, struct mqtt *mqtt, struct gateway_api *gateway, const struct provisioner *provisioner,
+    const struct device *device)
 {
-	route->session =
-	    mqtt_session_new(mqtt, device->name, provisioner_credentials(provisioner, device->index), route);
+	if (gateway)
+		route->session = gateway_api_add(gateway, device, route);
+	else
+		route->session =
+		    device_api_new(mqtt, device->name, provisioner_credentials(provisioner, device->index), route);
 	return route->session ? 0 : -errno;
 }
 
@@ -656,7 +687,8 @@ open_sessions(struct uplink *uplink, const struct change *change)
 
 	for (size_t i = 0; error == 0 && i < settings->device_count; i++)
 		if (change->mqtt || !difference_device(change->difference, &settings->devices[i]))
-			error = open_session(&change->routes[i], mqtt, change->provisioner, &settings->devices[i]);
+			error = open_session(
+			    &change->routes[i], mqtt, change->gateway, change->provisioner, &settings->devices[i]);
 	return error;
 }
 
@@ -664,7 +696,8 @@ static void
 close_sessions(struct route *routes, size_t count)
 {
 	for (size_t i = 0; i < count; i++) {
-		mqtt_session_free(routes[i].session);
+		if (routes[i].session)
+			routes[i].session->ops->free(routes[i].session);
 		routes[i].session = NULL;
 	}
 }
@@ -727,6 +760,8 @@ change_parts(struct uplink *uplink, struct change *change)
 	uplink->downlink = change->downlink;
 	uplink->routes = change->routes;
 	if (change->mqtt) {
+		gateway_api_free(uplink->gateway);
+		uplink->gateway = change->gateway;
 		uplink->mqtt = change->mqtt;
 		mqtt_count_on(uplink->mqtt, was.mqtt);
 		mqtt_free(was.mqtt);
@@ -749,8 +784,8 @@ change_credentials(struct uplink *uplink, struct change *change)
 	provisioner_adopt(change->provisioner, was, !change->mqtt);
 	uplink->provisioner = change->provisioner;
 	change->provisioner = NULL;
-	for (size_t i = 0; i < difference_to(change->difference)->device_count; i++)
-		mqtt_session_give(change->routes[i].session, provisioner_credentials(uplink->provisioner, i),
+	for (size_t i = 0; !change->mqtt && i < difference_to(change->difference)->device_count; i++)
+		device_api_give(change->routes[i].session, provisioner_credentials(uplink->provisioner, i),
 		    &change->routes[i]);
 	provisioner_free(was);
 }
@@ -779,16 +814,16 @@ switch_settings(struct uplink *uplink)
 	change->claims = claims_new(settings, uplink->keeper, sender_port(uplink));
 	if (!change->claims)
 		error = -ENOMEM;
-	if (error == 0 && difference_sessions(change->difference)) {
-		change->mqtt = mqtt_new(&settings->server, uplink->loop, uplink->resolver, &events);
-		error = change->mqtt ? 0 : -errno;
-	}
+	/* The session that all share is made anew: what it is subscribed to and who is connected through it is of one piece. */
+	if (error == 0 && (difference_sessions(change->difference) || settings->server.api == API_GATEWAY))
+		error = make_base(uplink, settings, change->provisioner, &change->mqtt, &change->gateway);
 	if (error == 0)
 		error = open_sessions(uplink, change);
 	if (error == 0)
 		error = store_rebind(uplink->store, change->difference);
 	if (error < 0) {
 		close_sessions(change->routes, settings->device_count);
+		gateway_api_free(change->gateway);
 		mqtt_free(change->mqtt);
 		change->mqtt = NULL;
 		provisioner_free(change->provisioner);
@@ -884,7 +919,8 @@ add_routes(struct uplink *uplink)
 	const struct settings *settings = uplink->settings;
 
 	for (size_t i = 0; i < settings->device_count; i++) {
-		int error = open_session(&uplink->routes[i], uplink->mqtt, uplink->provisioner, &settings->devices[i]);
+		int error = open_session(
+		    &uplink->routes[i], uplink->mqtt, uplink->gateway, uplink->provisioner, &settings->devices[i]);
 
 		if (error < 0)
 			return error;
@@ -955,7 +991,7 @@ attach_disk(struct uplink *uplink)
 }
 
 static int
-make_parts(struct uplink *uplink, struct resolver *resolver)
+make_parts(struct uplink *uplink)
 {
 	const struct settings *settings = uplink->settings;
 	int error;
@@ -981,8 +1017,7 @@ make_parts(struct uplink *uplink, struct resolver *resolver)
 	if ((error = attach_disk(uplink)) < 0 || (error = sd_event_new(&uplink->loop)) < 0 ||
 	    (error = add_sources(uplink)) < 0)
 		return error;
-	uplink->mqtt = mqtt_new(&settings->server, uplink->loop, resolver, &events);
-	uplink->keeper = uplink->mqtt ? keeper_new(uplink->loop, settings->store.dir) : NULL;
+	uplink->keeper = keeper_new(uplink->loop, settings->store.dir);
 	if (uplink->keeper)
 		uplink->provisioner =
 		    provisioner_new(settings, uplink->keeper, uplink->loop, on_provisioned, uplink);
@@ -991,7 +1026,9 @@ make_parts(struct uplink *uplink, struct resolver *resolver)
 	uplink->claims = claims_new(settings, uplink->keeper, sender_port(uplink));
 	if (!uplink->claims)
 		return -ENOMEM;
-	error = add_routes(uplink);
+	error = make_base(uplink, settings, uplink->provisioner, &uplink->mqtt, &uplink->gateway);
+	if (error == 0)
+		error = add_routes(uplink);
 	return error < 0 ? error : provisioner_start(uplink->provisioner, uplink->mqtt);
 }
 
@@ -1006,7 +1043,7 @@ uplink_new(const struct settings *settings, struct resolver *resolver)
 	uplink->settings = settings;
 	uplink->resolver = resolver;
 	memcpy(uplink->overflows, overflow_texts, sizeof(uplink->overflows));
-	error = make_parts(uplink, resolver);
+	error = make_parts(uplink);
 	if (error < 0) {
 		uplink_free(uplink);
 		errno = -error;
@@ -1038,6 +1075,9 @@ uplink_free(struct uplink *uplink)
 	if (uplink->running)
 		uplink_stop(uplink, 0);
 	provisioner_free(uplink->provisioner);
+	if (uplink->routes)
+		close_sessions(uplink->routes, uplink->settings->device_count);
+	gateway_api_free(uplink->gateway);
 	mqtt_free(uplink->mqtt);
 	claims_free(uplink->claims);
 	keeper_free(uplink->keeper);

@@ -364,6 +364,9 @@ settle_device(struct settle *settle, struct device_input *device)
 			error = kinds[i].settle(settle, device);
 		}
 	}
+	/* By the gateway API only the gateway shows anything. */
+	if (settle->root->server.server.api == API_GATEWAY && !device->is_gateway)
+		return error;
 	settle_provisioning(settle, device, first);
 	if (!first && !device->provision.node.setting && !settle->root->provision.node.setting)
 		mistakes_add(settle->mistakes, device->node.setting, "token",

@@ -8,6 +8,7 @@
 #include <strings.h>
 
 #include "base/utf8.h"
+#include "conf/schema_calls.h"
 #include "conf/schema_line.h"
 #include "line/pattern.h"
 #include "model/codec.h"
@@ -280,6 +281,14 @@ when_offline_name(int number)
 }
 
 static const char *
+api_name(int number)
+{
+	static const char *const names[] = { [API_DEVICE] = "device", [API_GATEWAY] = "gateway" };
+
+	return number < (int)COUNT(names) ? names[number] : NULL;
+}
+
+static const char *
 replay_name(int number)
 {
 	static const char *const names[] = { [REPLAY_IN_ORDER] = "in_order",
@@ -486,6 +495,12 @@ static const struct setting_row server_rows[] = {
 	    .preset = "1883",
 	    .preset_about = "1883, with tls 8883",
 	    INTO(struct server_input, server.port) },
+	{ .name = "api",
+	    .about = "a session for each device, or one for all by the gateway API",
+	    .kind = SETTING_NAME,
+	    .names = api_name,
+	    .preset = "device",
+	    INTO(struct server_input, server.api) },
 	{ .name = "tls",
 	    .about = "encrypt, and make sure that it is that server",
 	    .kind = SETTING_GROUP,
@@ -1558,6 +1573,11 @@ static const struct setting_row device_rows[] = {
 	    .kind = SETTING_LIST,
 	    .group = &rpc_group,
 	    INTO(struct device_input, rpc) },
+	{ .name = "calls",
+	    .about = "what the server is asked for, when a point changes or from time to time",
+	    .kind = SETTING_LIST,
+	    .group = &schema_call,
+	    INTO(struct device_input, calls) },
 	{ .name = "on_connect",
 	    .about = "what is written to a unit that is met for the first time or answers again",
 	    .kind = SETTING_LIST,
@@ -1708,8 +1728,8 @@ static const struct setting_group root_group = { .name = "gateway.conf",
 const struct setting_group *const schema_groups[] = { &root_group, &server_group, &store_group, &clock_group,
 	&bus_group, &device_group, &point_group, &rpc_group, &step_group, &label_group, &write_group,
 	&cloud_loss_group, &tls_group, &credentials_group, &provision_group, &gateway_group, &claim_group,
-	&schema_framing, &schema_checksum, &schema_address,
-	&schema_step, &schema_command };
+	&schema_framing, &schema_checksum, &schema_address, &schema_step, &schema_command, &schema_call,
+	&schema_call_param, &schema_call_result };
 const size_t schema_group_count = COUNT(schema_groups);
 
 const struct setting_group *

@@ -408,6 +408,33 @@ struct credentials {
 	const char *secret_file; /* that token or password was read from, NULL if it stands in the configuration */
 };
 
+/* A parameter of a call: what the point holds then, or a value of its own. */
+struct call_param {
+	const char *name;
+	const struct point *point; /* readable, or NULL: */
+	struct value value;
+};
+
+/* What is written after a call was answered: a field of the answer, or a value of its own. */
+struct call_result {
+	const struct point *point; /* writable */
+	const char *field;	   /* "a.b" is b in a; "" the answer itself; NULL: */
+	struct value value;
+};
+
+/* An RPC that the server is asked for. */
+struct server_call {
+	const char *method;
+	const struct point *on; /* when it changes; or NULL */
+	struct value on_value;	/* and only when it becomes that; VALUE_NONE: whatever it becomes */
+	int period_ms;		/* 0 = never by itself */
+	int timeout_ms;
+	struct call_param *params;
+	size_t param_count; /* 0..RPC_STEPS_MAX */
+	struct call_result *results;
+	size_t result_count; /* 0..RPC_STEPS_MAX */
+};
+
 enum provision_type { PROVISION_TOKEN, PROVISION_BASIC, PROVISION_CERTIFICATE };
 
 /* How a device gets credentials in ThingsBoard that it does not have yet. */
@@ -461,6 +488,8 @@ struct device {
 	size_t point_count;
 	struct rpc_method *rpc;
 	size_t rpc_count;
+	struct server_call *calls;
+	size_t call_count;
 
 	struct point_write *on_connect; /* when a unit is met for the first time or answers again, in this order */
 	size_t on_connect_count;
@@ -476,7 +505,14 @@ struct tls_settings {
 	const char *key_file;
 };
 
+/* How devices are told apart on the server. */
+enum server_api {
+	API_DEVICE,  /* each has a session of its own, with its credentials */
+	API_GATEWAY, /* one session is the gateway's, and says by name whose a message is */
+};
+
 struct server_settings {
+	enum server_api api;
 	const char *host;
 	struct tls_settings tls;
 	int port;

@@ -18,6 +18,7 @@ SYSTEM_TESTS = \
 	tests/system/220-store \
 	tests/system/230-time \
 	tests/system/240-isolation \
+	tests/system/260-gateway-api \
 	tests/system/250-tls \
 	tests/system/255-credentials \
 	tests/system/260-provision \
@@ -25,6 +26,8 @@ SYSTEM_TESTS = \
 	tests/system/300-rpc \
 	tests/system/305-methods \
 	tests/system/310-shared \
+	tests/system/315-calls \
+	tests/system/317-device-api \
 	tests/system/320-write-latency \
 	tests/system/330-writing \
 	tests/system/340-instruments \

@@ -57,6 +57,12 @@ tests_unit_test_rpc_raw_SOURCES = tests/unit/test_rpc_raw.c
 tests_unit_test_rpc_raw_CFLAGS = $(AM_CFLAGS) $(CMOCKA_CFLAGS)
 tests_unit_test_rpc_raw_LDADD = libcloud.a libmodel.a libbase.a $(CMOCKA_LIBS) $(JSON_LIBS) -lm
 
+check_PROGRAMS += tests/unit/test_batch
+TESTS += tests/unit/test_batch
+tests_unit_test_batch_SOURCES = tests/unit/test_batch.c
+tests_unit_test_batch_CFLAGS = $(AM_CFLAGS) $(CMOCKA_CFLAGS)
+tests_unit_test_batch_LDADD = $(CLOUD_TEST_LIBS)
+
 check_PROGRAMS += tests/unit/test_downlink tests/unit/test_mqtt tests/unit/test_uplink
 TESTS += tests/unit/test_downlink tests/unit/test_mqtt tests/unit/test_uplink
 
