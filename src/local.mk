@@ -124,6 +124,7 @@ libcloud_a_SOURCES = \
 	src/cloud/limits.c src/cloud/limits.h \
 	src/cloud/outbox.c src/cloud/outbox.h \
 	src/cloud/overflow.c src/cloud/overflow.h \
+	src/cloud/presence.c src/cloud/presence.h \
 	src/cloud/sender.c src/cloud/sender.h \
 	src/cloud/claim.c src/cloud/claim.h \
 	src/cloud/keeper.c src/cloud/keeper.h \

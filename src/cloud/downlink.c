@@ -184,7 +184,7 @@ downlink_up(struct downlink *downlink, size_t device)
 }
 
 void
-downlink_down(struct downlink *downlink, size_t device)
+downlink_down(struct downlink *downlink, size_t device, bool on_purpose)
 {
 	struct channel *channel = &downlink->channels[device];
 
@@ -194,7 +194,8 @@ downlink_down(struct downlink *downlink, size_t device)
 	shared_down(downlink->shared, device);
 	calls_down(downlink->calls, device);
 	rpc_client_down(downlink->rpc_client, device);
-	cloud_loss_silent(downlink->cloud_loss, device);
+	if (!on_purpose)
+		cloud_loss_silent(downlink->cloud_loss, device);
 }
 
 void

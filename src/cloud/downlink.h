@@ -40,7 +40,8 @@ void downlink_adopted(struct downlink *downlink);
 
 /* The session of a device is up: subscribe, then ask for the shared attributes. */
 void downlink_up(struct downlink *downlink, size_t device);
-void downlink_down(struct downlink *downlink, size_t device);
+/* on_purpose  the session was closed by us: that is no loss of the server */
+void downlink_down(struct downlink *downlink, size_t device, bool on_purpose);
 void downlink_subscribed(struct downlink *downlink, size_t device, int id, bool granted);
 void downlink_message(
     struct downlink *downlink, size_t device, const char *topic, const void *payload, size_t length);

@@ -1,5 +1,6 @@
 #include "cloud/rpc_server.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -390,10 +391,12 @@ static void
 push_items(struct call *call, size_t first)
 {
 	struct rpc_server *server = call->channel->server;
-	const struct bus *bus = call->items[first].point->bus;
+	const struct bus *bus;
 	size_t end = call->in_order ? first + 1 : call->count;
 	struct command_group group;
 
+	assert(call->items[first].point);
+	bus = call->items[first].point->bus;
 	group.count = 0;
 	for (size_t i = first; i < end; i++) {
 		struct call_item *item = &call->items[i];

@@ -273,6 +273,14 @@ drop_name(int number)
 }
 
 static const char *
+when_offline_name(int number)
+{
+	static const char *const names[] = { [OFFLINE_CLOSE] = "close", [OFFLINE_STAY] = "stay" };
+
+	return number < (int)COUNT(names) ? names[number] : NULL;
+}
+
+static const char *
 api_name(int number)
 {
 	static const char *const names[] = { [API_DEVICE] = "device", [API_GATEWAY] = "gateway" };
@@ -1480,6 +1488,20 @@ static const struct setting_row device_rows[] = {
 	    .preset = "30000",
 	    .unit = "ms",
 	    INTO(struct device_input, device.offline_retry_max_ms) },
+	{ .name = "offline_after_s",
+	    .about = "when none of its units has answered for so long, the device is taken as not there",
+	    .kind = SETTING_INT,
+	    .min = 1,
+	    .max = 604800,
+	    .preset = "300",
+	    .unit = "s",
+	    INTO(struct device_input, device.offline_after_s) },
+	{ .name = "when_offline",
+	    .about = "what becomes then of its session with the server",
+	    .kind = SETTING_NAME,
+	    .names = when_offline_name,
+	    .preset = "close",
+	    INTO(struct device_input, device.when_offline) },
 	{ .name = "facts",
 	    .about = "send client attributes that say what the device is here: fieldgate_version, fieldgate_bus, fieldgate_unit",
 	    .kind = SETTING_BOOL,

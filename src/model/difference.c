@@ -235,8 +235,8 @@ same_device(const struct device *a, const struct device *b)
 	       same_claim(a->claim, b->claim) && ALIKE(timeout_ms) && ALIKE(max_registers) &&
 	       ALIKE(max_bits) && ALIKE(max_hole_registers) && ALIKE(write_pause_ms) && ALIKE(mask_write) &&
 	       ALIKE(raw_rpc) &&
-	       ALIKE(offline_retry_max_ms) && ALIKE(facts) && ALIKE(point_count) && ALIKE(cloud_loss_s) &&
-	       same_rpc(a, b) && same_calls(a, b) &&
+	       ALIKE(offline_retry_max_ms) && ALIKE(facts) && ALIKE(when_offline) && ALIKE(offline_after_s) &&
+	       ALIKE(point_count) && ALIKE(cloud_loss_s) && same_rpc(a, b) && same_calls(a, b) &&
 	       same_writes(a->on_connect, a->on_connect_count, b->on_connect, b->on_connect_count) &&
 	       same_writes(
 		   a->on_cloud_loss, a->on_cloud_loss_count, b->on_cloud_loss, b->on_cloud_loss_count) &&

@@ -88,6 +88,12 @@ enum bus_flow { FLOW_NONE, FLOW_RTS_CTS, FLOW_XON_XOFF };
 /* What a modem line is set to when the port is opened. */
 enum bus_signal { SIGNAL_ON, SIGNAL_OFF, SIGNAL_KEEP };
 
+/* The session of a device whose units are all silent. */
+enum device_offline {
+	OFFLINE_CLOSE, /* is closed, until one answers */
+	OFFLINE_STAY,
+};
+
 /* Which function writes a point. */
 enum point_write_function {
 	WRITE_AUTO,	/* 5 or 6 for one cell, 15 or 16 for several */
@@ -467,6 +473,8 @@ struct device {
 	bool mask_write;	/* the unit knows function 22 */
 	bool raw_rpc;		/* registers that no point names may be read and written by RPC */
 	int offline_retry_max_ms; /* a unit that does not answer is asked again after so long at most */
+	enum device_offline when_offline;
+	int offline_after_s;	/* none of its units has answered for so long: it is not there */
 	bool facts;		/* the gateway says of it what it knows, as client attributes */
 
 	/* On a bus of serial instruments. Its period_ms is that of `poll`; for points see line_field.period_ms. */

@@ -242,7 +242,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		at = stop + 1;
 	}
 	downlink_tick(downlink);
-	downlink_down(downlink, 0);
+	downlink_down(downlink, 0, false);
 	work();
 	assert(downlink_counts(downlink).pending == 0);
 	downlink_free(downlink);

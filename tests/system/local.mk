@@ -14,6 +14,7 @@ SYSTEM_TESTS = \
 	tests/system/210-delivery \
 	tests/system/215-limits \
 	tests/system/216-poison \
+	tests/system/217-offline \
 	tests/system/220-store \
 	tests/system/230-time \
 	tests/system/240-isolation \

@@ -227,7 +227,7 @@ fresh_sample(size_t point)
 static void
 reconnect(void)
 {
-	downlink_down(downlink, 0);
+	downlink_down(downlink, 0, false);
 	downlink_up(downlink, 0);
 	downlink_subscribed(downlink, 0, last_id, true);
 	sent[0] = '\0';
@@ -574,7 +574,7 @@ static void
 keys_are_asked_for_after_the_suback_and_again(void **state)
 {
 	(void)state;
-	downlink_down(downlink, 0);
+	downlink_down(downlink, 0, false);
 	assert_int_equal(downlink_due_mono_ms(downlink), CLOCK_NEVER);
 	downlink_up(downlink, 0);
 	expect_sent("subscribe attributes\n");
@@ -761,7 +761,7 @@ why_is_told_again_on_a_new_connection(void **state)
 	    "the enum (off, heat)\"}");
 	message(TB_TOPIC_ATTRIBUTES, "{\"setpoint\":99}");
 	expect_told("");
-	downlink_down(downlink, 0);
+	downlink_down(downlink, 0, false);
 	message(TB_TOPIC_ATTRIBUTES, "{\"setpoint\":20}");
 	finish(0, OUTCOME_DONE, 20);
 	expect_told("");
@@ -995,7 +995,7 @@ a_silent_cloud_brings_safe_values_once(void **state)
 	begin_with_loss(60);
 	come_up();
 	assert_true(downlink_due_mono_ms(downlink) == CLOCK_NEVER); /* while all is well nothing wakes */
-	downlink_down(downlink, 0);
+	downlink_down(downlink, 0, false);
 	pass(59999);
 	assert_int_equal(command_count, 0);
 	pass(1);
@@ -1013,13 +1013,26 @@ a_silent_cloud_brings_safe_values_once(void **state)
 	assert_int_equal(command_count, 2);
 	/* Again only after the server was there. */
 	downlink_up(downlink, 0);
-	downlink_down(downlink, 0);
+	downlink_down(downlink, 0, false);
 	pass(3600000);
 	assert_int_equal(command_count, 2);
 	come_up();
-	downlink_down(downlink, 0);
+	downlink_down(downlink, 0, false);
 	pass(60000);
 	assert_int_equal(command_count, 4);
+}
+
+/* The device is not there, the server is. */
+static void
+a_session_closed_on_purpose_is_no_loss(void **state)
+{
+	(void)state;
+	begin_with_loss(60);
+	come_up();
+	downlink_down(downlink, 0, true);
+	pass(3600000);
+	assert_int_equal(command_count, 0);
+	assert_true(downlink_due_mono_ms(downlink) == CLOCK_NEVER);
 }
 
 static void
@@ -1030,7 +1043,7 @@ a_server_that_never_was_there_is_silent_from_the_start(void **state)
 	pass(30000);
 	downlink_up(downlink, 0); /* it takes the connection and says nothing */
 	pass(20000);
-	downlink_down(downlink, 0);
+	downlink_down(downlink, 0, false);
 	assert_int_equal(command_count, 0);
 	pass(10000);
 	assert_int_equal(command_count, 2);
@@ -1043,7 +1056,7 @@ a_short_silence_is_none(void **state)
 	begin_with_loss(60);
 	for (int i = 0; i < 10; i++) {
 		come_up();
-		downlink_down(downlink, 0);
+		downlink_down(downlink, 0, false);
 		pass(50000);
 	}
 	assert_int_equal(command_count, 0);
@@ -1090,7 +1103,7 @@ an_older_wish_does_not_undo_a_safe_value(void **state)
 	come_up();
 	message(TB_TOPIC_ATTRIBUTES, "{\"setpoint\":20}");
 	finish(0, OUTCOME_AWAY, 0);
-	downlink_down(downlink, 0);
+	downlink_down(downlink, 0, false);
 	pass(60000);
 	assert_int_equal(command_count, 3);
 	finish(1, OUTCOME_DONE, 0);
@@ -1175,7 +1188,7 @@ who_asked_the_server_is_told_when_no_answer_comes(void **state)
 	now_ms += 10000;
 	downlink_tick(downlink);
 	ask("c", NULL);
-	downlink_down(downlink, 0);
+	downlink_down(downlink, 0, false);
 	assert_int_equal(try_ask("d", NULL), -ENOTCONN);
 	assert_string_equal(told, "a: the server's answer is not valid JSON\n"
 				  "b: the server did not answer in time\n"
@@ -1352,7 +1365,7 @@ a_call_waits_for_a_session_and_is_made_once(void **state)
 {
 	(void)state;
 	with_calls(0, 1);
-	downlink_down(downlink, 0);
+	downlink_down(downlink, 0, false);
 	mode_is("heat");
 	mode_is("off");
 	mode_is("heat");
@@ -1409,7 +1422,7 @@ a_period_begins_with_the_session(void **state)
 	expect_sent("v1/devices/me/rpc/request/3 {\"method\":\"time\",\"params\":{}}\n");
 	message("v1/devices/me/rpc/response/3", "{}");
 	/* Without a session nothing wakes up, and the next one begins with it. */
-	downlink_down(downlink, 0);
+	downlink_down(downlink, 0, false);
 	now_ms += 3600000;
 	downlink_tick(downlink);
 	assert_int_equal(downlink_due_mono_ms(downlink), CLOCK_NEVER);
@@ -1537,6 +1550,7 @@ main(void)
 		test(points_of_two_buses_are_two_pushes),
 		test(what_one_update_brings_is_one_push),
 		test(a_silent_cloud_brings_safe_values_once),
+		test(a_session_closed_on_purpose_is_no_loss),
 		test(a_server_that_never_was_there_is_silent_from_the_start),
 		test(a_short_silence_is_none),
 		test(what_was_not_written_is_tried_until_the_cloud_is_back),
