@@ -1308,7 +1308,8 @@ a_bad_answer_writes_nothing(void **state)
 {
 	static const char *const answers[] = { "{\"error\":\"timeout\"}", "{\"error\":5}", "{}", "[]", "7",
 		"nonsense", "{\"a\":{\"temp\":31}}", "{\"a\":{\"temp\":{}}}", "{\"a\":{\"temp\":null}}",
-		"{\"a.temp\":21}" };
+		"{\"a.temp\":21}",
+		"{\"error\":\"no such recipe\",\"a\":{\"temp\":21}}" };
 
 	(void)state;
 	with_calls(0, 1);
