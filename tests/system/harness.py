@@ -192,8 +192,10 @@ class Fieldgate:
     """The daemon under test."""
 
     def __init__(self, config, *arguments, env=None):
+        # It ends with a test that is killed. One that outlives it would open what its links lead to by then, such as the
+        # pseudo-terminal of another test.
         self.process = subprocess.Popen(
-            [program("fieldgate"), "run", "-c", config, *arguments],
+            ["setpriv", "--pdeathsig", "KILL", program("fieldgate"), "run", "-c", config, *arguments],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.PIPE,
