@@ -9,7 +9,6 @@
 #include <string.h>
 
 #include "conf/mistakes.h"
-#include "conf/schema_calls.h"
 #include "conf/verify.h"
 #include "conf/verify_line.h"
 #include "model/codec.h"
