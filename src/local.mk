@@ -50,6 +50,7 @@ libconf_a_SOURCES = \
 	src/conf/credentials.c src/conf/credentials.h \
 	src/conf/document.c src/conf/document.h \
 	src/conf/mistakes.c src/conf/mistakes.h \
+	src/conf/node.c src/conf/node.h \
 	src/conf/reader.c src/conf/reader.h \
 	src/conf/schema.c src/conf/schema.h \
 	src/conf/schema_rows.h \

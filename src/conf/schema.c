@@ -7,26 +7,6 @@
 #include <string.h>
 #include <strings.h>
 
-const struct setting_group *
-schema_group(const char *name)
-{
-	size_t i = 0;
-
-	while (i < schema_group_count && strcmp(schema_groups[i]->name, name) != 0)
-		i++;
-	assert(i < schema_group_count);
-	return schema_groups[i];
-}
-
-bool
-schema_is_in(const struct setting_group *group, uint64_t bits, const char *name)
-{
-	for (size_t i = 0; i < group->row_count; i++)
-		if ((bits >> i & 1) && strcmp(group->rows[i].name, name) == 0)
-			return true;
-	return false;
-}
-
 bool
 schema_belongs(const struct setting_row *row, unsigned variant)
 {

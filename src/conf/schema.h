@@ -336,12 +336,6 @@ extern const struct setting_group schema_call_result;
 extern const struct setting_group *const schema_groups[];
 extern const size_t schema_group_count;
 
-/* The group that messages call `name`, such as "point"; it must exist. */
-const struct setting_group *schema_group(const char *name);
-
-/* Is the bit of a row called `name` set? `bits` are a node's given or valid. */
-bool schema_is_in(const struct setting_group *group, uint64_t bits, const char *name);
-
 /* The row called `name` for a variant of the group (a bit; 0 = not known), or NULL. A row of another variant
  * is found if there is none of this one. */
 const struct setting_row *schema_find(const struct setting_group *group, const char *name, unsigned variant);

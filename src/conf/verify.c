@@ -3,12 +3,12 @@
 #include <errno.h>
 #include <inttypes.h>
 #include <libconfig.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "conf/mistakes.h"
+#include "conf/node.h"
 #include "conf/verify.h"
 #include "conf/verify_line.h"
 #include "model/codec.h"
@@ -36,45 +36,6 @@ struct verify {
 	struct mistakes *mistakes;
 	struct index buses;
 };
-
-/* The groups of the schema, for the names of their rows. */
-enum group_at {
-	GROUP_ROOT,
-	GROUP_SERVER,
-	GROUP_STORE,
-	GROUP_CLOCK,
-	GROUP_BUS,
-	GROUP_DEVICE,
-	GROUP_POINT,
-	GROUP_RPC,
-	GROUP_STEP,
-	GROUP_LABEL,
-	GROUP_WRITE,
-	GROUP_CLOUD_LOSS
-};
-
-static bool
-is_in(const struct setting_group *group, uint64_t bits, const char *name)
-{
-	for (size_t i = 0; i < group->row_count; i++)
-		if ((bits >> i & 1) && strcmp(group->rows[i].name, name) == 0)
-			return true;
-	return false;
-}
-
-/* Was it given, and rightly so? */
-static bool
-has(enum group_at group, const struct node *node, const char *name)
-{
-	return is_in(schema_groups[group], node->valid, name);
-}
-
-/* Was it given, and is wrong? Then what depends on it is not judged. */
-static bool
-is_wrong(enum group_at group, const struct node *node, const char *name)
-{
-	return is_in(schema_groups[group], node->given & ~node->valid, name);
-}
 
 static int
 compare_entries(const void *left, const void *right)
@@ -199,8 +160,8 @@ bus_line(const struct bus *bus)
 static bool
 knows_line(const struct bus_input *bus)
 {
-	return has(GROUP_BUS, &bus->node, "type") && bus->bus.type != BUS_FILE &&
-	       !is_wrong(GROUP_BUS, &bus->node, "port") &&
+	return node_has(&schema_bus, &bus->node, "type") && bus->bus.type != BUS_FILE &&
+	       !node_is_wrong(&schema_bus, &bus->node, "port") &&
 	       (has_port(&bus->bus) ? bus->bus.port != NULL : bus->bus.host != NULL);
 }
 
@@ -258,8 +219,8 @@ verify_rs485(struct verify *verify, const struct bus_input *input)
 	static const char *const delays[] = { "rts_before_us", "rts_after_us" };
 
 	for (size_t i = 0; i < sizeof(delays) / sizeof(delays[0]); i++)
-		if (input->bus.rs485 == RS485_OFF && has(GROUP_BUS, &input->node, delays[i]) &&
-		    !is_wrong(GROUP_BUS, &input->node, "rs485"))
+		if (input->bus.rs485 == RS485_OFF && node_has(&schema_bus, &input->node, delays[i]) &&
+		    !node_is_wrong(&schema_bus, &input->node, "rs485"))
 			mistakes_add(verify->mistakes, input->node.setting, delays[i],
 			    "nothing is switched with rs485 off, %s is allowed with kernel, rts and "
 			    "rts-inverted",
@@ -313,7 +274,7 @@ verify_unit(struct verify *verify, const struct node *node, const struct bus_inp
 {
 	char quoted[MISTAKES_QUOTE_SIZE];
 
-	if (!bus || !has(GROUP_BUS, &bus->node, "type") || bus_is_line(&bus->bus) || unit_fits(bus, unit))
+	if (!bus || !node_has(&schema_bus, &bus->node, "type") || bus_is_line(&bus->bus) || unit_fits(bus, unit))
 		return true;
 	mistakes_add(verify->mistakes, node->setting, "unit", "%d is no unit of bus %s, allowed are %s", unit,
 	    mistakes_quote(bus->bus.name ? bus->bus.name : "", quoted),
@@ -322,20 +283,6 @@ verify_unit(struct verify *verify, const struct node *node, const struct bus_inp
 }
 
 /* Points. */
-
-/* Returns false, for the judge that has found it. */
-static bool __attribute__((format(printf, 4, 5)))
-fault(struct verify *verify, const struct node *node, const char *name, const char *format, ...)
-{
-	char text[2 * SCHEMA_TEXT_SIZE];
-	va_list args;
-
-	va_start(args, format);
-	vsnprintf(text, sizeof(text), format, args);
-	va_end(args);
-	mistakes_add(verify->mistakes, node->setting, name, "%s", text);
-	return false;
-}
 
 static const char *
 types_for_bits(char *text, size_t size)
@@ -357,12 +304,12 @@ verify_cells(struct verify *verify, const struct node *node, enum point_table ta
 	static const char *const names[] = { "bit", "bits", "byte" };
 
 	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
-		if (has(GROUP_POINT, node, names[i]))
-			fault(verify, node, names[i],
+		if (node_has(&schema_point, node, names[i]))
+			node_fault(verify->mistakes, node, names[i],
 			    "the table %s holds single bits, %s is allowed in input and holding",
 			    point_table_name(table), names[i]);
-	if (has(GROUP_POINT, node, "order"))
-		fault(verify, node, "order",
+	if (node_has(&schema_point, node, "order"))
+		node_fault(verify->mistakes, node, "order",
 		    "the table %s has no bytes to order, order is allowed in input and holding",
 		    point_table_name(table));
 }
@@ -374,16 +321,16 @@ verify_field(struct verify *verify, struct point_input *input)
 	const struct node *node = &input->node;
 	struct point *point = &input->point;
 	const struct codec_type *type = codec_type(point->type);
-	bool bit = has(GROUP_POINT, node, "bit"), bits = has(GROUP_POINT, node, "bits");
+	bool bit = node_has(&schema_point, node, "bit"), bits = node_has(&schema_point, node, "bits");
 	int most = type->registers * WORD_BITS;
 
-	if (is_wrong(GROUP_POINT, node, "bit") || is_wrong(GROUP_POINT, node, "bits"))
+	if (node_is_wrong(&schema_point, node, "bit") || node_is_wrong(&schema_point, node, "bits"))
 		return false;
-	if (has(GROUP_POINT, node, "byte") && (type->bits != BYTE_BITS || bit))
-		return fault(verify, node, "byte", "%s, byte is allowed for int8 and uint8 without bit",
+	if (node_has(&schema_point, node, "byte") && (type->bits != BYTE_BITS || bit))
+		return node_fault(verify->mistakes, node, "byte", "%s, byte is allowed for int8 and uint8 without bit",
 		    bit ? "bit says which bits it is" : "the type is no byte");
 	if (bits && !bit)
-		return fault(verify, node, "bit", "missing, bits needs the lowest of them");
+		return node_fault(verify->mistakes, node, "bit", "missing, bits needs the lowest of them");
 	if (!bit) {
 		point->bit = type->bits != BYTE_BITS	? POINT_NO_BIT
 			     : input->byte == BYTE_HIGH ? BYTE_BITS
@@ -392,18 +339,18 @@ verify_field(struct verify *verify, struct point_input *input)
 		return true;
 	}
 	if (type->bits == 0)
-		return fault(verify, node, "bit",
+		return node_fault(verify->mistakes, node, "bit",
 		    "type %s has no bits to pick, bit is allowed for bool and integers", type->name);
 	if (!bits && point->type != TYPE_BOOL)
-		return fault(verify, node, "type",
+		return node_fault(verify->mistakes, node, "type",
 		    "\"%s\" is more than a bit, without bits only bool is allowed", type->name);
 	if (!bits)
 		point->bits = 1;
 	if (point->bits > type->bits)
-		return fault(verify, node, "bits", "%d do not fit type %s, allowed %s%d", point->bits,
+		return node_fault(verify->mistakes, node, "bits", "%d do not fit type %s, allowed %s%d", point->bits,
 		    type->name, type->bits > 1 ? "are 1.." : "is ", type->bits);
 	if (point->bit + point->bits > most)
-		return fault(verify, node, "bit",
+		return node_fault(verify->mistakes, node, "bit",
 		    "%d and %d bits reach beyond the %d of type %s, allowed are 0..%d", point->bit,
 		    point->bits, most, type->name, most - point->bits);
 	return true;
@@ -416,15 +363,15 @@ verify_array(struct verify *verify, const struct point_input *input)
 	const struct node *node = &input->node;
 	const struct codec_type *type = codec_type(input->point.type);
 
-	if (is_wrong(GROUP_POINT, node, "array"))
+	if (node_is_wrong(&schema_point, node, "array"))
 		return false;
-	if (!has(GROUP_POINT, node, "array"))
+	if (!node_has(&schema_point, node, "array"))
 		return true;
 	if (point_table_has_bits(input->point.table) || !type->scalable || input->point.bit != POINT_NO_BIT)
-		return fault(verify, node, "array",
+		return node_fault(verify->mistakes, node, "array",
 		    "the point is no number of whole registers, array is allowed for those");
 	if (input->point.deadband > 0)
-		fault(verify, node, "deadband", "an array has none, deadband is allowed for single numbers");
+		node_fault(verify->mistakes, node, "deadband", "an array has none, deadband is allowed for single numbers");
 	return true;
 }
 
@@ -435,22 +382,22 @@ verify_type(struct verify *verify, struct point_input *input)
 	const struct node *node = &input->node;
 	struct point *point = &input->point;
 	bool bits = point_table_has_bits(point->table);
-	bool bit = has(GROUP_POINT, node, "bit");
+	bool bit = node_has(&schema_point, node, "bit");
 	char types[SCHEMA_TEXT_SIZE];
 
 	if (bits)
 		verify_cells(verify, node, point->table);
-	if (!has(GROUP_POINT, node, "type")) {
-		if (is_wrong(GROUP_POINT, node, "type"))
+	if (!node_has(&schema_point, node, "type")) {
+		if (node_is_wrong(&schema_point, node, "type"))
 			return false;
-		if (!bits && !bit && !is_wrong(GROUP_POINT, node, "bit"))
-			return fault(verify, node, "type", "missing, %s is required",
+		if (!bits && !bit && !node_is_wrong(&schema_point, node, "bit"))
+			return node_fault(verify->mistakes, node, "type", "missing, %s is required",
 			    schema_wanted(
-				schema_find(schema_groups[GROUP_POINT], "type", 0), types, sizeof(types)));
-		point->type = !bits && has(GROUP_POINT, node, "bits") ? TYPE_UINT16 : TYPE_BOOL;
+				schema_find(&schema_point, "type", 0), types, sizeof(types)));
+		point->type = !bits && node_has(&schema_point, node, "bits") ? TYPE_UINT16 : TYPE_BOOL;
 	}
 	if (bits && codec_type(point->type)->bits == 0)
-		return fault(verify, node, "type", "\"%s\" does not fit the table %s, allowed are %s",
+		return node_fault(verify->mistakes, node, "type", "\"%s\" does not fit the table %s, allowed are %s",
 		    codec_type(point->type)->name, point_table_name(point->table),
 		    types_for_bits(types, sizeof(types)));
 	if (bits) {
@@ -467,25 +414,25 @@ verify_count(struct verify *verify, struct point_input *input)
 	const struct node *node = &input->node;
 	struct point *point = &input->point;
 	const struct codec_type *type = codec_type(point->type);
-	bool given = has(GROUP_POINT, node, "count");
+	bool given = node_has(&schema_point, node, "count");
 	bool bits = point_table_has_bits(point->table);
 	int most = bits ? type->bits : type->registers * (point->array > 0 ? point->array : 1);
 
-	if (is_wrong(GROUP_POINT, node, "count"))
+	if (node_is_wrong(&schema_point, node, "count"))
 		return false;
 	if (!bits && most == 0) /* as many as it says */
 		return given ||
-		       fault(verify, node, "count", "missing, a whole number 1..%d is required for a %s",
+		       node_fault(verify->mistakes, node, "count", "missing, a whole number 1..%d is required for a %s",
 			   MODBUS_MAX_READ_REGISTERS, type->name);
 	if (most > MODBUS_MAX_READ_REGISTERS && !bits)
-		return fault(verify, node, "array", "%d of type %s are %d registers, allowed are 2..%d",
+		return node_fault(verify->mistakes, node, "array", "%d of type %s are %d registers, allowed are 2..%d",
 		    point->array, type->name, most, MODBUS_MAX_READ_REGISTERS / type->registers);
 	if (!given) {
 		point->count = most;
 		return true;
 	}
 	if (bits ? point->count > most : point->count != most)
-		return fault(verify, node, "count", "%d does not fit type %s, allowed %s %s%d", point->count,
+		return node_fault(verify->mistakes, node, "count", "%d does not fit type %s, allowed %s %s%d", point->count,
 		    type->name, bits && most > 1 ? "are" : "is", bits && most > 1 ? "1.." : "", most);
 	return true;
 }
@@ -497,13 +444,13 @@ verify_order(struct verify *verify, const struct point_input *input)
 	const struct codec_type *type = codec_type(input->point.type);
 	enum point_order order = input->point.order;
 
-	if (!has(GROUP_POINT, &input->node, "order"))
+	if (!node_has(&schema_point, &input->node, "order"))
 		return;
 	if (type->registers == 0 && order != ORDER_ABCD && order != ORDER_BADC)
-		fault(verify, &input->node, "order",
+		node_fault(verify->mistakes, &input->node, "order",
 		    "the words of a %s stay in order, allowed are ABCD, BADC", type->name);
 	else if (order > ORDER_DCBA && type->registers != 4)
-		fault(verify, &input->node, "order",
+		node_fault(verify->mistakes, &input->node, "order",
 		    "type %s has not 64 bits, allowed are ABCD, CDAB, BADC, DCBA", type->name);
 }
 
@@ -516,17 +463,17 @@ verify_extent(struct verify *verify, const struct point_input *input, const stru
 	int most = bits ? device->max_bits : device->max_registers;
 
 	if (most > 0 && point->count > most)
-		fault(verify, &input->node, NULL,
+		node_fault(verify->mistakes, &input->node, NULL,
 		    "its %d %s are more than one read may have, %s of the device is %d", point->count, cells,
 		    bits ? "max_bits" : "max_registers", most);
 
-	if (has(GROUP_POINT, &input->node, "addr") && point->addr + point->count > TABLE_CELLS)
-		fault(verify, &input->node, "addr",
+	if (node_has(&schema_point, &input->node, "addr") && point->addr + point->count > TABLE_CELLS)
+		node_fault(verify->mistakes, &input->node, "addr",
 		    "%d and %d %s reach beyond the last address 65535, allowed are 0..%d", point->addr,
 		    point->count, cells, TABLE_CELLS - point->count);
 	if (point->writable && point_table_writable(point->table) && !point_table_has_bits(point->table) &&
 	    point->count > MODBUS_MAX_WRITE_REGISTERS)
-		fault(verify, &input->node, "count",
+		node_fault(verify->mistakes, &input->node, "count",
 		    "%d registers cannot be written at once, allowed are 1..%d", point->count,
 		    MODBUS_MAX_WRITE_REGISTERS);
 }
@@ -540,8 +487,8 @@ verify_scaling(struct verify *verify, const struct point_input *input)
 	const struct codec_type *type = codec_type(input->point.type);
 
 	for (size_t i = 0; !type->scalable && i < sizeof(names) / sizeof(names[0]); i++)
-		if (has(GROUP_POINT, &input->node, names[i]))
-			fault(verify, &input->node, names[i], "a %s is no number, %s is allowed for numbers",
+		if (node_has(&schema_point, &input->node, names[i]))
+			node_fault(verify->mistakes, &input->node, names[i], "a %s is no number, %s is allowed for numbers",
 			    type->name, names[i]);
 }
 
@@ -550,8 +497,8 @@ verify_chars(struct verify *verify, const struct point_input *input)
 {
 	const struct codec_type *type = codec_type(input->point.type);
 
-	if (has(GROUP_POINT, &input->node, "chars") && input->point.type != TYPE_STRING)
-		fault(verify, &input->node, "chars",
+	if (node_has(&schema_point, &input->node, "chars") && input->point.type != TYPE_STRING)
+		node_fault(verify->mistakes, &input->node, "chars",
 		    "type %s has no characters, chars is allowed for strings", type->name);
 }
 
@@ -566,18 +513,18 @@ verify_validity(struct verify *verify, const struct point_input *input)
 	int64_t most = width >= 64 ? INT64_MAX : (INT64_C(1) << width) - 1;
 	int64_t least = width >= 64 ? INT64_MIN : -(INT64_C(1) << (width > 0 ? width - 1 : 0));
 
-	if (has(GROUP_POINT, node, "invalid") && (width == 0 || point->type == TYPE_BOOL))
-		fault(verify, node, "invalid", "type %s is no number, invalid is allowed for numbers",
+	if (node_has(&schema_point, node, "invalid") && (width == 0 || point->type == TYPE_BOOL))
+		node_fault(verify->mistakes, node, "invalid", "type %s is no number, invalid is allowed for numbers",
 		    codec_type(point->type)->name);
 	else
 		for (size_t i = 0; i < input->invalid.count; i++)
 			if (numbers[i] < least || numbers[i] > most)
-				fault(verify, node, "invalid",
+				node_fault(verify->mistakes, node, "invalid",
 				    "%" PRId64 " does not fit %d bits, allowed are %" PRId64 "..%" PRId64,
 				    numbers[i], width, least, most);
-	if (has(GROUP_POINT, node, "valid_min") && has(GROUP_POINT, node, "valid_max") &&
+	if (node_has(&schema_point, node, "valid_min") && node_has(&schema_point, node, "valid_max") &&
 	    point->valid_min > point->valid_max)
-		fault(verify, node, "valid_max", "%.15g is less than valid_min, allowed are %.15g or more",
+		node_fault(verify->mistakes, node, "valid_max", "%.15g is less than valid_min, allowed are %.15g or more",
 		    point->valid_max, point->valid_min);
 }
 
@@ -632,7 +579,7 @@ verify_label_numbers(struct verify *verify, const struct point_input *input)
 	if (!sorted)
 		return -ENOMEM;
 	for (size_t i = 0; i < input->labels.count; i++)
-		if (has(GROUP_LABEL, &labels[i].node, "value"))
+		if (node_has(&schema_label, &labels[i].node, "value"))
 			sorted[count++] = &labels[i];
 	if (count > 0)
 		qsort(sorted, count, sizeof(struct label_input *), compare_labels);
@@ -657,7 +604,7 @@ verify_label_texts(struct verify *verify, const struct point_input *input)
 		return error;
 	/* libconfig refuses a name that is twice in a group, so only a list can have doubles. */
 	for (size_t i = 0; i < input->labels.count; i++)
-		if (has(GROUP_LABEL, &labels[i].node, "label") && label_member(&labels[i], "label"))
+		if (node_has(&schema_label, &labels[i].node, "label") && label_member(&labels[i], "label"))
 			index_add(&index, labels[i].label.label, labels[i].node.setting, i);
 	index_close(&index, verify->mistakes, "label", "the label");
 	index_done(&index);
@@ -675,13 +622,13 @@ verify_labels(struct verify *verify, const struct point_input *input, bool type_
 	if (input->labels.count == 0)
 		return 0;
 	if (type_known && !label_range(&input->point, &min, &max)) {
-		fault(verify, &input->node, "enum",
+		node_fault(verify->mistakes, &input->node, "enum",
 		    "a %s cannot have labels, allowed are bool and the integer types",
 		    codec_type(input->point.type)->name);
 		return 0;
 	}
 	for (size_t i = 0; type_known && i < input->labels.count; i++)
-		if (has(GROUP_LABEL, &labels[i].node, "value") &&
+		if (node_has(&schema_label, &labels[i].node, "value") &&
 		    (labels[i].label.number < min || labels[i].label.number > max))
 			mistakes_add(verify->mistakes, labels[i].node.setting,
 			    label_member(&labels[i], "value"),
@@ -699,33 +646,33 @@ verify_writing(struct verify *verify, const struct point_input *input, bool coun
 	const struct node *node = &input->node;
 	const struct point *point = &input->point;
 
-	if (point->writable && has(GROUP_POINT, node, "table") && !point_table_writable(point->table))
-		fault(verify, node, "writable", "the table %s cannot be written, allowed are coil, holding",
+	if (point->writable && node_has(&schema_point, node, "table") && !point_table_writable(point->table))
+		node_fault(verify->mistakes, node, "writable", "the table %s cannot be written, allowed are coil, holding",
 		    point_table_name(point->table));
-	if (has(GROUP_POINT, node, "min") && has(GROUP_POINT, node, "max") && point->min > point->max)
-		fault(verify, node, "max", "%.15g is less than min, allowed are %.15g or more", point->max,
+	if (node_has(&schema_point, node, "min") && node_has(&schema_point, node, "max") && point->min > point->max)
+		node_fault(verify->mistakes, node, "max", "%.15g is less than min, allowed are %.15g or more", point->max,
 		    point->min);
-	if (!point->writable && !is_wrong(GROUP_POINT, node, "writable"))
+	if (!point->writable && !node_is_wrong(&schema_point, node, "writable"))
 		for (size_t i = 0; i < sizeof(of_writes) / sizeof(of_writes[0]); i++)
-			if (has(GROUP_POINT, node, of_writes[i]))
-				fault(verify, node, of_writes[i],
+			if (node_has(&schema_point, node, of_writes[i]))
+				node_fault(verify->mistakes, node, of_writes[i],
 				    "the point is not writable, writable = true is required");
 	if (counted && point->write == WRITE_SINGLE && point->count > 1)
-		fault(verify, node, "write",
+		node_fault(verify->mistakes, node, "write",
 		    "\"single\" writes one register or coil and the point has %d, "
 		    "allowed are auto, multiple",
 		    point->count);
 	if (!point->shared)
 		return;
-	if (!point->writable && !is_wrong(GROUP_POINT, node, "writable"))
-		fault(verify, node, "shared", "the point is not writable, writable = true is required");
+	if (!point->writable && !node_is_wrong(&schema_point, node, "writable"))
+		node_fault(verify->mistakes, node, "shared", "the point is not writable, writable = true is required");
 	/* ThingsBoard says {"deleted":[...]} when attributes are deleted, and lists keys with commas between.
 	 */
 	if (point->key && strcmp(point->key, "deleted") == 0)
-		fault(verify, node, "key",
+		node_fault(verify->mistakes, node, "key",
 		    "a shared attribute cannot be called \"deleted\", another key is required");
 	if (point->key && strchr(point->key, ','))
-		fault(verify, node, "key",
+		node_fault(verify->mistakes, node, "key",
 		    "a shared attribute cannot have a comma in its key, another key is required");
 }
 
@@ -739,15 +686,15 @@ verify_unreadable(struct verify *verify, struct point_input *input, const struct
 	const struct node *node = &input->node;
 	struct point *point = &input->point;
 
-	if (!point->writable && !is_wrong(GROUP_POINT, node, "writable"))
-		fault(verify, node, "readable",
+	if (!point->writable && !node_is_wrong(&schema_point, node, "writable"))
+		node_fault(verify->mistakes, node, "readable",
 		    "the point is not writable either, writable = true is required");
 	for (size_t i = 0; i < sizeof(of_reads) / sizeof(of_reads[0]); i++)
-		if (has(GROUP_POINT, node, of_reads[i]))
-			fault(verify, node, of_reads[i],
+		if (node_has(&schema_point, node, of_reads[i]))
+			node_fault(verify->mistakes, node, of_reads[i],
 			    "the point is never read, readable = true is required");
 	if (counted && codec_needs_current(point) && !(device->mask_write && point->count == 1))
-		fault(verify, node, "readable",
+		node_fault(verify->mistakes, node, "readable",
 		    "the other bits of its register cannot be kept without reading them, %s is required",
 		    point->count == 1 ? "mask_write = true of the device" : "readable = true");
 	point->period_ms = 0;
@@ -763,25 +710,25 @@ verify_aggregate(struct verify *verify, const struct point_input *input, bool ty
 	const struct node *node = &input->node;
 	const struct point *point = &input->point;
 
-	if (has(GROUP_POINT, node, "window_ms") && !has(GROUP_POINT, node, "aggregate") &&
-	    !is_wrong(GROUP_POINT, node, "aggregate"))
-		fault(verify, node, "window_ms",
+	if (node_has(&schema_point, node, "window_ms") && !node_has(&schema_point, node, "aggregate") &&
+	    !node_is_wrong(&schema_point, node, "aggregate"))
+		node_fault(verify->mistakes, node, "window_ms",
 		    "has nothing to do without aggregate, which is required with it");
-	if (!has(GROUP_POINT, node, "aggregate"))
+	if (!node_has(&schema_point, node, "aggregate"))
 		return;
-	if (!has(GROUP_POINT, node, "window_ms") && !is_wrong(GROUP_POINT, node, "window_ms"))
-		fault(verify, node, "window_ms", "missing, it is required with aggregate");
-	else if (point->window_ms < point->period_ms && (has(GROUP_POINT, node, "period_ms") || !verify_is_line(input)))
-		fault(verify, node, "window_ms", "%d is less than the period, allowed are %d or more",
+	if (!node_has(&schema_point, node, "window_ms") && !node_is_wrong(&schema_point, node, "window_ms"))
+		node_fault(verify->mistakes, node, "window_ms", "missing, it is required with aggregate");
+	else if (point->window_ms < point->period_ms && (node_has(&schema_point, node, "period_ms") || !verify_is_line(input)))
+		node_fault(verify->mistakes, node, "window_ms", "%d is less than the period, allowed are %d or more",
 		    point->window_ms, point->period_ms);
 	if (typed && (point->type == TYPE_STRING || input->labels.count > 0))
-		fault(verify, node, "aggregate",
+		node_fault(verify->mistakes, node, "aggregate",
 		    "a text cannot be aggregated, numbers and bool without enum can");
 	if (point->kind == KIND_ATTRIBUTE)
-		fault(verify, node, "aggregate", "an attribute has no times, only telemetry is allowed");
+		node_fault(verify->mistakes, node, "aggregate", "an attribute has no times, only telemetry is allowed");
 	for (size_t i = 0; i < sizeof(useless) / sizeof(useless[0]); i++)
-		if (has(GROUP_POINT, node, useless[i]))
-			fault(verify, node, useless[i],
+		if (node_has(&schema_point, node, useless[i]))
+			node_fault(verify->mistakes, node, useless[i],
 			    "has nothing to do with aggregate, which sends once a window");
 }
 
@@ -793,13 +740,13 @@ verify_report(struct verify *verify, struct point_input *input, bool typed)
 	bool banded = point->deadband > 0 || point->deadband_percent > 0;
 
 	verify_aggregate(verify, input, typed);
-	if (!has(GROUP_POINT, node, "report"))
+	if (!node_has(&schema_point, node, "report"))
 		point->report = banded || point->kind == KIND_ATTRIBUTE ? REPORT_CHANGE : REPORT_ALWAYS;
 	else if (point->report == REPORT_ALWAYS && banded)
-		fault(verify, node, "report",
+		node_fault(verify->mistakes, node, "report",
 		    "\"always\" leaves no use for the deadband, with one only change is allowed");
 	if (point->max_interval_ms > 0 && point->max_interval_ms < point->min_interval_ms)
-		fault(verify, node, "max_interval_ms",
+		node_fault(verify->mistakes, node, "max_interval_ms",
 		    "%d is less than min_interval_ms, allowed are 0 and %d or more", point->max_interval_ms,
 		    point->min_interval_ms);
 }
@@ -809,14 +756,14 @@ verify_place(
     struct verify *verify, struct point_input *input, const struct device_input *device, bool device_fits)
 {
 	const struct node *node = &input->node;
-	bool unit = has(GROUP_POINT, node, "unit");
+	bool unit = node_has(&schema_point, node, "unit");
 
-	input->bus_input = has(GROUP_POINT, node, "bus")	? find_bus(verify, node, input->bus)
-			   : is_wrong(GROUP_POINT, node, "bus") ? NULL
+	input->bus_input = node_has(&schema_point, node, "bus")	? find_bus(verify, node, input->bus)
+			   : node_is_wrong(&schema_point, node, "bus") ? NULL
 								: device->bus_input;
 	if (!unit)
 		input->point.unit = device->device.unit;
-	if (is_wrong(GROUP_POINT, node, "unit") || (!unit && is_wrong(GROUP_DEVICE, &device->node, "unit")))
+	if (node_is_wrong(&schema_point, node, "unit") || (!unit && node_is_wrong(&schema_device, &device->node, "unit")))
 		return;
 	/* A unit that is wrong on the device's own bus was reported there, once. */
 	if (unit || input->bus_input != device->bus_input || device_fits)
@@ -848,18 +795,18 @@ verify_point(
 		verify_chars(verify, input);
 	}
 	verify_writing(verify, input, counted);
-	point->has_min = has(GROUP_POINT, node, "min");
-	point->has_max = has(GROUP_POINT, node, "max");
-	point->has_valid_min = has(GROUP_POINT, node, "valid_min");
-	point->has_valid_max = has(GROUP_POINT, node, "valid_max");
-	if (!has(GROUP_POINT, node, "period_ms"))
+	point->has_min = node_has(&schema_point, node, "min");
+	point->has_max = node_has(&schema_point, node, "max");
+	point->has_valid_min = node_has(&schema_point, node, "valid_min");
+	point->has_valid_max = node_has(&schema_point, node, "valid_max");
+	if (!node_has(&schema_point, node, "period_ms"))
 		point->period_ms = device->device.period_ms;
-	if (!has(GROUP_POINT, node, "quality"))
+	if (!node_has(&schema_point, node, "quality"))
 		point->quality = device->device.quality;
 	if (!input->readable)
 		verify_unreadable(verify, input, &device->device, counted);
 	verify_report(verify, input, typed);
-	if (typed && !has(GROUP_POINT, node, "decimals") && point->decimals != DECIMALS_TEXT)
+	if (typed && !node_has(&schema_point, node, "decimals") && point->decimals != DECIMALS_TEXT)
 		point->decimals = codec_default_decimals(point->type, point->scale, point->offset);
 	return verify_labels(verify, input, counted);
 }
@@ -897,7 +844,7 @@ find_point(struct verify *verify, const struct node *node, const char *key, cons
 	char quoted[MISTAKES_QUOTE_SIZE], text[SCHEMA_TEXT_SIZE];
 
 	if (!entry)
-		fault(verify, node, "point", "the device has no point %s, allowed are %s",
+		node_fault(verify->mistakes, node, "point", "the device has no point %s, allowed are %s",
 		    mistakes_quote(key, quoted),
 		    keys->count ? index_names(keys, text, sizeof(text)) : "the keys of its points");
 	return entry;
@@ -918,8 +865,8 @@ find_writable(struct verify *verify, const struct node *node, const char *key,
 	point = (const struct point_input *)device->points.items + entry->at;
 	if (point->point.writable)
 		return point;
-	if (!is_wrong(GROUP_POINT, &point->node, "writable"))
-		fault(verify, node, "point", "the point %s is not writable, a writable one is required",
+	if (!node_is_wrong(&schema_point, &point->node, "writable"))
+		node_fault(verify->mistakes, node, "point", "the point %s is not writable, a writable one is required",
 		    mistakes_quote(key, quoted));
 	return NULL;
 }
@@ -933,7 +880,7 @@ verify_value(struct verify *verify, const struct node *node, const struct point_
 	int error = point->right ? judge_value(point, value, text, sizeof(text)) : 0;
 
 	if (error == -EINVAL)
-		fault(verify, node, "value", "the value for point %s %s",
+		node_fault(verify->mistakes, node, "value", "the value for point %s %s",
 		    mistakes_quote(point->point.key, quoted), text);
 	return error == -EINVAL ? 0 : error;
 }
@@ -944,10 +891,10 @@ verify_write(struct verify *verify, struct write_input *write, const struct devi
 {
 	const struct point_input *point;
 
-	if (!has(GROUP_WRITE, &write->node, "point"))
+	if (!node_has(&schema_write, &write->node, "point"))
 		return 0;
 	point = find_writable(verify, &write->node, write->point, device, keys, &write->point_at);
-	if (!point || !has(GROUP_WRITE, &write->node, "value"))
+	if (!point || !node_has(&schema_write, &write->node, "value"))
 		return 0;
 	return verify_value(verify, &write->node, point, &write->value);
 }
@@ -970,19 +917,19 @@ verify_writes(struct verify *verify, const struct items *writes, const struct de
 static bool
 verify_action(struct verify *verify, struct rpc_input *rpc, const struct point_input *point)
 {
-	bool given = has(GROUP_RPC, &rpc->node, "action");
+	bool given = node_has(&schema_rpc, &rpc->node, "action");
 	char quoted[MISTAKES_QUOTE_SIZE];
 
 	if (!given)
 		rpc->action = point->point.writable || rpc->value.kind != VALUE_NONE ? RPC_SET : RPC_GET;
 	if (rpc->action == RPC_GET && rpc->value.kind != VALUE_NONE)
-		return fault(verify, &rpc->node, "value", "is of no use to action get, only set writes");
+		return node_fault(verify->mistakes, &rpc->node, "value", "is of no use to action get, only set writes");
 	if (rpc->action == RPC_GET && !point->readable)
-		return fault(verify, &rpc->node, "action", "the point %s is never read, only set is allowed",
+		return node_fault(verify->mistakes, &rpc->node, "action", "the point %s is never read, only set is allowed",
 		    mistakes_quote(rpc->point, quoted));
 	if (rpc->action == RPC_SET && !point->point.writable &&
-	    !is_wrong(GROUP_POINT, &point->node, "writable"))
-		return fault(verify, &rpc->node, given ? "action" : "value",
+	    !node_is_wrong(&schema_point, &point->node, "writable"))
+		return node_fault(verify->mistakes, &rpc->node, given ? "action" : "value",
 		    given ? "the point %s is not writable, only get is allowed"
 			  : "the point %s is not writable, a writable one is required",
 		    mistakes_quote(rpc->point, quoted));
@@ -995,12 +942,12 @@ verify_step(struct verify *verify, struct step_input *step, const struct device_
 {
 	const struct point_input *point;
 
-	if (has(GROUP_STEP, &step->node, "param") && has(GROUP_STEP, &step->node, "value"))
-		fault(verify, &step->node, "param", "stands beside a value, only one of them is allowed");
-	if (!has(GROUP_STEP, &step->node, "point"))
+	if (node_has(&schema_rpc_step, &step->node, "param") && node_has(&schema_rpc_step, &step->node, "value"))
+		node_fault(verify->mistakes, &step->node, "param", "stands beside a value, only one of them is allowed");
+	if (!node_has(&schema_rpc_step, &step->node, "point"))
 		return 0;
 	point = find_writable(verify, &step->node, step->point, device, keys, &step->point_at);
-	if (!point || !has(GROUP_STEP, &step->node, "value"))
+	if (!point || !node_has(&schema_rpc_step, &step->node, "value"))
 		return 0;
 	return verify_value(verify, &step->node, point, &step->value);
 }
@@ -1014,11 +961,10 @@ verify_steps(
 	int error = 0;
 
 	for (size_t i = 0; i < sizeof(others) / sizeof(others[0]); i++)
-		if (has(GROUP_RPC, &rpc->node, others[i]))
-			fault(
-			    verify, &rpc->node, others[i], "stands beside set, only one of them is allowed");
+		if (node_has(&schema_rpc, &rpc->node, others[i]))
+			node_fault(verify->mistakes, &rpc->node, others[i], "stands beside set, only one of them is allowed");
 	if (rpc->steps.count > RPC_STEPS_MAX)
-		fault(verify, &rpc->node, "set", "has %zu points, at most %d are allowed", rpc->steps.count,
+		node_fault(verify->mistakes, &rpc->node, "set", "has %zu points, at most %d are allowed", rpc->steps.count,
 		    RPC_STEPS_MAX);
 	for (size_t i = 0; !error && i < rpc->steps.count; i++)
 		error = verify_step(verify, &steps[i], device, keys);
@@ -1032,18 +978,18 @@ verify_rpc(
 	const struct point_input *points = device->points.items;
 	const struct entry *entry;
 
-	if (has(GROUP_RPC, &rpc->node, "set"))
+	if (node_has(&schema_rpc, &rpc->node, "set"))
 		return verify_steps(verify, rpc, device, keys);
-	if (!has(GROUP_RPC, &rpc->node, "point")) {
-		if (!is_wrong(GROUP_RPC, &rpc->node, "point") && !is_wrong(GROUP_RPC, &rpc->node, "set"))
-			fault(verify, &rpc->node, "point", "missing, the key of a point is required, or set");
+	if (!node_has(&schema_rpc, &rpc->node, "point")) {
+		if (!node_is_wrong(&schema_rpc, &rpc->node, "point") && !node_is_wrong(&schema_rpc, &rpc->node, "set"))
+			node_fault(verify->mistakes, &rpc->node, "point", "missing, the key of a point is required, or set");
 		return 0;
 	}
 	entry = find_point(verify, &rpc->node, rpc->point, keys);
 	if (!entry)
 		return 0;
 	rpc->point_at = entry->at;
-	if (!verify_action(verify, rpc, &points[entry->at]) || !has(GROUP_RPC, &rpc->node, "value"))
+	if (!verify_action(verify, rpc, &points[entry->at]) || !node_has(&schema_rpc, &rpc->node, "value"))
 		return 0;
 	return verify_value(verify, &rpc->node, &points[entry->at], &rpc->value);
 }
@@ -1058,7 +1004,7 @@ verify_rpcs(struct verify *verify, const struct device_input *device, const stru
 	if (error)
 		return error;
 	for (size_t i = 0; !error && i < device->rpc.count; i++) {
-		if (has(GROUP_RPC, &rpc[i].node, "method"))
+		if (node_has(&schema_rpc, &rpc[i].node, "method"))
 			index_add(&methods, rpc[i].method, rpc[i].node.setting, i);
 		error = verify_rpc(verify, &rpc[i], device, keys);
 	}
@@ -1068,13 +1014,6 @@ verify_rpcs(struct verify *verify, const struct device_input *device, const stru
 }
 
 /* Calls. */
-
-/* The same as has(). */
-static bool
-is_given(const struct setting_group *group, const struct node *node, const char *name)
-{
-	return is_in(group, node->valid, name);
-}
 
 /* The point that is to be read. Returns NULL unless there is one that can be. */
 static const struct point_input *
@@ -1086,7 +1025,7 @@ find_readable(struct verify *verify, const struct node *node, const char *name, 
 	char quoted[MISTAKES_QUOTE_SIZE], text[SCHEMA_TEXT_SIZE];
 
 	if (!entry) {
-		fault(verify, node, name, "the device has no point %s, allowed are %s",
+		node_fault(verify->mistakes, node, name, "the device has no point %s, allowed are %s",
 		    mistakes_quote(key, quoted),
 		    keys->count ? index_names(keys, text, sizeof(text)) : "the keys of its points");
 		return NULL;
@@ -1095,7 +1034,7 @@ find_readable(struct verify *verify, const struct node *node, const char *name, 
 	point = (const struct point_input *)device->points.items + entry->at;
 	if (point->readable)
 		return point;
-	fault(verify, node, name, "the point %s is never read, one that is read is required",
+	node_fault(verify->mistakes, node, name, "the point %s is never read, one that is read is required",
 	    mistakes_quote(key, quoted));
 	return NULL;
 }
@@ -1104,15 +1043,15 @@ static void
 verify_call_param(struct verify *verify, struct call_param_input *param, const struct device_input *device,
     const struct index *keys)
 {
-	bool point = is_given(&schema_call_param, &param->node, "point");
-	bool value = is_given(&schema_call_param, &param->node, "value");
+	bool point = node_has(&schema_call_param, &param->node, "point");
+	bool value = node_has(&schema_call_param, &param->node, "value");
 
 	if (point && value)
-		fault(verify, &param->node, "value", "stands beside a point, only one of them is allowed");
-	else if (value && !is_given(&schema_call_param, &param->node, "name"))
-		fault(verify, &param->node, "name", "missing, a text is required for a value");
+		node_fault(verify->mistakes, &param->node, "value", "stands beside a point, only one of them is allowed");
+	else if (value && !node_has(&schema_call_param, &param->node, "name"))
+		node_fault(verify->mistakes, &param->node, "name", "missing, a text is required for a value");
 	else if (!point && !value && param->node.given == param->node.valid)
-		fault(verify, &param->node, "point", "missing, the key of a point or a value is required");
+		node_fault(verify->mistakes, &param->node, "point", "missing, the key of a point or a value is required");
 	if (point)
 		find_readable(verify, &param->node, "point", param->point, device, keys, &param->point_at);
 }
@@ -1123,12 +1062,12 @@ verify_call_result(struct verify *verify, struct call_result_input *result, cons
 {
 	const struct point_input *point;
 
-	if (is_given(&schema_call_result, &result->node, "field") && is_given(&schema_call_result, &result->node, "value"))
-		fault(verify, &result->node, "field", "stands beside a value, only one of them is allowed");
-	if (!is_given(&schema_call_result, &result->node, "point"))
+	if (node_has(&schema_call_result, &result->node, "field") && node_has(&schema_call_result, &result->node, "value"))
+		node_fault(verify->mistakes, &result->node, "field", "stands beside a value, only one of them is allowed");
+	if (!node_has(&schema_call_result, &result->node, "point"))
 		return 0;
 	point = find_writable(verify, &result->node, result->point, device, keys, &result->point_at);
-	if (!point || !is_given(&schema_call_result, &result->node, "value"))
+	if (!point || !node_has(&schema_call_result, &result->node, "value"))
 		return 0;
 	return verify_value(verify, &result->node, point, &result->value);
 }
@@ -1142,7 +1081,7 @@ verify_call_on(struct verify *verify, struct call_input *call, const struct devi
 	    find_readable(verify, &call->node, "on", call->on, device, keys, &call->on_at);
 	struct point_input unguarded;
 
-	if (!point || !is_given(&schema_call, &call->node, "value") || verify_is_line(point))
+	if (!point || !node_has(&schema_call, &call->node, "value") || verify_is_line(point))
 		return 0;
 	unguarded = *point;
 	unguarded.point = codec_unguarded(&point->point);
@@ -1157,17 +1096,17 @@ verify_call(struct verify *verify, struct call_input *call, const struct device_
 	const struct items *items[] = { &call->params, &call->results };
 	struct call_param_input *params = call->params.items;
 	struct call_result_input *results = call->results.items;
-	bool on = is_given(&schema_call, &call->node, "on");
+	bool on = node_has(&schema_call, &call->node, "on");
 	int error = on ? verify_call_on(verify, call, device, keys) : 0;
 
-	if (!on && is_given(&schema_call, &call->node, "value"))
-		fault(verify, &call->node, "value",
+	if (!on && node_has(&schema_call, &call->node, "value"))
+		node_fault(verify->mistakes, &call->node, "value",
 		    "is of no use without on, the key of a point is required there");
 	if (!on && call->period_ms == 0 && call->node.given == call->node.valid)
-		fault(verify, &call->node, "on", "missing, the key of a point or a period_ms is required");
+		node_fault(verify->mistakes, &call->node, "on", "missing, the key of a point or a period_ms is required");
 	for (size_t i = 0; i < sizeof(items) / sizeof(items[0]); i++)
 		if (items[i]->count > RPC_STEPS_MAX)
-			fault(verify, &call->node, lists[i], "has %zu entries, at most %d are allowed",
+			node_fault(verify->mistakes, &call->node, lists[i], "has %zu entries, at most %d are allowed",
 			    items[i]->count, RPC_STEPS_MAX);
 	for (size_t i = 0; i < call->params.count; i++)
 		verify_call_param(verify, &params[i], device, keys);
@@ -1195,12 +1134,12 @@ verify_device_bus(struct verify *verify, struct device_input *device)
 {
 	const struct point_input *points = device->points.items;
 
-	if (has(GROUP_DEVICE, &device->node, "bus"))
+	if (node_has(&schema_device, &device->node, "bus"))
 		device->bus_input = find_bus(verify, &device->node, device->bus);
-	else if (!is_wrong(GROUP_DEVICE, &device->node, "bus"))
+	else if (!node_is_wrong(&schema_device, &device->node, "bus"))
 		for (size_t i = 0; i < device->points.count; i++)
-			if (!points[i].bus && !is_wrong(GROUP_POINT, &points[i].node, "bus")) {
-				fault(verify, &device->node, "bus",
+			if (!points[i].bus && !node_is_wrong(&schema_point, &points[i].node, "bus")) {
+				node_fault(verify->mistakes, &device->node, "bus",
 				    "missing, the name of a bus is required unless every point has one, and "
 				    "points[%zu] has none",
 				    i);
@@ -1215,11 +1154,11 @@ was_read_well(const struct point_input *point)
 	const struct label_input *labels = point->labels.items;
 
 	for (size_t i = 0; i < point->labels.count; i++)
-		if (!has(GROUP_LABEL, &labels[i].node, "label") ||
-		    !has(GROUP_LABEL, &labels[i].node, "value"))
+		if (!node_has(&schema_label, &labels[i].node, "label") ||
+		    !node_has(&schema_label, &labels[i].node, "value"))
 			return false;
 	return point->node.given == point->node.valid &&
-	       (has(GROUP_POINT, &point->node, "table") || verify_is_line(point));
+	       (node_has(&schema_point, &point->node, "table") || verify_is_line(point));
 }
 
 /* A key that the gateway makes of a point's: KEY_quality, KEY_min...
@@ -1228,16 +1167,16 @@ static void
 verify_made_key(struct verify *verify, const struct point_input *input, const struct index *keys,
     const char *name, const char *suffix)
 {
-	const struct setting_row *row = schema_find(schema_groups[GROUP_POINT], "key", 0);
+	const struct setting_row *row = schema_find(&schema_point, "key", 0);
 	char key[1024], quoted[MISTAKES_QUOTE_SIZE]; /* 255 characters are 765 bytes at most */
 
 	snprintf(key, sizeof(key), "%s_%s", input->point.key, suffix);
 	if (index_find(keys, key))
-		fault(verify, &input->node, name,
+		node_fault(verify->mistakes, &input->node, name,
 		    "makes the key %s, which another point has, each must be unique",
 		    mistakes_quote(key, quoted));
 	else if (schema_characters(key) > row->max)
-		fault(verify, &input->node, name, "makes a key of %lld characters, allowed are %lld..%lld",
+		node_fault(verify->mistakes, &input->node, name, "makes a key of %lld characters, allowed are %lld..%lld",
 		    (long long)schema_characters(key), (long long)row->min, (long long)row->max);
 }
 
@@ -1247,7 +1186,7 @@ verify_made_keys(struct verify *verify, const struct device_input *device, const
 	const struct point_input *points = device->points.items;
 
 	for (size_t i = 0; i < device->points.count; i++) {
-		if (!has(GROUP_POINT, &points[i].node, "key"))
+		if (!node_has(&schema_point, &points[i].node, "key"))
 			continue;
 		if (points[i].point.quality)
 			verify_made_key(verify, &points[i], keys, "quality", "quality");
@@ -1271,7 +1210,7 @@ verify_device(struct verify *verify, struct device_input *device)
 	if (error)
 		return error;
 	verify_device_bus(verify, device);
-	if (has(GROUP_DEVICE, &device->node, "unit"))
+	if (node_has(&schema_device, &device->node, "unit"))
 		fits = verify_unit(verify, &device->node, device->bus_input, device->device.unit);
 	for (size_t i = 0; !error && i < device->points.count; i++) {
 		size_t before = verify->mistakes->count + verify->mistakes->uncounted;
@@ -1279,7 +1218,7 @@ verify_device(struct verify *verify, struct device_input *device)
 		error = verify_point(verify, &points[i], device, fits);
 		points[i].right = before == verify->mistakes->count + verify->mistakes->uncounted &&
 				  was_read_well(&points[i]);
-		if (has(GROUP_POINT, &points[i].node, "key"))
+		if (node_has(&schema_point, &points[i].node, "key"))
 			index_add(&keys, points[i].point.key, points[i].node.setting, i);
 	}
 	index_close(&keys, verify->mistakes, "key", "the key");
@@ -1307,7 +1246,7 @@ verify_devices(struct verify *verify)
 	int error = index_init(&names, count + 1);
 
 	for (size_t i = 0; !error && i < count; i++) {
-		if (has(GROUP_DEVICE, &devices[i].node, "name"))
+		if (node_has(&schema_device, &devices[i].node, "name"))
 			index_add(&names, devices[i].device.name, devices[i].node.setting, i);
 		if (config_setting_is_group(devices[i].node.setting))
 			error = verify_device(verify, &devices[i]);
@@ -1325,17 +1264,17 @@ verify_server(struct verify *verify)
 {
 	struct server_input *server = &verify->root->server;
 
-	if (server->tls.node.setting && !has(GROUP_SERVER, &server->node, "port"))
+	if (server->tls.node.setting && !node_has(&schema_server, &server->node, "port"))
 		server->server.port = TLS_PORT;
 	if (server->server.api == API_GATEWAY && !verify->root->gateway.device.node.setting)
-		fault(verify, &server->node, "api",
+		node_fault(verify->mistakes, &server->node, "api",
 		    "\"gateway\" is the session of the gateway itself, gateway = { token = \"...\"; } is required");
-	if (!server->node.setting || is_wrong(GROUP_SERVER, &server->node, "reconnect_min_ms") ||
-	    is_wrong(GROUP_SERVER, &server->node, "reconnect_max_ms"))
+	if (!server->node.setting || node_is_wrong(&schema_server, &server->node, "reconnect_min_ms") ||
+	    node_is_wrong(&schema_server, &server->node, "reconnect_max_ms"))
 		return;
 	if (server->server.reconnect_max_ms < server->server.reconnect_min_ms)
-		fault(verify, &server->node,
-		    has(GROUP_SERVER, &server->node, "reconnect_max_ms") ? "reconnect_max_ms"
+		node_fault(verify->mistakes, &server->node,
+		    node_has(&schema_server, &server->node, "reconnect_max_ms") ? "reconnect_max_ms"
 									 : "reconnect_min_ms",
 		    "reconnect_max_ms is %d and reconnect_min_ms %d, the first must not be less",
 		    server->server.reconnect_max_ms, server->server.reconnect_min_ms);
