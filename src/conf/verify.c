@@ -1,128 +1,28 @@
 #include <config.h>
 
+#include "conf/verify.h"
+
 #include <errno.h>
-#include <inttypes.h>
 #include <libconfig.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "conf/mistakes.h"
+#include "conf/names.h"
 #include "conf/node.h"
-#include "conf/verify.h"
+#include "conf/verify_commands.h"
 #include "conf/verify_line.h"
-#include "model/codec.h"
+#include "conf/verify_point.h"
 
-#define TABLE_CELLS 65536 /* Modbus Application Protocol V1.1b3, 4.3 */
-#define WORD_BITS   16
-#define BYTE_BITS   8
-#define TLS_PORT    8883 /* IANA: secure-mqtt */
-
-/* Texts that must be unique, and are looked up. */
-struct entry {
-	const char *text;
-	const config_setting_t *setting; /* whose text it is */
-	size_t at;			 /* where that is in its list */
-};
-
-struct index {
-	struct entry *entries; /* by text, then by place in the file */
-	size_t count;
-};
+#define TLS_PORT 8883 /* IANA: secure-mqtt */
 
 /* The groups that verify_all() is about. */
 struct verify {
 	struct root_input *root;
 	struct mistakes *mistakes;
-	struct index buses;
+	struct names buses;
 };
-
-static int
-compare_entries(const void *left, const void *right)
-{
-	const struct entry *a = left, *b = right;
-	int order = strcmp(a->text, b->text);
-
-	return order ? order : a->at < b->at ? -1 : a->at > b->at;
-}
-
-static int
-index_init(struct index *index, size_t most)
-{
-	index->count = 0;
-	index->entries = calloc(most ? most : 1, sizeof(*index->entries));
-	return index->entries ? 0 : -ENOMEM;
-}
-
-static void
-index_done(struct index *index)
-{
-	free(index->entries);
-	index->entries = NULL;
-	index->count = 0;
-}
-
-static void
-index_add(struct index *index, const char *text, const config_setting_t *setting, size_t at)
-{
-	index->entries[index->count++] = (struct entry){ .text = text, .setting = setting, .at = at };
-}
-
-/* Sort, and report each text that was there before.
- * name  of the setting in its group; NULL: the group is itself the setting */
-static void
-index_close(struct index *index, struct mistakes *mistakes, const char *name, const char *what)
-{
-	const struct entry *first = index->entries;
-	char quoted[MISTAKES_QUOTE_SIZE], also[MISTAKES_ALSO_SIZE];
-
-	qsort(index->entries, index->count, sizeof(index->entries[0]), compare_entries);
-	for (const struct entry *entry = index->entries; entry < index->entries + index->count; entry++) {
-		if (strcmp(entry->text, first->text) != 0)
-			first = entry;
-		if (entry == first)
-			continue;
-		mistakes_add(mistakes, entry->setting, name, "%s is %s of %s too, each must be unique",
-		    mistakes_quote(entry->text, quoted), what,
-		    mistakes_also(mistakes, entry->setting, first->setting, also));
-	}
-}
-
-static const struct entry *
-index_find(const struct index *index, const char *text)
-{
-	size_t from = 0, to = index->count;
-
-	while (from < to) {
-		size_t middle = from + (to - from) / 2;
-
-		if (strcmp(index->entries[middle].text, text) < 0)
-			from = middle + 1;
-		else
-			to = middle;
-	}
-	return from < index->count && strcmp(index->entries[from].text, text) == 0 ? &index->entries[from]
-										   : NULL;
-}
-
-/* "(plc, meters, ...)" for a message about a name that is none. */
-static const char *
-index_names(const struct index *index, char *text, size_t size)
-{
-	char quoted[MISTAKES_QUOTE_SIZE];
-	size_t used = 0;
-
-	text[0] = '\0';
-	for (size_t i = 0; i < index->count; i++) {
-		mistakes_quote(index->entries[i].text, quoted);
-		if (used + strlen(quoted) + sizeof(", ...") > size) {
-			snprintf(text + used, size - used, ", ...");
-			break;
-		}
-		used += (size_t)snprintf(text + used, size - used, "%s%s", used ? ", " : "", quoted);
-	}
-	return text;
-}
 
 /* Buses. */
 
@@ -186,20 +86,20 @@ verify_lines(struct verify *verify)
 {
 	struct bus_input *buses = verify->root->buses.items;
 	size_t count = verify->root->buses.count;
-	struct index lines;
-	int error = index_init(&lines, count);
+	struct names lines;
+	int error = names_init(&lines, count);
 
 	for (size_t i = 0; !error && i < count; i++)
 		if (knows_line(&buses[i])) {
 			char *line = bus_line(&buses[i].bus);
 
 			if (line)
-				index_add(&lines, line, buses[i].node.setting, i);
+				names_add(&lines, line, buses[i].node.setting, i);
 			else
 				error = -ENOMEM;
 		}
 	if (!error)
-		qsort(lines.entries, lines.count, sizeof(lines.entries[0]), compare_entries);
+		names_sort(&lines);
 	for (size_t i = 1, first = 0; !error && i < lines.count; i++) {
 		if (strcmp(lines.entries[i].text, lines.entries[first].text) == 0)
 			report_shared_line(
@@ -209,7 +109,7 @@ verify_lines(struct verify *verify)
 	}
 	for (size_t i = 0; i < lines.count; i++)
 		free((void *)(uintptr_t)lines.entries[i].text);
-	index_done(&lines);
+	names_done(&lines);
 	return error;
 }
 
@@ -231,17 +131,17 @@ static int
 verify_buses(struct verify *verify)
 {
 	struct bus_input *buses = verify->root->buses.items;
-	int error = index_init(&verify->buses, verify->root->buses.count);
+	int error = names_init(&verify->buses, verify->root->buses.count);
 
 	if (error)
 		return error;
 	for (size_t i = 0; i < verify->root->buses.count; i++) {
 		if (buses[i].bus.name)
-			index_add(&verify->buses, buses[i].bus.name, buses[i].node.setting, i);
+			names_add(&verify->buses, buses[i].bus.name, buses[i].node.setting, i);
 		verify_rs485(verify, &buses[i]);
 		verify_line_bus(&buses[i], verify->mistakes);
 	}
-	index_close(&verify->buses, verify->mistakes, "name", "the name");
+	names_close(&verify->buses, verify->mistakes, "name", "the name");
 	return verify_lines(verify);
 }
 
@@ -250,14 +150,14 @@ static const struct bus_input *
 find_bus(struct verify *verify, const struct node *node, const char *name)
 {
 	const struct bus_input *buses = verify->root->buses.items;
-	const struct entry *entry = index_find(&verify->buses, name);
+	const struct name *entry = names_find(&verify->buses, name);
 	char quoted[MISTAKES_QUOTE_SIZE], names[SCHEMA_TEXT_SIZE];
 
 	if (entry)
 		return &buses[entry->at];
 	mistakes_add(verify->mistakes, node->setting, "bus", "there is no bus %s, allowed are %s",
 	    mistakes_quote(name, quoted),
-	    verify->buses.count ? index_names(&verify->buses, names, sizeof(names)) : "the names of buses");
+	    verify->buses.count ? names_list(&verify->buses, names, sizeof(names)) : "the names of buses");
 	return NULL;
 }
 
@@ -282,475 +182,6 @@ verify_unit(struct verify *verify, const struct node *node, const struct bus_inp
 	return false;
 }
 
-/* Points. */
-
-static const char *
-types_for_bits(char *text, size_t size)
-{
-	size_t used = 0;
-
-	text[0] = '\0';
-	for (int i = 0; i < TYPE_COUNT; i++)
-		if (codec_type((enum point_type)i)->bits > 0 && used < size)
-			used += (size_t)snprintf(text + used, size - used, "%s%s", used ? ", " : "",
-			    codec_type((enum point_type)i)->name);
-	return text;
-}
-
-/* What only registers have. */
-static void
-verify_cells(struct verify *verify, const struct node *node, enum point_table table)
-{
-	static const char *const names[] = { "bit", "bits", "byte" };
-
-	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
-		if (node_has(&schema_point, node, names[i]))
-			node_fault(verify->mistakes, node, names[i],
-			    "the table %s holds single bits, %s is allowed in input and holding",
-			    point_table_name(table), names[i]);
-	if (node_has(&schema_point, node, "order"))
-		node_fault(verify->mistakes, node, "order",
-		    "the table %s has no bytes to order, order is allowed in input and holding",
-		    point_table_name(table));
-}
-
-/* Which bits of its registers the point is. Returns false if that is not known. */
-static bool
-verify_field(struct verify *verify, struct point_input *input)
-{
-	const struct node *node = &input->node;
-	struct point *point = &input->point;
-	const struct codec_type *type = codec_type(point->type);
-	bool bit = node_has(&schema_point, node, "bit"), bits = node_has(&schema_point, node, "bits");
-	int most = type->registers * WORD_BITS;
-
-	if (node_is_wrong(&schema_point, node, "bit") || node_is_wrong(&schema_point, node, "bits"))
-		return false;
-	if (node_has(&schema_point, node, "byte") && (type->bits != BYTE_BITS || bit))
-		return node_fault(verify->mistakes, node, "byte", "%s, byte is allowed for int8 and uint8 without bit",
-		    bit ? "bit says which bits it is" : "the type is no byte");
-	if (bits && !bit)
-		return node_fault(verify->mistakes, node, "bit", "missing, bits needs the lowest of them");
-	if (!bit) {
-		point->bit = type->bits != BYTE_BITS	? POINT_NO_BIT
-			     : input->byte == BYTE_HIGH ? BYTE_BITS
-							: 0;
-		point->bits = type->bits != BYTE_BITS ? 0 : BYTE_BITS;
-		return true;
-	}
-	if (type->bits == 0)
-		return node_fault(verify->mistakes, node, "bit",
-		    "type %s has no bits to pick, bit is allowed for bool and integers", type->name);
-	if (!bits && point->type != TYPE_BOOL)
-		return node_fault(verify->mistakes, node, "type",
-		    "\"%s\" is more than a bit, without bits only bool is allowed", type->name);
-	if (!bits)
-		point->bits = 1;
-	if (point->bits > type->bits)
-		return node_fault(verify->mistakes, node, "bits", "%d do not fit type %s, allowed %s%d", point->bits,
-		    type->name, type->bits > 1 ? "are 1.." : "is ", type->bits);
-	if (point->bit + point->bits > most)
-		return node_fault(verify->mistakes, node, "bit",
-		    "%d and %d bits reach beyond the %d of type %s, allowed are 0..%d", point->bit,
-		    point->bits, most, type->name, most - point->bits);
-	return true;
-}
-
-/* Numbers of whole registers can be several. */
-static bool
-verify_array(struct verify *verify, const struct point_input *input)
-{
-	const struct node *node = &input->node;
-	const struct codec_type *type = codec_type(input->point.type);
-
-	if (node_is_wrong(&schema_point, node, "array"))
-		return false;
-	if (!node_has(&schema_point, node, "array"))
-		return true;
-	if (point_table_has_bits(input->point.table) || !type->scalable || input->point.bit != POINT_NO_BIT)
-		return node_fault(verify->mistakes, node, "array",
-		    "the point is no number of whole registers, array is allowed for those");
-	if (input->point.deadband > 0)
-		node_fault(verify->mistakes, node, "deadband", "an array has none, deadband is allowed for single numbers");
-	return true;
-}
-
-/* Settle the type. Returns false if it is not known. */
-static bool
-verify_type(struct verify *verify, struct point_input *input)
-{
-	const struct node *node = &input->node;
-	struct point *point = &input->point;
-	bool bits = point_table_has_bits(point->table);
-	bool bit = node_has(&schema_point, node, "bit");
-	char types[SCHEMA_TEXT_SIZE];
-
-	if (bits)
-		verify_cells(verify, node, point->table);
-	if (!node_has(&schema_point, node, "type")) {
-		if (node_is_wrong(&schema_point, node, "type"))
-			return false;
-		if (!bits && !bit && !node_is_wrong(&schema_point, node, "bit"))
-			return node_fault(verify->mistakes, node, "type", "missing, %s is required",
-			    schema_wanted(
-				schema_find(&schema_point, "type", 0), types, sizeof(types)));
-		point->type = !bits && node_has(&schema_point, node, "bits") ? TYPE_UINT16 : TYPE_BOOL;
-	}
-	if (bits && codec_type(point->type)->bits == 0)
-		return node_fault(verify->mistakes, node, "type", "\"%s\" does not fit the table %s, allowed are %s",
-		    codec_type(point->type)->name, point_table_name(point->table),
-		    types_for_bits(types, sizeof(types)));
-	if (bits) {
-		point->bit = POINT_NO_BIT;
-		point->bits = 0;
-	}
-	return (bits || verify_field(verify, input)) && verify_array(verify, input);
-}
-
-/* Settle how many cells there are. Returns false if that is not known. */
-static bool
-verify_count(struct verify *verify, struct point_input *input)
-{
-	const struct node *node = &input->node;
-	struct point *point = &input->point;
-	const struct codec_type *type = codec_type(point->type);
-	bool given = node_has(&schema_point, node, "count");
-	bool bits = point_table_has_bits(point->table);
-	int most = bits ? type->bits : type->registers * (point->array > 0 ? point->array : 1);
-
-	if (node_is_wrong(&schema_point, node, "count"))
-		return false;
-	if (!bits && most == 0) /* as many as it says */
-		return given ||
-		       node_fault(verify->mistakes, node, "count", "missing, a whole number 1..%d is required for a %s",
-			   MODBUS_MAX_READ_REGISTERS, type->name);
-	if (most > MODBUS_MAX_READ_REGISTERS && !bits)
-		return node_fault(verify->mistakes, node, "array", "%d of type %s are %d registers, allowed are 2..%d",
-		    point->array, type->name, most, MODBUS_MAX_READ_REGISTERS / type->registers);
-	if (!given) {
-		point->count = most;
-		return true;
-	}
-	if (bits ? point->count > most : point->count != most)
-		return node_fault(verify->mistakes, node, "count", "%d does not fit type %s, allowed %s %s%d", point->count,
-		    type->name, bits && most > 1 ? "are" : "is", bits && most > 1 ? "1.." : "", most);
-	return true;
-}
-
-/* Orders that are for numbers of four registers only, or for any number. */
-static void
-verify_order(struct verify *verify, const struct point_input *input)
-{
-	const struct codec_type *type = codec_type(input->point.type);
-	enum point_order order = input->point.order;
-
-	if (!node_has(&schema_point, &input->node, "order"))
-		return;
-	if (type->registers == 0 && order != ORDER_ABCD && order != ORDER_BADC)
-		node_fault(verify->mistakes, &input->node, "order",
-		    "the words of a %s stay in order, allowed are ABCD, BADC", type->name);
-	else if (order > ORDER_DCBA && type->registers != 4)
-		node_fault(verify->mistakes, &input->node, "order",
-		    "type %s has not 64 bits, allowed are ABCD, CDAB, BADC, DCBA", type->name);
-}
-
-static void
-verify_extent(struct verify *verify, const struct point_input *input, const struct device *device)
-{
-	const struct point *point = &input->point;
-	bool bits = point_table_has_bits(point->table);
-	const char *cells = bits ? "bits" : "registers";
-	int most = bits ? device->max_bits : device->max_registers;
-
-	if (most > 0 && point->count > most)
-		node_fault(verify->mistakes, &input->node, NULL,
-		    "its %d %s are more than one read may have, %s of the device is %d", point->count, cells,
-		    bits ? "max_bits" : "max_registers", most);
-
-	if (node_has(&schema_point, &input->node, "addr") && point->addr + point->count > TABLE_CELLS)
-		node_fault(verify->mistakes, &input->node, "addr",
-		    "%d and %d %s reach beyond the last address 65535, allowed are 0..%d", point->addr,
-		    point->count, cells, TABLE_CELLS - point->count);
-	if (point->writable && point_table_writable(point->table) && !point_table_has_bits(point->table) &&
-	    point->count > MODBUS_MAX_WRITE_REGISTERS)
-		node_fault(verify->mistakes, &input->node, "count",
-		    "%d registers cannot be written at once, allowed are 1..%d", point->count,
-		    MODBUS_MAX_WRITE_REGISTERS);
-}
-
-/* Settings that make sense for numbers only. */
-static void
-verify_scaling(struct verify *verify, const struct point_input *input)
-{
-	static const char *const names[] = { "scale", "offset", "decimals", "min", "max", "deadband",
-		"deadband_percent", "valid_min", "valid_max" };
-	const struct codec_type *type = codec_type(input->point.type);
-
-	for (size_t i = 0; !type->scalable && i < sizeof(names) / sizeof(names[0]); i++)
-		if (node_has(&schema_point, &input->node, names[i]))
-			node_fault(verify->mistakes, &input->node, names[i], "a %s is no number, %s is allowed for numbers",
-			    type->name, names[i]);
-}
-
-static void
-verify_chars(struct verify *verify, const struct point_input *input)
-{
-	const struct codec_type *type = codec_type(input->point.type);
-
-	if (node_has(&schema_point, &input->node, "chars") && input->point.type != TYPE_STRING)
-		node_fault(verify->mistakes, &input->node, "chars",
-		    "type %s has no characters, chars is allowed for strings", type->name);
-}
-
-/* What may be no value. A raw value is as good as the number that a signed type makes of it. */
-static void
-verify_validity(struct verify *verify, const struct point_input *input)
-{
-	const struct node *node = &input->node;
-	const struct point *point = &input->point;
-	const int64_t *numbers = input->invalid.items;
-	int width = codec_raw_width(point);
-	int64_t most = width >= 64 ? INT64_MAX : (INT64_C(1) << width) - 1;
-	int64_t least = width >= 64 ? INT64_MIN : -(INT64_C(1) << (width > 0 ? width - 1 : 0));
-
-	if (node_has(&schema_point, node, "invalid") && (width == 0 || point->type == TYPE_BOOL))
-		node_fault(verify->mistakes, node, "invalid", "type %s is no number, invalid is allowed for numbers",
-		    codec_type(point->type)->name);
-	else
-		for (size_t i = 0; i < input->invalid.count; i++)
-			if (numbers[i] < least || numbers[i] > most)
-				node_fault(verify->mistakes, node, "invalid",
-				    "%" PRId64 " does not fit %d bits, allowed are %" PRId64 "..%" PRId64,
-				    numbers[i], width, least, most);
-	if (node_has(&schema_point, node, "valid_min") && node_has(&schema_point, node, "valid_max") &&
-	    point->valid_min > point->valid_max)
-		node_fault(verify->mistakes, node, "valid_max", "%.15g is less than valid_min, allowed are %.15g or more",
-		    point->valid_max, point->valid_min);
-}
-
-/* The types that have labels, and what their raw values are as far as int64_t holds them. */
-static bool
-label_range(const struct point *point, int64_t *ret_min, int64_t *ret_max)
-{
-	const struct codec_type *type = codec_type(point->type);
-	int width = point->type == TYPE_BOOL ? 1 : codec_raw_width(point);
-
-	if (type->bits == 0)
-		return false;
-	*ret_max = width >= 64 ? INT64_MAX : (INT64_C(1) << (type->is_signed ? width - 1 : width)) - 1;
-	*ret_min = type->is_signed ? -*ret_max - 1 : 0;
-	return true;
-}
-
-static int
-compare_labels(const void *left, const void *right)
-{
-	const struct label_input *const *a = left, *const *b = right;
-
-	if ((*a)->label.number != (*b)->label.number)
-		return (*a)->label.number < (*b)->label.number ? -1 : 1;
-	return *a < *b ? -1 : *a > *b;
-}
-
-/* A label of the group form is itself the setting, one of the list form has a setting "value". */
-static const char *
-label_member(const struct label_input *label, const char *name)
-{
-	return config_setting_is_group(label->node.setting) ? name : NULL;
-}
-
-static void
-report_label_number(struct verify *verify, const struct label_input *label, const struct label_input *first)
-{
-	char also[MISTAKES_ALSO_SIZE];
-
-	mistakes_add(verify->mistakes, label->node.setting, label_member(label, "value"),
-	    "%" PRId64 " is the number of %s too, each must be unique", label->label.number,
-	    mistakes_also(verify->mistakes, label->node.setting, first->node.setting, also));
-}
-
-static int
-verify_label_numbers(struct verify *verify, const struct point_input *input)
-{
-	struct label_input *labels = input->labels.items,
-			   **sorted = calloc(input->labels.count, sizeof(struct label_input *));
-	size_t count = 0, first = 0;
-
-	if (!sorted)
-		return -ENOMEM;
-	for (size_t i = 0; i < input->labels.count; i++)
-		if (node_has(&schema_label, &labels[i].node, "value"))
-			sorted[count++] = &labels[i];
-	if (count > 0)
-		qsort(sorted, count, sizeof(struct label_input *), compare_labels);
-	for (size_t i = 1; i < count; i++) {
-		if (sorted[i]->label.number == sorted[first]->label.number)
-			report_label_number(verify, sorted[i], sorted[first]);
-		else
-			first = i;
-	}
-	free(sorted);
-	return 0;
-}
-
-static int
-verify_label_texts(struct verify *verify, const struct point_input *input)
-{
-	const struct label_input *labels = input->labels.items;
-	struct index index;
-	int error = index_init(&index, input->labels.count);
-
-	if (error)
-		return error;
-	/* libconfig refuses a name that is twice in a group, so only a list can have doubles. */
-	for (size_t i = 0; i < input->labels.count; i++)
-		if (node_has(&schema_label, &labels[i].node, "label") && label_member(&labels[i], "label"))
-			index_add(&index, labels[i].label.label, labels[i].node.setting, i);
-	index_close(&index, verify->mistakes, "label", "the label");
-	index_done(&index);
-	return 0;
-}
-
-/* type_known  the type and count of the point are right, so that the range of its numbers is known */
-static int
-verify_labels(struct verify *verify, const struct point_input *input, bool type_known)
-{
-	const struct label_input *labels = input->labels.items;
-	int64_t min = 0, max = 0;
-	int error;
-
-	if (input->labels.count == 0)
-		return 0;
-	if (type_known && !label_range(&input->point, &min, &max)) {
-		node_fault(verify->mistakes, &input->node, "enum",
-		    "a %s cannot have labels, allowed are bool and the integer types",
-		    codec_type(input->point.type)->name);
-		return 0;
-	}
-	for (size_t i = 0; type_known && i < input->labels.count; i++)
-		if (node_has(&schema_label, &labels[i].node, "value") &&
-		    (labels[i].label.number < min || labels[i].label.number > max))
-			mistakes_add(verify->mistakes, labels[i].node.setting,
-			    label_member(&labels[i], "value"),
-			    "%" PRId64 " is out of the range of %s, allowed are %" PRId64 "..%" PRId64,
-			    labels[i].label.number, codec_type(input->point.type)->name, min, max);
-	error = verify_label_numbers(verify, input);
-	return error ? error : verify_label_texts(verify, input);
-}
-
-/* counted  the type and count of the point are right */
-static void
-verify_writing(struct verify *verify, const struct point_input *input, bool counted)
-{
-	static const char *const of_writes[] = { "write", "verify" };
-	const struct node *node = &input->node;
-	const struct point *point = &input->point;
-
-	if (point->writable && node_has(&schema_point, node, "table") && !point_table_writable(point->table))
-		node_fault(verify->mistakes, node, "writable", "the table %s cannot be written, allowed are coil, holding",
-		    point_table_name(point->table));
-	if (node_has(&schema_point, node, "min") && node_has(&schema_point, node, "max") && point->min > point->max)
-		node_fault(verify->mistakes, node, "max", "%.15g is less than min, allowed are %.15g or more", point->max,
-		    point->min);
-	if (!point->writable && !node_is_wrong(&schema_point, node, "writable"))
-		for (size_t i = 0; i < sizeof(of_writes) / sizeof(of_writes[0]); i++)
-			if (node_has(&schema_point, node, of_writes[i]))
-				node_fault(verify->mistakes, node, of_writes[i],
-				    "the point is not writable, writable = true is required");
-	if (counted && point->write == WRITE_SINGLE && point->count > 1)
-		node_fault(verify->mistakes, node, "write",
-		    "\"single\" writes one register or coil and the point has %d, "
-		    "allowed are auto, multiple",
-		    point->count);
-	if (!point->shared)
-		return;
-	if (!point->writable && !node_is_wrong(&schema_point, node, "writable"))
-		node_fault(verify->mistakes, node, "shared", "the point is not writable, writable = true is required");
-	/* ThingsBoard says {"deleted":[...]} when attributes are deleted, and lists keys with commas between.
-	 */
-	if (point->key && strcmp(point->key, "deleted") == 0)
-		node_fault(verify->mistakes, node, "key",
-		    "a shared attribute cannot be called \"deleted\", another key is required");
-	if (point->key && strchr(point->key, ','))
-		node_fault(verify->mistakes, node, "key",
-		    "a shared attribute cannot have a comma in its key, another key is required");
-}
-
-/* What is never read has nothing to report, and leaves the rest of its register to chance. */
-static void
-verify_unreadable(struct verify *verify, struct point_input *input, const struct device *device, bool counted)
-{
-	static const char *const of_reads[] = { "kind", "report", "deadband", "deadband_percent",
-		"min_interval_ms", "max_interval_ms", "aggregate", "window_ms", "quality", "period_ms",
-		"invalid", "valid_min", "valid_max", "decimals", "verify" };
-	const struct node *node = &input->node;
-	struct point *point = &input->point;
-
-	if (!point->writable && !node_is_wrong(&schema_point, node, "writable"))
-		node_fault(verify->mistakes, node, "readable",
-		    "the point is not writable either, writable = true is required");
-	for (size_t i = 0; i < sizeof(of_reads) / sizeof(of_reads[0]); i++)
-		if (node_has(&schema_point, node, of_reads[i]))
-			node_fault(verify->mistakes, node, of_reads[i],
-			    "the point is never read, readable = true is required");
-	if (counted && codec_needs_current(point) && !(device->mask_write && point->count == 1))
-		node_fault(verify->mistakes, node, "readable",
-		    "the other bits of its register cannot be kept without reading them, %s is required",
-		    point->count == 1 ? "mask_write = true of the device" : "readable = true");
-	point->period_ms = 0;
-	point->quality = false;
-}
-
-/* What is aggregated goes up once a window, and only that. */
-static void
-verify_aggregate(struct verify *verify, const struct point_input *input, bool typed)
-{
-	static const char *const useless[] = { "report", "deadband", "deadband_percent", "min_interval_ms",
-		"max_interval_ms" };
-	const struct node *node = &input->node;
-	const struct point *point = &input->point;
-
-	if (node_has(&schema_point, node, "window_ms") && !node_has(&schema_point, node, "aggregate") &&
-	    !node_is_wrong(&schema_point, node, "aggregate"))
-		node_fault(verify->mistakes, node, "window_ms",
-		    "has nothing to do without aggregate, which is required with it");
-	if (!node_has(&schema_point, node, "aggregate"))
-		return;
-	if (!node_has(&schema_point, node, "window_ms") && !node_is_wrong(&schema_point, node, "window_ms"))
-		node_fault(verify->mistakes, node, "window_ms", "missing, it is required with aggregate");
-	else if (point->window_ms < point->period_ms && (node_has(&schema_point, node, "period_ms") || !verify_is_line(input)))
-		node_fault(verify->mistakes, node, "window_ms", "%d is less than the period, allowed are %d or more",
-		    point->window_ms, point->period_ms);
-	if (typed && (point->type == TYPE_STRING || input->labels.count > 0))
-		node_fault(verify->mistakes, node, "aggregate",
-		    "a text cannot be aggregated, numbers and bool without enum can");
-	if (point->kind == KIND_ATTRIBUTE)
-		node_fault(verify->mistakes, node, "aggregate", "an attribute has no times, only telemetry is allowed");
-	for (size_t i = 0; i < sizeof(useless) / sizeof(useless[0]); i++)
-		if (node_has(&schema_point, node, useless[i]))
-			node_fault(verify->mistakes, node, useless[i],
-			    "has nothing to do with aggregate, which sends once a window");
-}
-
-static void
-verify_report(struct verify *verify, struct point_input *input, bool typed)
-{
-	const struct node *node = &input->node;
-	struct point *point = &input->point;
-	bool banded = point->deadband > 0 || point->deadband_percent > 0;
-
-	verify_aggregate(verify, input, typed);
-	if (!node_has(&schema_point, node, "report"))
-		point->report = banded || point->kind == KIND_ATTRIBUTE ? REPORT_CHANGE : REPORT_ALWAYS;
-	else if (point->report == REPORT_ALWAYS && banded)
-		node_fault(verify->mistakes, node, "report",
-		    "\"always\" leaves no use for the deadband, with one only change is allowed");
-	if (point->max_interval_ms > 0 && point->max_interval_ms < point->min_interval_ms)
-		node_fault(verify->mistakes, node, "max_interval_ms",
-		    "%d is less than min_interval_ms, allowed are 0 and %d or more", point->max_interval_ms,
-		    point->min_interval_ms);
-}
-
 static void
 verify_place(
     struct verify *verify, struct point_input *input, const struct device_input *device, bool device_fits)
@@ -768,362 +199,6 @@ verify_place(
 	/* A unit that is wrong on the device's own bus was reported there, once. */
 	if (unit || input->bus_input != device->bus_input || device_fits)
 		verify_unit(verify, node, input->bus_input, input->point.unit);
-}
-
-static int
-verify_point(
-    struct verify *verify, struct point_input *input, const struct device_input *device, bool device_fits)
-{
-	const struct node *node = &input->node;
-	struct point *point = &input->point;
-	bool line, typed, counted;
-
-	if (!config_setting_is_group(node->setting))
-		return 0;
-	verify_place(verify, input, device, device_fits);
-	line = verify_is_line(input);
-	typed = line ? verify_line_point(input, device, verify->mistakes)
-		     : verify_modbus_point(input, verify->mistakes) && verify_type(verify, input);
-	counted = typed && (line || verify_count(verify, input));
-	if (counted && !line)
-		verify_extent(verify, input, &device->device);
-	if (counted)
-		verify_validity(verify, input);
-	if (typed) {
-		verify_order(verify, input);
-		verify_scaling(verify, input);
-		verify_chars(verify, input);
-	}
-	verify_writing(verify, input, counted);
-	point->has_min = node_has(&schema_point, node, "min");
-	point->has_max = node_has(&schema_point, node, "max");
-	point->has_valid_min = node_has(&schema_point, node, "valid_min");
-	point->has_valid_max = node_has(&schema_point, node, "valid_max");
-	if (!node_has(&schema_point, node, "period_ms"))
-		point->period_ms = device->device.period_ms;
-	if (!node_has(&schema_point, node, "quality"))
-		point->quality = device->device.quality;
-	if (!input->readable)
-		verify_unreadable(verify, input, &device->device, counted);
-	verify_report(verify, input, typed);
-	if (typed && !node_has(&schema_point, node, "decimals") && point->decimals != DECIMALS_TEXT)
-		point->decimals = codec_default_decimals(point->type, point->scale, point->offset);
-	return verify_labels(verify, input, counted);
-}
-
-/* Writes that nobody asks for. */
-
-/* Can the value be written to the point, whose labels are not yet in it? Returns 0; -EINVAL with what is
- * wrong, to follow the value in a sentence; -ENOMEM. */
-static int
-judge_value(const struct point_input *input, const struct value *value, char *text, size_t size)
-{
-	struct enum_label *labels = calloc(input->labels.count + 1, sizeof(*labels));
-	const struct label_input *inputs = input->labels.items;
-	uint16_t cells[MODBUS_MAX_READ_BITS] = { 0 };
-	struct point point = input->point;
-	enum codec_fault wrong;
-
-	if (!labels)
-		return -ENOMEM;
-	for (size_t i = 0; i < input->labels.count; i++)
-		labels[i] = inputs[i].label;
-	point.labels = labels;
-	point.label_count = input->labels.count;
-	wrong = codec_encode(&point, value, cells);
-	codec_fault_text(&point, wrong, text, size);
-	free(labels);
-	return wrong != CODEC_OK ? -EINVAL : 0;
-}
-
-/* Where the point with that key is, which `name` of the node names. Returns NULL after a word about it. */
-static const struct entry *
-find_point(struct verify *verify, const struct node *node, const char *key, const struct index *keys)
-{
-	const struct entry *entry = index_find(keys, key);
-	char quoted[MISTAKES_QUOTE_SIZE], text[SCHEMA_TEXT_SIZE];
-
-	if (!entry)
-		node_fault(verify->mistakes, node, "point", "the device has no point %s, allowed are %s",
-		    mistakes_quote(key, quoted),
-		    keys->count ? index_names(keys, text, sizeof(text)) : "the keys of its points");
-	return entry;
-}
-
-/* The point that is to be written. Returns NULL unless there is one that can be. */
-static const struct point_input *
-find_writable(struct verify *verify, const struct node *node, const char *key,
-    const struct device_input *device, const struct index *keys, size_t *ret_at)
-{
-	const struct entry *entry = find_point(verify, node, key, keys);
-	const struct point_input *point;
-	char quoted[MISTAKES_QUOTE_SIZE];
-
-	if (!entry)
-		return NULL;
-	*ret_at = entry->at;
-	point = (const struct point_input *)device->points.items + entry->at;
-	if (point->point.writable)
-		return point;
-	if (!node_is_wrong(&schema_point, &point->node, "writable"))
-		node_fault(verify->mistakes, node, "point", "the point %s is not writable, a writable one is required",
-		    mistakes_quote(key, quoted));
-	return NULL;
-}
-
-/* The value that the node has for a point. Returns 0 or -ENOMEM. */
-static int
-verify_value(struct verify *verify, const struct node *node, const struct point_input *point,
-    const struct value *value)
-{
-	char quoted[MISTAKES_QUOTE_SIZE], text[SCHEMA_TEXT_SIZE];
-	int error = point->right ? judge_value(point, value, text, sizeof(text)) : 0;
-
-	if (error == -EINVAL)
-		node_fault(verify->mistakes, node, "value", "the value for point %s %s",
-		    mistakes_quote(point->point.key, quoted), text);
-	return error == -EINVAL ? 0 : error;
-}
-
-static int
-verify_write(struct verify *verify, struct write_input *write, const struct device_input *device,
-    const struct index *keys)
-{
-	const struct point_input *point;
-
-	if (!node_has(&schema_write, &write->node, "point"))
-		return 0;
-	point = find_writable(verify, &write->node, write->point, device, keys, &write->point_at);
-	if (!point || !node_has(&schema_write, &write->node, "value"))
-		return 0;
-	return verify_value(verify, &write->node, point, &write->value);
-}
-
-static int
-verify_writes(struct verify *verify, const struct items *writes, const struct device_input *device,
-    const struct index *keys)
-{
-	struct write_input *inputs = writes->items;
-	int error = 0;
-
-	for (size_t i = 0; !error && i < writes->count; i++)
-		error = verify_write(verify, &inputs[i], device, keys);
-	return error;
-}
-
-/* RPC. */
-
-/* What the method does with its one point. Returns false if it cannot. */
-static bool
-verify_action(struct verify *verify, struct rpc_input *rpc, const struct point_input *point)
-{
-	bool given = node_has(&schema_rpc, &rpc->node, "action");
-	char quoted[MISTAKES_QUOTE_SIZE];
-
-	if (!given)
-		rpc->action = point->point.writable || rpc->value.kind != VALUE_NONE ? RPC_SET : RPC_GET;
-	if (rpc->action == RPC_GET && rpc->value.kind != VALUE_NONE)
-		return node_fault(verify->mistakes, &rpc->node, "value", "is of no use to action get, only set writes");
-	if (rpc->action == RPC_GET && !point->readable)
-		return node_fault(verify->mistakes, &rpc->node, "action", "the point %s is never read, only set is allowed",
-		    mistakes_quote(rpc->point, quoted));
-	if (rpc->action == RPC_SET && !point->point.writable &&
-	    !node_is_wrong(&schema_point, &point->node, "writable"))
-		return node_fault(verify->mistakes, &rpc->node, given ? "action" : "value",
-		    given ? "the point %s is not writable, only get is allowed"
-			  : "the point %s is not writable, a writable one is required",
-		    mistakes_quote(rpc->point, quoted));
-	return true;
-}
-
-static int
-verify_step(struct verify *verify, struct step_input *step, const struct device_input *device,
-    const struct index *keys)
-{
-	const struct point_input *point;
-
-	if (node_has(&schema_rpc_step, &step->node, "param") && node_has(&schema_rpc_step, &step->node, "value"))
-		node_fault(verify->mistakes, &step->node, "param", "stands beside a value, only one of them is allowed");
-	if (!node_has(&schema_rpc_step, &step->node, "point"))
-		return 0;
-	point = find_writable(verify, &step->node, step->point, device, keys, &step->point_at);
-	if (!point || !node_has(&schema_rpc_step, &step->node, "value"))
-		return 0;
-	return verify_value(verify, &step->node, point, &step->value);
-}
-
-static int
-verify_steps(
-    struct verify *verify, struct rpc_input *rpc, const struct device_input *device, const struct index *keys)
-{
-	static const char *const others[] = { "point", "value", "action" };
-	struct step_input *steps = rpc->steps.items;
-	int error = 0;
-
-	for (size_t i = 0; i < sizeof(others) / sizeof(others[0]); i++)
-		if (node_has(&schema_rpc, &rpc->node, others[i]))
-			node_fault(verify->mistakes, &rpc->node, others[i], "stands beside set, only one of them is allowed");
-	if (rpc->steps.count > RPC_STEPS_MAX)
-		node_fault(verify->mistakes, &rpc->node, "set", "has %zu points, at most %d are allowed", rpc->steps.count,
-		    RPC_STEPS_MAX);
-	for (size_t i = 0; !error && i < rpc->steps.count; i++)
-		error = verify_step(verify, &steps[i], device, keys);
-	return error;
-}
-
-static int
-verify_rpc(
-    struct verify *verify, struct rpc_input *rpc, const struct device_input *device, const struct index *keys)
-{
-	const struct point_input *points = device->points.items;
-	const struct entry *entry;
-
-	if (node_has(&schema_rpc, &rpc->node, "set"))
-		return verify_steps(verify, rpc, device, keys);
-	if (!node_has(&schema_rpc, &rpc->node, "point")) {
-		if (!node_is_wrong(&schema_rpc, &rpc->node, "point") && !node_is_wrong(&schema_rpc, &rpc->node, "set"))
-			node_fault(verify->mistakes, &rpc->node, "point", "missing, the key of a point is required, or set");
-		return 0;
-	}
-	entry = find_point(verify, &rpc->node, rpc->point, keys);
-	if (!entry)
-		return 0;
-	rpc->point_at = entry->at;
-	if (!verify_action(verify, rpc, &points[entry->at]) || !node_has(&schema_rpc, &rpc->node, "value"))
-		return 0;
-	return verify_value(verify, &rpc->node, &points[entry->at], &rpc->value);
-}
-
-static int
-verify_rpcs(struct verify *verify, const struct device_input *device, const struct index *keys)
-{
-	struct rpc_input *rpc = device->rpc.items;
-	struct index methods;
-	int error = index_init(&methods, device->rpc.count);
-
-	if (error)
-		return error;
-	for (size_t i = 0; !error && i < device->rpc.count; i++) {
-		if (node_has(&schema_rpc, &rpc[i].node, "method"))
-			index_add(&methods, rpc[i].method, rpc[i].node.setting, i);
-		error = verify_rpc(verify, &rpc[i], device, keys);
-	}
-	index_close(&methods, verify->mistakes, "method", "the method");
-	index_done(&methods);
-	return error;
-}
-
-/* Calls. */
-
-/* The point that is to be read. Returns NULL unless there is one that can be. */
-static const struct point_input *
-find_readable(struct verify *verify, const struct node *node, const char *name, const char *key,
-    const struct device_input *device, const struct index *keys, size_t *ret_at)
-{
-	const struct entry *entry = index_find(keys, key);
-	const struct point_input *point;
-	char quoted[MISTAKES_QUOTE_SIZE], text[SCHEMA_TEXT_SIZE];
-
-	if (!entry) {
-		node_fault(verify->mistakes, node, name, "the device has no point %s, allowed are %s",
-		    mistakes_quote(key, quoted),
-		    keys->count ? index_names(keys, text, sizeof(text)) : "the keys of its points");
-		return NULL;
-	}
-	*ret_at = entry->at;
-	point = (const struct point_input *)device->points.items + entry->at;
-	if (point->readable)
-		return point;
-	node_fault(verify->mistakes, node, name, "the point %s is never read, one that is read is required",
-	    mistakes_quote(key, quoted));
-	return NULL;
-}
-
-static void
-verify_call_param(struct verify *verify, struct call_param_input *param, const struct device_input *device,
-    const struct index *keys)
-{
-	bool point = node_has(&schema_call_param, &param->node, "point");
-	bool value = node_has(&schema_call_param, &param->node, "value");
-
-	if (point && value)
-		node_fault(verify->mistakes, &param->node, "value", "stands beside a point, only one of them is allowed");
-	else if (value && !node_has(&schema_call_param, &param->node, "name"))
-		node_fault(verify->mistakes, &param->node, "name", "missing, a text is required for a value");
-	else if (!point && !value && param->node.given == param->node.valid)
-		node_fault(verify->mistakes, &param->node, "point", "missing, the key of a point or a value is required");
-	if (point)
-		find_readable(verify, &param->node, "point", param->point, device, keys, &param->point_at);
-}
-
-static int
-verify_call_result(struct verify *verify, struct call_result_input *result, const struct device_input *device,
-    const struct index *keys)
-{
-	const struct point_input *point;
-
-	if (node_has(&schema_call_result, &result->node, "field") && node_has(&schema_call_result, &result->node, "value"))
-		node_fault(verify->mistakes, &result->node, "field", "stands beside a value, only one of them is allowed");
-	if (!node_has(&schema_call_result, &result->node, "point"))
-		return 0;
-	point = find_writable(verify, &result->node, result->point, device, keys, &result->point_at);
-	if (!point || !node_has(&schema_call_result, &result->node, "value"))
-		return 0;
-	return verify_value(verify, &result->node, point, &result->value);
-}
-
-/* What the point is to become, which need not be writable for that. */
-static int
-verify_call_on(struct verify *verify, struct call_input *call, const struct device_input *device,
-    const struct index *keys)
-{
-	const struct point_input *point =
-	    find_readable(verify, &call->node, "on", call->on, device, keys, &call->on_at);
-	struct point_input unguarded;
-
-	if (!point || !node_has(&schema_call, &call->node, "value") || verify_is_line(point))
-		return 0;
-	unguarded = *point;
-	unguarded.point = codec_unguarded(&point->point);
-	return verify_value(verify, &call->node, &unguarded, &call->value);
-}
-
-static int
-verify_call(struct verify *verify, struct call_input *call, const struct device_input *device,
-    const struct index *keys)
-{
-	static const char *const lists[] = { "params", "result" };
-	const struct items *items[] = { &call->params, &call->results };
-	struct call_param_input *params = call->params.items;
-	struct call_result_input *results = call->results.items;
-	bool on = node_has(&schema_call, &call->node, "on");
-	int error = on ? verify_call_on(verify, call, device, keys) : 0;
-
-	if (!on && node_has(&schema_call, &call->node, "value"))
-		node_fault(verify->mistakes, &call->node, "value",
-		    "is of no use without on, the key of a point is required there");
-	if (!on && call->period_ms == 0 && call->node.given == call->node.valid)
-		node_fault(verify->mistakes, &call->node, "on", "missing, the key of a point or a period_ms is required");
-	for (size_t i = 0; i < sizeof(items) / sizeof(items[0]); i++)
-		if (items[i]->count > RPC_STEPS_MAX)
-			node_fault(verify->mistakes, &call->node, lists[i], "has %zu entries, at most %d are allowed",
-			    items[i]->count, RPC_STEPS_MAX);
-	for (size_t i = 0; i < call->params.count; i++)
-		verify_call_param(verify, &params[i], device, keys);
-	for (size_t i = 0; !error && i < call->results.count; i++)
-		error = verify_call_result(verify, &results[i], device, keys);
-	return error;
-}
-
-static int
-verify_calls(struct verify *verify, const struct device_input *device, const struct index *keys)
-{
-	struct call_input *calls = device->calls.items;
-	int error = 0;
-
-	for (size_t i = 0; !error && i < device->calls.count; i++)
-		error = verify_call(verify, &calls[i], device, keys);
-	return error;
 }
 
 /* Devices. */
@@ -1161,42 +236,21 @@ was_read_well(const struct point_input *point)
 	       (node_has(&schema_point, &point->node, "table") || verify_is_line(point));
 }
 
-/* A key that the gateway makes of a point's: KEY_quality, KEY_min...
- * name  the setting that asks for it */
-static void
-verify_made_key(struct verify *verify, const struct point_input *input, const struct index *keys,
-    const char *name, const char *suffix)
+/* Sets whether the point is right. Returns 0 or -ENOMEM. */
+static int
+verify_point_of(
+    struct verify *verify, struct point_input *point, const struct device_input *device, bool device_fits)
 {
-	const struct setting_row *row = schema_find(&schema_point, "key", 0);
-	char key[1024], quoted[MISTAKES_QUOTE_SIZE]; /* 255 characters are 765 bytes at most */
+	size_t before = verify->mistakes->count + verify->mistakes->uncounted;
+	int error = 0;
 
-	snprintf(key, sizeof(key), "%s_%s", input->point.key, suffix);
-	if (index_find(keys, key))
-		node_fault(verify->mistakes, &input->node, name,
-		    "makes the key %s, which another point has, each must be unique",
-		    mistakes_quote(key, quoted));
-	else if (schema_characters(key) > row->max)
-		node_fault(verify->mistakes, &input->node, name, "makes a key of %lld characters, allowed are %lld..%lld",
-		    (long long)schema_characters(key), (long long)row->min, (long long)row->max);
-}
-
-static void
-verify_made_keys(struct verify *verify, const struct device_input *device, const struct index *keys)
-{
-	const struct point_input *points = device->points.items;
-
-	for (size_t i = 0; i < device->points.count; i++) {
-		if (!node_has(&schema_point, &points[i].node, "key"))
-			continue;
-		if (points[i].point.quality)
-			verify_made_key(verify, &points[i], keys, "quality", "quality");
-		if (points[i].point.shared)
-			verify_made_key(verify, &points[i], keys, "shared", "error");
-		for (int j = 0; j < AGGREGATES; j++)
-			if (points[i].point.aggregate & 1U << j)
-				verify_made_key(verify, &points[i], keys, "aggregate",
-				    point_aggregate_name((enum point_aggregate)j));
+	if (config_setting_is_group(point->node.setting)) {
+		verify_place(verify, point, device, device_fits);
+		error = verify_point(point, device, verify->mistakes);
 	}
+	point->right =
+	    before == verify->mistakes->count + verify->mistakes->uncounted && was_read_well(point);
+	return error;
 }
 
 static int
@@ -1204,8 +258,8 @@ verify_device(struct verify *verify, struct device_input *device)
 {
 	struct point_input *points = device->points.items;
 	bool fits = true;
-	struct index keys;
-	int error = index_init(&keys, device->points.count);
+	struct names keys;
+	int error = names_init(&keys, device->points.count);
 
 	if (error)
 		return error;
@@ -1213,26 +267,16 @@ verify_device(struct verify *verify, struct device_input *device)
 	if (node_has(&schema_device, &device->node, "unit"))
 		fits = verify_unit(verify, &device->node, device->bus_input, device->device.unit);
 	for (size_t i = 0; !error && i < device->points.count; i++) {
-		size_t before = verify->mistakes->count + verify->mistakes->uncounted;
-
-		error = verify_point(verify, &points[i], device, fits);
-		points[i].right = before == verify->mistakes->count + verify->mistakes->uncounted &&
-				  was_read_well(&points[i]);
+		error = verify_point_of(verify, &points[i], device, fits);
 		if (node_has(&schema_point, &points[i].node, "key"))
-			index_add(&keys, points[i].point.key, points[i].node.setting, i);
+			names_add(&keys, points[i].point.key, points[i].node.setting, i);
 	}
-	index_close(&keys, verify->mistakes, "key", "the key");
-	verify_made_keys(verify, device, &keys);
+	names_close(&keys, verify->mistakes, "key", "the key");
+	verify_made_keys(device, &keys, verify->mistakes);
 	verify_line_device(device, verify->mistakes);
 	if (!error)
-		error = verify_rpcs(verify, device, &keys);
-	if (!error)
-		error = verify_calls(verify, device, &keys);
-	if (!error)
-		error = verify_writes(verify, &device->on_connect, device, &keys);
-	if (!error)
-		error = verify_writes(verify, &device->on_cloud_loss.writes, device, &keys);
-	index_done(&keys);
+		error = verify_commands(device, &keys, verify->mistakes);
+	names_done(&keys);
 	return error;
 }
 
@@ -1242,20 +286,20 @@ verify_devices(struct verify *verify)
 	struct device_input *devices = verify->root->devices.items;
 	const struct device_input *gateway = &verify->root->gateway.device;
 	size_t count = verify->root->devices.count;
-	struct index names = { NULL, 0 };
-	int error = index_init(&names, count + 1);
+	struct names names = { NULL, 0 };
+	int error = names_init(&names, count + 1);
 
 	for (size_t i = 0; !error && i < count; i++) {
 		if (node_has(&schema_device, &devices[i].node, "name"))
-			index_add(&names, devices[i].device.name, devices[i].node.setting, i);
+			names_add(&names, devices[i].device.name, devices[i].node.setting, i);
 		if (config_setting_is_group(devices[i].node.setting))
 			error = verify_device(verify, &devices[i]);
 	}
 	if (!error && gateway->node.setting)
-		index_add(&names, gateway->device.name ? gateway->device.name : GATEWAY_NAME, gateway->node.setting, count);
+		names_add(&names, gateway->device.name ? gateway->device.name : GATEWAY_NAME, gateway->node.setting, count);
 	if (!error)
-		index_close(&names, verify->mistakes, "name", "the name");
-	index_done(&names);
+		names_close(&names, verify->mistakes, "name", "the name");
+	names_done(&names);
 	return error;
 }
 
@@ -1290,6 +334,6 @@ verify_all(struct root_input *root, struct mistakes *mistakes)
 	error = verify_buses(&verify);
 	if (!error)
 		error = verify_devices(&verify);
-	index_done(&verify.buses);
+	names_done(&verify.buses);
 	return error;
 }
