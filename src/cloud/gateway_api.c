@@ -748,6 +748,13 @@ gateway_api_add(struct gateway_api *api, const struct device *device, void *owne
 	return &child->session;
 }
 
+void
+gateway_api_give(struct gateway_api *api, const struct session *session, const struct credentials *credentials)
+{
+	if (child_of(session)->itself)
+		mqtt_session_give(api->session, credentials, api);
+}
+
 /* ---- all of it ---- */
 
 struct gateway_api *
