@@ -13,7 +13,7 @@
 #define CONNECT_MS     30000 /* no PUBACK for so long, if nothing else is set: the server does not speak with this gateway */
 #define AGAIN_MS       60000 /* a device that the server did not take, or let go, is tried again after so long */
 #define MESSAGE_IDS    0x10000
-#define ONE_BY_ONE     (INT64_C(1) << 40) /* ids from here on are of requests for single keys, numbered by key */
+#define ONE_BY_ONE     (INT64_C(1) << 30) /* ids from here on are of requests for single keys, numbered by key; an int there */
 #define KEY_MAX	       1024		  /* bytes, NUL included: 255 characters are 765 at most */
 #define TIMER_ACCURACY_US 250000
 
