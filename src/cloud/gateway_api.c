@@ -335,6 +335,7 @@ on_subscribed(void *owner, int id, bool granted)
 			api->events.subscribed(api->itself->owner, id, granted);
 		return;
 	}
+	api->subscribe_id = 0; /* devices are to be queued once, whatever the server says twice */
 	if (!granted) {
 		mqtt_session_restart(api->session, "the server does not let it subscribe to v1/gateway");
 		return;
@@ -559,10 +560,13 @@ child_is_up(const struct session *session)
 	return child_of(session)->state == CHILD_UP;
 }
 
+/* What it was let go for may be a message of its own, and the session of all has not ended. */
 static int
 child_end(const struct session *session)
 {
-	return mqtt_session_end(child_of(session)->api->session);
+	const struct child *child = child_of(session);
+
+	return child->state == CHILD_LEFT ? MQTT_END_CLOSED : mqtt_session_end(child->api->session);
 }
 
 static void
@@ -685,6 +689,11 @@ child_health(const struct session *session, struct health_device *ret)
 	};
 	const struct child *child = child_of(session);
 
+	/* While there is no session it is that which has a reason. */
+	if (child->itself || (!child->held && !mqtt_session_is_up(child->api->session))) {
+		mqtt_session_health(child->api->session, ret);
+		return;
+	}
 	ret->state = child->held ? HEALTH_SESSION_CLOSED : states[child->state];
 	ret->why = child->state == CHILD_UP ? NULL : child->why;
 	ret->since_mono_ms = child->since_mono_ms;
