@@ -135,8 +135,11 @@ static void
 gateway_values(const struct uplink *uplink, struct json_object *tree, bool telemetry)
 {
 	struct portions portions = { 0 };
-	int error = portions_read(&portions, uplink, tree, telemetry);
+	int error;
 
+	if (uplink_is_poison(uplink))
+		return;
+	error = portions_read(&portions, uplink, tree, telemetry);
 	if (error == -EDOM)
 		uplink_exception(uplink, "a number that the server throws at");
 	else if (error)
