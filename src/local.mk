@@ -52,6 +52,7 @@ libconf_a_SOURCES = \
 	src/conf/mistakes.c src/conf/mistakes.h \
 	src/conf/reader.c src/conf/reader.h \
 	src/conf/schema.c src/conf/schema.h \
+	src/conf/schema_calls.c src/conf/schema_calls.h \
 	src/conf/schema_line.c src/conf/schema_line.h \
 	src/conf/verify.c src/conf/verify.h \
 	src/conf/verify_line.c src/conf/verify_line.h
@@ -95,6 +96,7 @@ libflow_a_SOURCES = \
 
 libcloud_a_CFLAGS = $(AM_CFLAGS) $(MOSQUITTO_CFLAGS) $(OPENSSL_CFLAGS) $(JSON_CFLAGS) $(SYSTEMD_CFLAGS)
 libcloud_a_SOURCES = \
+	src/cloud/calls.c src/cloud/calls.h \
 	src/cloud/cloud_loss.c src/cloud/cloud_loss.h \
 	src/cloud/commands.c src/cloud/commands.h \
 	src/cloud/downlink.c src/cloud/downlink.h src/cloud/downlink_port.h \
@@ -122,6 +124,7 @@ libcloud_a_SOURCES = \
 	src/cloud/limits.c src/cloud/limits.h \
 	src/cloud/outbox.c src/cloud/outbox.h \
 	src/cloud/overflow.c src/cloud/overflow.h \
+	src/cloud/presence.c src/cloud/presence.h \
 	src/cloud/sender.c src/cloud/sender.h \
 	src/cloud/claim.c src/cloud/claim.h \
 	src/cloud/keeper.c src/cloud/keeper.h \

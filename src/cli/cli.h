@@ -6,9 +6,6 @@
 
 #define CLI_DEFAULT_CONFIG SYSCONFDIR "/fieldgate/gateway.conf"
 
-#define CLI_TEXT_OF(number) #number
-#define CLI_TEXT(number)    CLI_TEXT_OF(number)
-
 /* The option that all commands which read a configuration have. */
 #define CLI_CONFIG_ROW(where)                                                                                   \
 	{ .name = "config", .letter = 'c', .argument = "FILE", .ret_text = (where),                              \

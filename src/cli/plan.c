@@ -12,6 +12,7 @@
 
 #define UNITS		  256
 #define TURNAROUND_MAX_MS 60000
+#define TURNAROUND_RANGE  "1..60000"
 
 struct arguments {
 	const char *path;
@@ -44,7 +45,7 @@ read_arguments(int argc, char **argv, struct arguments *ret)
 		.rows = { CLI_CONFIG_ROW(&ret->path),
 		    { .name = "turnaround-ms",
 			.argument = "N",
-			.about = "time from a request to its reply, 1.." CLI_TEXT(TURNAROUND_MAX_MS) ", for all units;\n"
+			.about = "time from a request to its reply, " TURNAROUND_RANGE ", for all units;\n"
 				 "it is assumed otherwise, and measured while fieldgate runs",
 			.ret_text = &turnaround } },
 		.epilogue = "The exit status is 0 if all points can meet their periods, 1 if not or if the configuration is "

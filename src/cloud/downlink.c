@@ -6,6 +6,7 @@
 #include "base/clock.h"
 #include "base/heap.h"
 #include "base/log.h"
+#include "cloud/calls.h"
 #include "cloud/cloud_loss.h"
 #include "cloud/commands.h"
 #include "cloud/chores.h"
@@ -38,10 +39,12 @@ struct downlink {
 	struct shared *shared;
 	struct rpc_server *rpc_server;
 	struct rpc_client *rpc_client;
+	struct calls *calls;
 	struct cloud_loss *cloud_loss;
 	struct chores *chores; /* of the gateway itself, or NULL */
 	struct heap due;
 	struct channel *channels;
+	uint64_t not_understood;
 	char payload[TB_MAX_PAYLOAD];
 };
 
@@ -50,7 +53,7 @@ downlink_new(const struct settings *settings, struct downlink_port port, struct 
 {
 	struct downlink *downlink = calloc(1, sizeof(*downlink));
 	struct commands *commands = commands_new(sink);
-	struct shared *shared = commands ? shared_new(settings, commands) : NULL;
+	struct shared *shared = commands ? shared_new(settings, port, commands) : NULL;
 
 	if (!downlink || !shared) {
 		shared_free(shared);
@@ -65,13 +68,15 @@ downlink_new(const struct settings *settings, struct downlink_port port, struct 
 	downlink->rpc_server = rpc_server_new(settings, port, commands, shared);
 	downlink->rpc_client =
 	    rpc_client_new(settings->device_count, settings->device_count + ASKS_MORE, port);
+	if (downlink->rpc_client)
+		downlink->calls = calls_new(settings, commands, downlink->rpc_client, shared);
 	downlink->cloud_loss = cloud_loss_new(settings, commands, shared);
 	downlink->channels = calloc(settings->device_count + 1, sizeof(downlink->channels[0]));
 	if (settings->gateway)
 		downlink->chores = chores_new(settings->gateway->index, port);
 	if (heap_init(&downlink->due, settings->device_count) < 0 || !downlink->rpc_server ||
-	    (settings->gateway && !downlink->chores) ||
-	    !downlink->rpc_client || !downlink->cloud_loss || !downlink->channels) {
+	    (settings->gateway && !downlink->chores) || !downlink->calls || !downlink->cloud_loss ||
+	    !downlink->channels) {
 		downlink_free(downlink);
 		return NULL;
 	}
@@ -87,6 +92,7 @@ downlink_free(struct downlink *downlink)
 		return;
 	chores_free(downlink->chores);
 	cloud_loss_free(downlink->cloud_loss);
+	calls_free(downlink->calls);
 	rpc_client_free(downlink->rpc_client);
 	rpc_server_free(downlink->rpc_server);
 	shared_free(downlink->shared);
@@ -108,6 +114,7 @@ downlink_sample(struct downlink *downlink, const struct sample *sample)
 {
 	cloud_loss_sample(downlink->cloud_loss, sample);
 	shared_sample(downlink->shared, sample);
+	calls_sample(downlink->calls, sample);
 }
 
 /* ---- the session ---- */
@@ -140,7 +147,7 @@ subscribe(struct downlink *downlink, struct channel *channel)
 
 	channel->stage = STAGE_SUBSCRIBING;
 	channel->subscribe_id =
-	    downlink->port.subscribe(downlink->port.ctx, device, shared_has(downlink->shared, device));
+	    downlink->port.subscribe(downlink->port.ctx, device, shared_count(channel->device) > 0);
 	set_due(downlink, channel, ASK_AGAIN_MS);
 }
 
@@ -177,15 +184,18 @@ downlink_up(struct downlink *downlink, size_t device)
 }
 
 void
-downlink_down(struct downlink *downlink, size_t device)
+downlink_down(struct downlink *downlink, size_t device, bool on_purpose)
 {
 	struct channel *channel = &downlink->channels[device];
 
 	channel->stage = STAGE_DOWN;
 	heap_remove(&downlink->due, &channel->due);
 	rpc_server_down(downlink->rpc_server, device);
+	shared_down(downlink->shared, device);
+	calls_down(downlink->calls, device);
 	rpc_client_down(downlink->rpc_client, device);
-	cloud_loss_silent(downlink->cloud_loss, device);
+	if (!on_purpose)
+		cloud_loss_silent(downlink->cloud_loss, device);
 }
 
 void
@@ -201,7 +211,9 @@ downlink_subscribed(struct downlink *downlink, size_t device, int id, bool grant
 	channel->refusal_said = !granted;
 	channel->tries = 0;
 	cloud_loss_heard(downlink->cloud_loss, device);
-	if (shared_has(downlink->shared, device))
+	shared_up(downlink->shared, device);
+	calls_up(downlink->calls, device);
+	if (shared_count(channel->device) > 0)
 		ask_attributes(downlink, channel);
 	else
 		be_ready(downlink, channel);
@@ -232,6 +244,14 @@ take_document(struct downlink *downlink, struct channel *channel, enum tb_topic 
 	}
 }
 
+/* There is nobody to answer. */
+static void
+note_odd(struct downlink *downlink, const struct channel *channel, const char *topic)
+{
+	downlink->not_understood++;
+	log_debug("device %s: message on %.64s is not understood", channel->device->name, topic);
+}
+
 void
 downlink_message(
     struct downlink *downlink, size_t device, const char *topic, const void *payload, size_t length)
@@ -253,8 +273,7 @@ downlink_message(
 		if (json)
 			take_document(downlink, channel, kind, id, json);
 		else
-			log_debug(
-			    "device %s: message on %.64s is not understood", channel->device->name, topic);
+			note_odd(downlink, channel, topic);
 		tb_json_free(json);
 	}
 }
@@ -287,6 +306,7 @@ downlink_adopt(struct downlink *downlink, struct downlink *from, const struct di
 {
 	commands_adopt(downlink->commands, from->commands);
 	rpc_server_adopt(downlink->rpc_server, from->rpc_server, difference);
+	calls_adopt(downlink->calls, from->calls, difference);
 	rpc_client_adopt(downlink->rpc_client, from->rpc_client, difference);
 	shared_adopt(downlink->shared, from->shared, difference);
 	cloud_loss_adopt(downlink->cloud_loss, from->cloud_loss, difference);
@@ -312,6 +332,7 @@ downlink_adopted(struct downlink *downlink)
 		channel->tries = 0;
 		subscribe(downlink, channel);
 	}
+	calls_adopted(downlink->calls);
 }
 
 /* ---- time ---- */
@@ -321,7 +342,8 @@ downlink_due_mono_ms(const struct downlink *downlink)
 {
 	const struct heap_node *first = heap_first(&downlink->due);
 	int64_t dues[] = { first ? first->due : CLOCK_NEVER, cloud_loss_due_mono_ms(downlink->cloud_loss),
-		rpc_server_due_mono_ms(downlink->rpc_server), rpc_client_due_mono_ms(downlink->rpc_client) };
+		shared_due_mono_ms(downlink->shared), rpc_server_due_mono_ms(downlink->rpc_server),
+		calls_due_mono_ms(downlink->calls), rpc_client_due_mono_ms(downlink->rpc_client) };
 	int64_t due = CLOCK_NEVER;
 
 	for (size_t i = 0; i < sizeof(dues) / sizeof(dues[0]); i++)
@@ -353,7 +375,9 @@ downlink_tick(struct downlink *downlink)
 	while ((first = heap_first(&downlink->due)) && first->due <= now)
 		try_again(downlink, heap_entry(first, struct channel, due));
 	cloud_loss_tick(downlink->cloud_loss);
+	shared_tick(downlink->shared);
 	rpc_server_tick(downlink->rpc_server);
+	calls_tick(downlink->calls);
 	rpc_client_tick(downlink->rpc_client);
 }
 
@@ -361,12 +385,18 @@ struct downlink_counts
 downlink_counts(const struct downlink *downlink)
 {
 	struct rpc_server_counts rpc = rpc_server_counts(downlink->rpc_server);
+	struct calls_counts calls = calls_counts(downlink->calls);
 
 	return (struct downlink_counts){
 		.rpc_requests = rpc.requests,
+		.rpc_refused = rpc.refused,
 		.rpc_repeated = rpc.repeated,
 		.replies_dropped = rpc.replies_dropped,
-		.shared_written = shared_written(downlink->shared),
+		.calls = calls.made,
+		.calls_failed = calls.failed,
+		.shared_written = shared_counts(downlink->shared).written,
+		.shared_refused = shared_counts(downlink->shared).refused,
+		.not_understood = downlink->not_understood,
 		.pending = commands_pending(downlink->commands),
 	};
 }

@@ -1,7 +1,8 @@
 /* What comes down: RPC requests (rpc_server.h) and shared attributes (shared.h) become commands, whose
- * outcomes come back here. It brings each new session to where commands can arrive: subscribed, then asked
- * for the shared attributes. Owned by the cloud's thread; knows the sessions through `struct downlink_port`
- * only, the field through a command sink.
+ * outcomes come back here; so do the calls of the configuration (calls.h), which ask the server. It brings
+ * each new session to where commands can arrive: subscribed, then asked for the shared attributes. Owned by
+ * the cloud's thread; knows the sessions through `struct downlink_port` only, the field through a command
+ * sink.
  */
 #ifndef CLOUD_DOWNLINK_H
 #define CLOUD_DOWNLINK_H
@@ -29,9 +30,9 @@ struct downlink *downlink_new(
     const struct settings *settings, struct downlink_port port, struct command_sink commands);
 void downlink_free(struct downlink *downlink);
 
-/* Go on where `from`, of older settings, has been: what is the same goes on, whatever else waits there is answered, on the
- * sessions as they were. Commands that have no outcome are `downlink`'s, which pushes new ones into its own sink. Only
- * downlink_free() is left to do with `from`.
+/* Go on where `from`, of older settings, has been: what is the same goes on, whatever else waits there is
+ * answered, on the sessions as they were. Commands that have no outcome are `downlink`'s, which pushes new
+ * ones into its own sink. Only downlink_free() is left to do with `from`.
  *
  * downlink_adopted() is to follow once the port reaches the sessions of the new settings. */
 void downlink_adopt(struct downlink *downlink, struct downlink *from, const struct difference *difference);
@@ -39,7 +40,8 @@ void downlink_adopted(struct downlink *downlink);
 
 /* The session of a device is up: subscribe, then ask for the shared attributes. */
 void downlink_up(struct downlink *downlink, size_t device);
-void downlink_down(struct downlink *downlink, size_t device);
+/* on_purpose  the session was closed by us: that is no loss of the server */
+void downlink_down(struct downlink *downlink, size_t device, bool on_purpose);
 void downlink_subscribed(struct downlink *downlink, size_t device, int id, bool granted);
 void downlink_message(
     struct downlink *downlink, size_t device, const char *topic, const void *payload, size_t length);
@@ -60,10 +62,15 @@ void downlink_tick(struct downlink *downlink);
 
 struct downlink_counts {
 	uint64_t rpc_requests;	  /* that came, repeated ones included */
+	uint64_t rpc_refused;	  /* not understood, not allowed, or too many: nothing was sent */
 	uint64_t rpc_repeated;	  /* answered from memory or while running */
 	uint64_t replies_dropped; /* the connection that asked was gone */
+	uint64_t calls;		  /* of the configuration, that came to their end */
+	uint64_t calls_failed;
 	uint64_t shared_written;
-	size_t pending; /* commands without an outcome now */
+	uint64_t shared_refused; /* values that are none for their point */
+	uint64_t not_understood; /* messages on an unknown topic, or that are no JSON */
+	size_t pending;		 /* commands without an outcome now */
 };
 struct downlink_counts downlink_counts(const struct downlink *downlink);
 

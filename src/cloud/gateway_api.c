@@ -1,5 +1,6 @@
 #include "cloud/gateway_api.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -803,8 +804,7 @@ gateway_api_free(struct gateway_api *api)
 {
 	if (!api)
 		return;
-	while (api->children)
-		child_free(&api->children->session);
+	assert(!api->children);
 	mqtt_session_free(api->session);
 	sd_event_source_disable_unref(api->timer);
 	sd_event_source_disable_unref(api->soon);

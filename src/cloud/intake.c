@@ -187,6 +187,11 @@ report(struct intake *intake, const struct sample *sample)
 {
 	const struct point *point = sample->point;
 
+	/* What the server wants it to be is a shared attribute; what it is, a client attribute of that key. */
+	if (point->shared && point->kind == KIND_TELEMETRY) {
+		intake->attribute(intake->ctx, sample);
+		tell_news(intake, point->device->index);
+	}
 	if (point->aggregate != 0) {
 		windows_add(intake->windows, sample, intake->wall.set);
 	} else if (!filter_pass(intake->filter, sample)) {

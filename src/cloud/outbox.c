@@ -2,6 +2,7 @@
 
 #include "cloud/outbox.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <inttypes.h>
 #include <stdlib.h>
@@ -160,8 +161,10 @@ static void
 set_aside(struct outbox *outbox, const struct batch *batch, const char *why)
 {
 	struct store_row row;
-	size_t from = batch->first_seq == outbox->part_seq ? outbox->part_from : 0;
+	size_t from;
 
+	assert(batch);
+	from = batch->first_seq == outbox->part_seq ? outbox->part_from : 0;
 	if (store_find(outbox->all->store, outbox->device->index, batch->first_seq, batch->first_seq, &row) == 0) {
 		size_t to = batch->part ? batch_member_end(row.members, row.length, from) : row.length;
 

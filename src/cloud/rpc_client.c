@@ -109,13 +109,10 @@ rpc_client_ask(struct rpc_client *client, size_t device, const char *method, con
 	return 0;
 }
 
-/* It may ask again from within. */
 static void
-finish(struct rpc_client *client, struct ask *ask, const struct tb_json *answer, const char *error)
+release(struct rpc_client *client, struct ask *ask)
 {
 	struct ask **at = &client->waiting[ask->device];
-	rpc_answer *answered = ask->answered;
-	void *ctx = ask->ctx;
 
 	while (*at != ask)
 		at = &(*at)->next;
@@ -123,6 +120,28 @@ finish(struct rpc_client *client, struct ask *ask, const struct tb_json *answer,
 	heap_remove(&client->due, &ask->due);
 	ask->next = client->free;
 	client->free = ask;
+}
+
+void
+rpc_client_forget(struct rpc_client *client, size_t device, const void *ctx)
+{
+	struct ask *next;
+
+	for (struct ask *ask = client->waiting[device]; ask; ask = next) {
+		next = ask->next;
+		if (ask->ctx == ctx)
+			release(client, ask);
+	}
+}
+
+/* It may ask again from within. */
+static void
+finish(struct rpc_client *client, struct ask *ask, const struct tb_json *answer, const char *error)
+{
+	rpc_answer *answered = ask->answered;
+	void *ctx = ask->ctx;
+
+	release(client, ask);
 	answered(ctx, ask->device, answer, error);
 }
 

@@ -25,9 +25,10 @@ struct rpc_client *rpc_client_new(size_t devices, size_t requests, struct downli
 /* Answers nobody any more. */
 void rpc_client_free(struct rpc_client *client);
 
-/* Requests of devices that are the same are awaited here from now on; those of others are not answered, as if their session had
- * ended. */
-void rpc_client_adopt(struct rpc_client *client, struct rpc_client *from, const struct difference *difference);
+/* Requests of devices that are the same are awaited here from now on; those of others are not answered, as if
+ * their session had ended. */
+void rpc_client_adopt(
+    struct rpc_client *client, struct rpc_client *from, const struct difference *difference);
 
 /* Ask the server, on the session that the device has now.
  * params  JSON, or NULL for {}
@@ -41,6 +42,9 @@ void rpc_client_response(
 
 /* The session is over, and with it what was asked on it. */
 void rpc_client_down(struct rpc_client *client, size_t device);
+
+/* Whoever has asked with this context does not want the answers any more. */
+void rpc_client_forget(struct rpc_client *client, size_t device, const void *ctx);
 
 /* When rpc_client_tick() is to be called, CLOCK_NEVER if it need not. */
 int64_t rpc_client_due_mono_ms(const struct rpc_client *client);

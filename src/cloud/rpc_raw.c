@@ -444,15 +444,16 @@ take_text_value(struct request *request, const char *text, size_t length)
 {
 	struct tb_json *json = tb_json_parse(text, length);
 	int result = json ? tb_json_scalar(json, &request->value) : -EINVAL;
+	char *copy;
 
 	tb_json_free(json);
 	if (result == 0)
 		return;
-	request->value = (struct value){ .kind = VALUE_TEXT, .text = strndup(text, length) };
-	if (request->value.text)
-		return;
-	request->value = (struct value){ 0 };
-	fault(request, "out of memory");
+	copy = strndup(text, length);
+	if (copy)
+		request->value = (struct value){ .kind = VALUE_TEXT, .text = copy };
+	else
+		fault(request, "out of memory");
 }
 
 static int
@@ -475,7 +476,7 @@ parse_text(const struct device *device, bool write, const char *text, struct rpc
 		take_order(&request, parts.order);
 	if (!request.wrong && write && parts.value)
 		take_text_value(&request, parts.value, parts.value_length);
-	return conclude(&request, ret);
+	return conclude(&request, ret); /* NOLINT(clang-analyzer-unix.Malloc): the value is the caller's then */
 }
 
 /* ---- */

@@ -1,5 +1,6 @@
 #include "cloud/rpc_server.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -73,12 +74,19 @@ struct channel {
 	uint64_t errors;   /* answered */
 };
 
+/* A point that no call needs any more, but the field may. */
+struct orphan {
+	struct point *point;
+	struct orphan *next;
+};
+
 struct rpc_server {
 	const struct settings *settings;
 	struct downlink_port port;
 	struct commands *commands;
 	struct shared *shared;
 	struct journal *journal; /* or NULL */
+	struct orphan *orphans;
 	struct channel *channels;
 	struct heap due; /* of the calls */
 	struct rpc_server_counts counts;
@@ -204,6 +212,13 @@ rpc_server_free(struct rpc_server *server)
 		}
 	}
 	heap_done(&server->due);
+	while (server->orphans) {
+		struct orphan *orphan = server->orphans;
+
+		server->orphans = orphan->next;
+		free(orphan->point);
+		free(orphan);
+	}
 	journal_close(server->journal);
 	free(server->channels);
 	free(server);
@@ -246,13 +261,12 @@ publish(struct channel *channel, int64_t id, const char *reply, size_t length)
 		channel->server->counts.replies_dropped++;
 }
 
+/* Nothing of it is done, and server->reply says why. */
 static void
-publish_error(struct channel *channel, int64_t id, const char *error)
+refuse(struct channel *channel, int64_t id, size_t length)
 {
-	char *reply = channel->server->reply;
-
-	channel->errors++;
-	publish(channel, id, reply, rpc_reply_error(error, reply));
+	channel->server->counts.refused++;
+	publish(channel, id, channel->server->reply, length);
 }
 
 /* What came of an item, in words. */
@@ -377,10 +391,12 @@ static void
 push_items(struct call *call, size_t first)
 {
 	struct rpc_server *server = call->channel->server;
-	const struct bus *bus = call->items[first].point->bus;
+	const struct bus *bus;
 	size_t end = call->in_order ? first + 1 : call->count;
 	struct command_group group;
 
+	assert(call->items[first].point);
+	bus = call->items[first].point->bus;
 	group.count = 0;
 	for (size_t i = first; i < end; i++) {
 		struct call_item *item = &call->items[i];
@@ -508,9 +524,12 @@ rpc_server_tick(struct rpc_server *server)
 
 /* ---- other settings ---- */
 
+/* A point that is of no settings goes with those that it was made for. */
 static bool
 is_same(const struct call *call, const struct difference *difference)
 {
+	if (call->own)
+		return false;
 	for (size_t i = 0; i < call->count; i++)
 		if (!difference_point_now(difference, call->items[i].point))
 			return false;
@@ -562,6 +581,19 @@ adopt_answers(struct channel *channel, struct channel *from)
 	channel->errors = from->errors;
 }
 
+/* The field may still look at the call's own point, which is kept until the next time. */
+static void
+leave_point(struct rpc_server *server, struct call *call)
+{
+	struct orphan *orphan = call->own ? malloc(sizeof(*orphan)) : NULL;
+
+	if (orphan) {
+		*orphan = (struct orphan){ .point = call->own, .next = server->orphans };
+		server->orphans = orphan;
+	}
+	call->own = NULL;
+}
+
 void
 rpc_server_adopt(struct rpc_server *server, struct rpc_server *from, const struct difference *difference)
 {
@@ -576,6 +608,7 @@ rpc_server_adopt(struct rpc_server *server, struct rpc_server *from, const struc
 				continue;
 			/* The field may still do what has no outcome yet; nothing is sent any more. */
 			call->in_order = false;
+			leave_point(server, call);
 			commands_abandon(server->commands, &call->awaiter);
 		}
 		if (!now)
@@ -681,7 +714,8 @@ start_call(struct channel *channel, int64_t id, uint64_t hash, struct rpc_call *
 		journal_drop(server->journal, call->number);
 		call_free(call);
 	}
-	publish_error(channel, id, "busy: too many requests are waiting, nothing was sent");
+	refuse(channel, id,
+	    rpc_reply_error("busy: too many requests are waiting, nothing was sent", server->reply));
 }
 
 void
@@ -700,7 +734,7 @@ rpc_server_request(struct rpc_server *server, size_t device, int64_t id, const v
 	}
 	if (rpc_parse(channel->device, payload, length, &parsed, server->reply, &reply_length) < 0) {
 		channel->errors++;
-		publish(channel, id, server->reply, reply_length);
+		refuse(channel, id, reply_length);
 	} else {
 		start_call(channel, id, hash, &parsed);
 	}

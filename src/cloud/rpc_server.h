@@ -22,9 +22,11 @@ struct rpc_server *rpc_server_new(const struct settings *settings, struct downli
     struct commands *commands, struct shared *shared);
 void rpc_server_free(struct rpc_server *server);
 
-/* Go on where `from`, of older settings and with the same commands, has been, with its journal; these settings name none: calls of points that are the same go on; others
- * are answered now, on the session that asked. */
-void rpc_server_adopt(struct rpc_server *server, struct rpc_server *from, const struct difference *difference);
+/* Go on where `from`, of older settings and with the same commands, has been, with its journal; these
+ * settings name none: calls of points that are the same go on; others are answered now, on the session that
+ * asked. */
+void rpc_server_adopt(
+    struct rpc_server *server, struct rpc_server *from, const struct difference *difference);
 
 void rpc_server_up(struct rpc_server *server, size_t device); /* a new connection */
 void rpc_server_down(struct rpc_server *server, size_t device);
@@ -37,6 +39,7 @@ void rpc_server_tick(struct rpc_server *server);
 
 struct rpc_server_counts {
 	uint64_t requests;	  /* that came, repeated ones included */
+	uint64_t refused;	  /* not understood, not allowed, or too many: nothing was sent */
 	uint64_t repeated;	  /* answered from memory or while running */
 	uint64_t replies_dropped; /* the connection that asked was gone */
 };

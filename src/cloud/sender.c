@@ -188,6 +188,15 @@ sender_is_flushed(const struct sender *sender)
 	return true;
 }
 
+bool
+sender_is_idle(const struct sender *sender, size_t device)
+{
+	const struct outbox *outbox = &sender->outboxes[device];
+
+	return store_depth(sender->all.store, device) == 0 && outbox->attributes_id == 0 &&
+	       (!outbox_is_up(outbox) || !attributes_due(outbox->attributes));
+}
+
 void
 sender_health(const struct sender *sender, size_t device, struct health_device *ret)
 {

@@ -71,6 +71,9 @@ void sender_serve(struct sender *sender);
 int64_t sender_due_mono_ms(const struct sender *sender);
 void sender_tick(struct sender *sender, int64_t now_mono_ms);
 
+/* Has all of one device arrived, but for attributes that wait for a connection? */
+bool sender_is_idle(const struct sender *sender, size_t device);
+
 /* What is on its way and what has arrived. */
 void sender_health(const struct sender *sender, size_t device, struct health_device *ret);
 

@@ -11,8 +11,10 @@
 #include "base/log.h"
 #include "cloud/rpc.h"
 
-#define RETRY_MS 5000
-#define KEYS_MAX 60000 /* bytes of an attribute request */
+#define RETRY_MS  5000
+#define KEYS_MAX  60000 /* bytes of an attribute request */
+#define KEY_BYTES 1024	/* KEY_error: 255 characters are 765 bytes at most */
+#define TELL_MS	  200
 
 /* VALUE_NONE once the unit has it or has refused it. */
 struct wanted {
@@ -29,11 +31,15 @@ struct wanted {
 	bool waits;   /* in the list of those that found no place */
 	struct wanted *next_waiting;
 	uint64_t said; /* hash of what was logged last about it, so that it is said once */
+	char *why;   /* the unit does not have what was wanted; "" if it has; NULL: nothing was wanted yet */
+	bool untold; /* and the server does not know that */
 };
 
 struct shared_device {
 	struct shared *shared;
 	const struct device *device;
+	bool up;
+	struct heap_node due;  /* mono ms: tell the server why */
 	bool delay_said;       /* that shared attributes wait for a unit */
 	bool news;	       /* the server has not been asked for all of them */
 	struct wanted *wanted; /* one for each shared point */
@@ -42,15 +48,18 @@ struct shared_device {
 
 struct shared {
 	const struct settings *settings;
+	struct downlink_port port;
 	struct commands *commands;
 	struct shared_device *devices;
+	struct heap due;
 	struct wanted *wanted;
 	struct wanted **queued; /* to be sent together */
 	size_t queued_count;
 	struct wanted **by_point;
 	struct wanted *waiting; /* found no place in a queue; tried again with each outcome */
 	struct wanted **waiting_end;
-	uint64_t written;
+	struct shared_counts counts;
+	char payload[TB_MAX_PAYLOAD];
 };
 
 static awaiter_outcome wanted_outcome;
@@ -81,7 +90,7 @@ share_out(struct shared *shared)
 }
 
 struct shared *
-shared_new(const struct settings *settings, struct commands *commands)
+shared_new(const struct settings *settings, struct downlink_port port, struct commands *commands)
 {
 	struct shared *shared = calloc(1, sizeof(*shared));
 	size_t count = 0;
@@ -89,16 +98,17 @@ shared_new(const struct settings *settings, struct commands *commands)
 	if (!shared)
 		return NULL;
 	for (size_t i = 0; i < settings->device_count; i++)
-		for (size_t j = 0; j < settings->devices[i].point_count; j++)
-			count += settings->devices[i].points[j].shared;
+		count += shared_count(&settings->devices[i]);
 	shared->settings = settings;
+	shared->port = port;
 	shared->commands = commands;
 	shared->waiting_end = &shared->waiting;
 	shared->devices = calloc(settings->device_count + 1, sizeof(shared->devices[0]));
 	shared->wanted = calloc(count + 1, sizeof(shared->wanted[0]));
 	shared->queued = calloc(count + 1, sizeof(struct wanted *));
 	shared->by_point = calloc(settings->point_count + 1, sizeof(struct wanted *));
-	if (!shared->devices || !shared->wanted || !shared->queued || !shared->by_point) {
+	if (heap_init(&shared->due, settings->device_count) < 0 || !shared->devices || !shared->wanted ||
+	    !shared->queued || !shared->by_point) {
 		shared_free(shared);
 		return NULL;
 	}
@@ -112,8 +122,11 @@ shared_free(struct shared *shared)
 	if (!shared)
 		return;
 	for (size_t i = 0; shared->by_point && i < shared->settings->point_count; i++)
-		if (shared->by_point[i])
+		if (shared->by_point[i]) {
 			value_done(&shared->by_point[i]->value);
+			free(shared->by_point[i]->why);
+		}
+	heap_done(&shared->due);
 	free(shared->devices);
 	free(shared->wanted);
 	free(shared->queued);
@@ -121,16 +134,20 @@ shared_free(struct shared *shared)
 	free(shared);
 }
 
-bool
-shared_has(const struct shared *shared, size_t device)
+size_t
+shared_count(const struct device *device)
 {
-	return shared->devices[device].count > 0;
+	size_t count = 0;
+
+	for (size_t i = 0; i < device->point_count; i++)
+		count += device->points[i].shared;
+	return count;
 }
 
-uint64_t
-shared_written(const struct shared *shared)
+struct shared_counts
+shared_counts(const struct shared *shared)
 {
-	return shared->written;
+	return shared->counts;
 }
 
 /* ---- sending ---- */
@@ -271,12 +288,118 @@ wanted_clear(struct wanted *wanted)
 	wanted->replaced = false;
 }
 
+static struct shared_device *
+list_of(const struct wanted *wanted)
+{
+	return &wanted->shared->devices[wanted->point->device->index];
+}
+
+/* The server is to know why the point is not what it is wanted to be; "" if it is, or nothing is wanted. Many
+ * come at once, so they are sent a moment later. */
+static void
+wanted_tell(struct wanted *wanted, const char *why)
+{
+	struct shared_device *list = list_of(wanted);
+	char *copy;
+
+	if (wanted->why && strcmp(wanted->why, why) == 0)
+		return;
+	copy = strdup(why);
+	if (!copy)
+		return;
+	free(wanted->why);
+	wanted->why = copy;
+	wanted->untold = true;
+	if (list->up && list->due.position == 0)
+		heap_set(&wanted->shared->due, &list->due, clock_mono_ms() + TELL_MS);
+}
+
+/* Append "KEY_error":"why" to the object. Returns false if it has no room. */
+static bool
+put_why(const struct wanted *wanted, char *payload, size_t *used)
+{
+	struct value value = { .kind = VALUE_LABEL, .label = wanted->why };
+	char key[KEY_BYTES];
+	int length;
+
+	snprintf(key, sizeof(key), "%s_error", wanted->point->key);
+	length = tb_json_member(key, &value, *used == 1, payload + *used, TB_MAX_PAYLOAD - *used - 1);
+	if (length > 0)
+		*used += (size_t)length;
+	return length > 0;
+}
+
+/* Client attributes are state: what is lost with a session is sent again with the next. */
+static void
+tell_all(struct shared *shared, struct shared_device *list)
+{
+	char *payload = shared->payload;
+	bool more = false;
+	size_t used = 1;
+
+	payload[0] = '{';
+	for (size_t i = 0; i < list->count; i++) {
+		struct wanted *wanted = &list->wanted[i];
+
+		if (!wanted->untold)
+			continue;
+		wanted->untold = !put_why(wanted, payload, &used);
+		more = more || wanted->untold;
+	}
+	payload[used] = '}';
+	heap_remove(&shared->due, &list->due);
+	if (used > 1)
+		shared->port.publish(
+		    shared->port.ctx, list->device->index, TB_ATTRIBUTES, 0, payload, used + 1);
+	if (more && used > 1)
+		heap_set(&shared->due, &list->due, clock_mono_ms() + TELL_MS);
+}
+
+void
+shared_up(struct shared *shared, size_t device)
+{
+	struct shared_device *list = &shared->devices[device];
+
+	list->up = true;
+	for (size_t i = 0; i < list->count; i++)
+		if (list->wanted[i].why) {
+			list->wanted[i].untold = true;
+			heap_set(&shared->due, &list->due, clock_mono_ms() + TELL_MS);
+		}
+}
+
+void
+shared_down(struct shared *shared, size_t device)
+{
+	shared->devices[device].up = false;
+	heap_remove(&shared->due, &shared->devices[device].due);
+}
+
+int64_t
+shared_due_mono_ms(const struct shared *shared)
+{
+	const struct heap_node *first = heap_first(&shared->due);
+
+	return first ? first->due : CLOCK_NEVER;
+}
+
+void
+shared_tick(struct shared *shared)
+{
+	int64_t now = clock_mono_ms();
+	struct heap_node *first;
+
+	while ((first = heap_first(&shared->due)) && first->due <= now)
+		tell_all(shared, heap_entry(first, struct shared_device, due));
+}
+
 /* The server sends the same bad value on each connection: it is said once. */
 static void
 wanted_say(struct wanted *wanted, const char *why, const char *result)
 {
 	uint64_t hash = hash_bytes(why, strlen(why));
 
+	wanted_tell(wanted, why);
 	if (hash == wanted->said)
 		return;
 	wanted->said = hash;
@@ -286,14 +409,17 @@ wanted_say(struct wanted *wanted, const char *why, const char *result)
 
 /* What could not be written now stays wanted. A device that is away has many such points and one reason. */
 static void
-wanted_delayed(struct shared_device *list, const struct wanted *wanted, const struct outcome *outcome)
+wanted_delayed(struct shared_device *list, struct wanted *wanted, const struct outcome *outcome)
 {
 	char text[RPC_TEXT_MAX];
 
-	if (wanted->value.kind == VALUE_NONE || list->delay_said)
+	if (wanted->value.kind == VALUE_NONE)
+		return;
+	outcome_text(outcome, COMMAND_WRITE_CHANGED, text, sizeof(text));
+	wanted_tell(wanted, text);
+	if (list->delay_said)
 		return;
 	list->delay_said = true;
-	outcome_text(outcome, COMMAND_WRITE_CHANGED, text, sizeof(text));
 	log_warning("device %s: shared attribute %s: %s: what is wanted is written once the unit answers",
 	    list->device->name, wanted->point->key, text);
 }
@@ -314,18 +440,19 @@ static void
 wanted_outcome(struct awaiter *awaiter, size_t index, struct outcome *outcome)
 {
 	struct wanted *wanted = wanted_of(awaiter);
-	struct shared_device *list = &wanted->shared->devices[wanted->point->device->index];
+	struct shared_device *list = list_of(wanted);
 
 	(void)index;
 	wanted->running = false;
 	if (outcome->status == OUTCOME_DONE)
-		wanted->shared->written++;
+		wanted->shared->counts.written++;
 	if (wanted->replaced) {
 		wanted_send(wanted);
 	} else if (outcome_is_good(outcome)) {
 		wanted->said = 0;
 		list->delay_said = false;
 		wanted_clear(wanted);
+		wanted_tell(wanted, "");
 	} else if (outcome_is_final(outcome)) {
 		wanted_refused(wanted, outcome);
 	} else {
@@ -338,8 +465,10 @@ shared_overrule(struct shared *shared, const struct point *point, int64_t asked_
 {
 	struct wanted *wanted = point->index == POINT_AD_HOC ? NULL : shared->by_point[point->index];
 
-	if (wanted && !wanted->running && wanted->since_mono_ms <= asked_mono_ms)
-		wanted_clear(wanted);
+	if (!wanted || wanted->running || wanted->since_mono_ms > asked_mono_ms)
+		return;
+	wanted_clear(wanted);
+	wanted_tell(wanted, "");
 }
 
 void
@@ -368,9 +497,21 @@ adopt_wanted(struct wanted *wanted, struct wanted *from)
 	wanted->replaced = from->replaced;
 	wanted->updated = from->updated;
 	wanted->said = from->said;
+	wanted->why = from->why;
+	wanted->untold = from->untold;
+	from->why = NULL;
 	if (from->running)
 		commands_give(commands, &from->awaiter, &wanted->awaiter);
 	from->running = false;
+}
+
+static void
+adopt_list(struct shared_device *list, const struct shared_device *from)
+{
+	list->delay_said = from->delay_said;
+	list->up = from->up;
+	if (from->due.position != 0)
+		heap_set(&list->shared->due, &list->due, from->due.due);
 }
 
 void
@@ -381,7 +522,7 @@ shared_adopt(struct shared *shared, struct shared *from, const struct difference
 		const struct device *was = difference_device(difference, list->device);
 
 		if (was)
-			list->delay_said = from->devices[was->index].delay_said;
+			adopt_list(list, &from->devices[was->index]);
 		for (size_t j = 0; j < list->count; j++) {
 			const struct point *point = difference_point(difference, list->wanted[j].point);
 
@@ -402,7 +543,7 @@ shared_adopt(struct shared *shared, struct shared *from, const struct difference
 			wanted_clear(from->by_point[i]);
 			commands_abandon(shared->commands, &from->by_point[i]->awaiter);
 		}
-	shared->written = from->written;
+	shared->counts = from->counts;
 }
 
 bool
@@ -424,11 +565,13 @@ wanted_set(struct wanted *wanted, const struct tb_json *json)
 
 	wanted_clear(wanted);
 	if (tb_json_scalar(json, &value) < 0) {
+		shared->counts.refused++;
 		wanted_say(
 		    wanted, "the value is neither a number nor a text nor true or false", "not written");
 		return;
 	}
 	if (rpc_check_value(wanted->point, &value, error) < 0) {
+		shared->counts.refused++;
 		wanted_say(wanted, error, "not written");
 		value_done(&value);
 		return;
@@ -491,7 +634,9 @@ on_deleted(void *ctx, const struct tb_json *element)
 	if (!wanted)
 		return;
 	wanted->updated = true;
+	wanted->said = 0;
 	wanted_clear(wanted);
+	wanted_tell(wanted, "");
 }
 
 void

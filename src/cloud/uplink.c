@@ -24,6 +24,7 @@
 #include "cloud/intake.h"
 #include "cloud/mqtt.h"
 #include "cloud/overflow.h"
+#include "cloud/presence.h"
 #include "cloud/provision.h"
 #include "cloud/sender.h"
 #include "cloud/tb_topic.h"
@@ -44,11 +45,14 @@ struct route {
 	size_t device;
 	struct session *session;
 	bool was_up;
+	bool leaving; /* its device is not there: it is to be closed when all has gone up */
+	bool held;    /* it is closed for that */
 };
 
 /* What is made for other settings, before they are in force. */
 struct change {
 	const struct difference *difference;
+	struct presence *presence;
 	struct intake *intake;
 	struct sender *sender;
 	struct downlink *downlink;
@@ -79,6 +83,8 @@ enum overflow_of { OVERFLOW_STORE, OVERFLOW_AGE, OVERFLOW_DISK, OVERFLOW_SAMPLES
 struct uplink {
 	const struct settings *settings;
 	struct intake *intake;
+	struct presence *presence;
+	size_t leaving; /* routes that are */
 	struct store *store;
 	struct sender *sender;
 	struct route *routes; /* one for each device */
@@ -161,7 +167,7 @@ on_down(void *owner)
 
 	claims_down(route->uplink->claims, route->device);
 	sender_down(route->uplink->sender, route->device, route->session->ops->end(route->session));
-	downlink_down(route->uplink->downlink, route->device);
+	downlink_down(route->uplink->downlink, route->device, route->held);
 }
 
 static void
@@ -296,6 +302,8 @@ take_burst(struct uplink *uplink)
 		if (uplink->burst[i].quality == QUALITY_GOOD)
 			downlink_sample(uplink->downlink, &uplink->burst[i]);
 	intake_take(uplink->intake, uplink->burst, count);
+	for (size_t i = 0; i < count; i++)
+		presence_sample(uplink->presence, &uplink->burst[i]);
 	for (size_t i = 0; i < count; i++)
 		value_done(&uplink->burst[i].value);
 	send_news(uplink);
@@ -442,6 +450,51 @@ on_done(sd_event_source *source, int fd, uint32_t revents, void *userdata)
 	return 0;
 }
 
+/* ---- devices that come and go ---- */
+
+static void
+set_leaving(struct route *route, bool leaving)
+{
+	route->uplink->leaving += leaving;
+	route->uplink->leaving -= route->leaving;
+	route->leaving = leaving;
+}
+
+static void
+close_if_idle(struct uplink *uplink, struct route *route)
+{
+	const struct device *device = &uplink->settings->devices[route->device];
+
+	if (!sender_is_idle(uplink->sender, route->device))
+		return;
+	set_leaving(route, false);
+	route->held = true;
+	route->session->ops->hold(route->session, true);
+	log_notice("device %s: none of its units has answered for %d s: its session is closed until one does",
+	    device->name, device->offline_after_s);
+}
+
+static void
+serve_presence(struct uplink *uplink)
+{
+	size_t device;
+
+	while (presence_news(uplink->presence, &device)) {
+		struct route *route = &uplink->routes[device];
+		bool there = presence_is_there(uplink->presence, device);
+
+		set_leaving(route, !there && !route->held);
+		if (!there || !route->held)
+			continue;
+		route->held = false;
+		route->session->ops->hold(route->session, false);
+		log_notice("device %s: answers again: its session is opened", uplink->settings->devices[device].name);
+	}
+	for (size_t i = 0; uplink->leaving > 0 && i < uplink->settings->device_count; i++)
+		if (uplink->routes[i].leaving)
+			close_if_idle(uplink, &uplink->routes[i]);
+}
+
 /* ---- time ---- */
 
 static int
@@ -453,6 +506,7 @@ on_timer(sd_event_source *source, uint64_t usec, void *userdata)
 	(void)source, (void)usec;
 	uplink->armed_mono_ms = CLOCK_NEVER;
 	sender_tick(uplink->sender, now);
+	presence_tick(uplink->presence, now);
 	downlink_tick(uplink->downlink);
 	serve_store(uplink);
 	for (size_t i = 0; i < OVERFLOWS; i++)
@@ -475,6 +529,7 @@ arm_timer(struct uplink *uplink)
 
 	due = earlier(due, downlink_due_mono_ms(uplink->downlink));
 	due = earlier(due, intake_due_mono_ms(uplink->intake));
+	due = earlier(due, presence_due_mono_ms(uplink->presence));
 	due = earlier(due, store_due_mono_ms(uplink->store));
 	for (size_t i = 0; i < OVERFLOWS; i++)
 		due = earlier(due, overflow_due_mono_ms(&uplink->overflows[i]));
@@ -672,10 +727,11 @@ change_routes(struct uplink *uplink, struct change *change)
 		route->was_up = from->was_up;
 		if (change->mqtt) {
 			sender_down(change->sender, i, MQTT_END_OURS);
-			downlink_down(change->downlink, i);
+			downlink_down(change->downlink, i, false);
 			continue;
 		}
 		route->session = from->session;
+		route->held = from->held;
 		from->session = NULL;
 	}
 	close_sessions(uplink->routes, uplink->settings->device_count);
@@ -687,6 +743,7 @@ free_change(struct change *change)
 	if (!change)
 		return;
 	intake_free(change->intake);
+	presence_free(change->presence);
 	sender_free(change->sender);
 	downlink_free(change->downlink);
 	free(change->routes);
@@ -698,6 +755,7 @@ static void
 change_parts(struct uplink *uplink, struct change *change)
 {
 	struct change was = { .intake = uplink->intake,
+		.presence = uplink->presence,
 		.sender = uplink->sender,
 		.downlink = uplink->downlink,
 		.routes = uplink->routes,
@@ -705,6 +763,8 @@ change_parts(struct uplink *uplink, struct change *change)
 
 	uplink->settings = difference_to(change->difference);
 	uplink->intake = change->intake;
+	uplink->presence = change->presence;
+	uplink->leaving = 0; /* presence_adopt() tells again who is not there */
 	uplink->sender = change->sender;
 	uplink->downlink = change->downlink;
 	uplink->routes = change->routes;
@@ -718,6 +778,7 @@ change_parts(struct uplink *uplink, struct change *change)
 		mqtt_rebind(uplink->mqtt, &uplink->settings->server);
 	}
 	change->intake = was.intake;
+	change->presence = was.presence;
 	change->sender = was.sender;
 	change->downlink = was.downlink;
 	change->routes = was.routes;
@@ -784,6 +845,7 @@ switch_settings(struct uplink *uplink)
 	take_all_outcomes(uplink);
 	downlink_adopt(change->downlink, uplink->downlink, change->difference);
 	intake_adopt(change->intake, uplink->intake, change->difference);
+	presence_adopt(change->presence, uplink->presence, change->difference);
 	sender_adopt(change->sender, uplink->sender, change->difference);
 	change_routes(uplink, change);
 	change_credentials(uplink, change);
@@ -829,6 +891,7 @@ on_post(sd_event_source *source, void *userdata)
 
 	(void)source;
 	serve_store(uplink);
+	serve_presence(uplink);
 	if (uplink->holding && store_is_held(uplink->store)) {
 		uplink->holding = false;
 		answer_order(uplink, ORDER_HOLD, 0);
@@ -943,6 +1006,7 @@ make_parts(struct uplink *uplink)
 	int error;
 
 	uplink->store = store_new(settings->device_count, (size_t)settings->store.memory_mb << 20);
+	uplink->presence = presence_new(settings);
 	uplink->intake = intake_new(settings, uplink->store, on_attribute, uplink);
 	uplink->sender = sender_new(settings, uplink->store, sender_port(uplink));
 	uplink->samples = fifo_new(sizeof(struct sample), SAMPLES_WAITING);
@@ -955,7 +1019,7 @@ make_parts(struct uplink *uplink)
 	uplink->orders = fifo_new(sizeof(enum order), 1);
 	uplink->answers = fifo_new(sizeof(struct answer), 2);
 	uplink->routes = make_routes(uplink, settings);
-	if (!uplink->store || !uplink->intake || !uplink->sender || !uplink->samples || !uplink->outcomes ||
+	if (!uplink->store || !uplink->presence || !uplink->intake || !uplink->sender || !uplink->samples || !uplink->outcomes ||
 	    !uplink->questions || !uplink->claim_orders || !uplink->chores || !uplink->done || !uplink->stop ||
 	    !uplink->orders || !uplink->answers || !uplink->routes)
 		return errno ? -errno : -ENOMEM;
@@ -1050,6 +1114,7 @@ uplink_free(struct uplink *uplink)
 	fifo_free(uplink->answers);
 	sender_free(uplink->sender);
 	intake_free(uplink->intake);
+	presence_free(uplink->presence);
 	store_free(uplink->store);
 	free(uplink->routes);
 	free(uplink);
@@ -1154,11 +1219,12 @@ uplink_prepare(struct uplink *uplink, const struct difference *difference, struc
 	if (!change)
 		return -ENOMEM;
 	change->difference = difference;
+	change->presence = presence_new(settings);
 	change->intake = intake_new(settings, uplink->store, on_attribute, uplink);
 	change->sender = sender_new(settings, uplink->store, sender_port(uplink));
 	change->downlink = downlink_new(settings, downlink_port(uplink), commands);
 	change->routes = make_routes(uplink, settings);
-	if (!change->intake || !change->sender || !change->downlink || !change->routes) {
+	if (!change->presence || !change->intake || !change->sender || !change->downlink || !change->routes) {
 		free_change(change);
 		return -ENOMEM;
 	}

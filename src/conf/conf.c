@@ -199,6 +199,78 @@ build_rpc(struct build *build, const struct device_input *input, struct device *
 }
 
 static int
+build_call_params(struct build *build, const struct call_input *input, const struct device *device,
+    struct server_call *call)
+{
+	const struct call_param_input *inputs = input->params.items;
+	int error = 0;
+
+	for (size_t i = 0; !error && i < input->params.count; i++) {
+		struct call_param *param = &call->params[i];
+
+		param->name = inputs[i].name ? inputs[i].name : inputs[i].point;
+		param->point = inputs[i].point ? &device->points[inputs[i].point_at] : NULL;
+		error = copy_text(build, &param->name);
+		if (!error)
+			error = build_value(build, &inputs[i].value, &param->value);
+	}
+	return error;
+}
+
+static int
+build_call_results(struct build *build, const struct call_input *input, const struct device *device,
+    struct server_call *call)
+{
+	const struct call_result_input *inputs = input->results.items;
+	int error = 0;
+
+	for (size_t i = 0; !error && i < input->results.count; i++) {
+		struct call_result *result = &call->results[i];
+
+		result->point = &device->points[inputs[i].point_at];
+		error = build_value(build, &inputs[i].value, &result->value);
+		if (error || result->value.kind != VALUE_NONE)
+			continue;
+		result->field = inputs[i].field ? inputs[i].field : inputs[i].point;
+		if (strcmp(result->field, ".") == 0)
+			result->field = "";
+		error = copy_text(build, &result->field);
+	}
+	return error;
+}
+
+static int
+build_calls(struct build *build, const struct device_input *input, struct device *device)
+{
+	const struct call_input *inputs = input->calls.items;
+	struct server_call *call = settings_alloc(build->settings, input->calls.count * sizeof(*call));
+	int error = call ? 0 : -ENOMEM;
+
+	device->calls = call;
+	device->call_count = input->calls.count;
+	for (size_t i = 0; !error && i < input->calls.count; i++, call++) {
+		*call = (struct server_call){
+			.method = inputs[i].method,
+			.on = inputs[i].on ? &device->points[inputs[i].on_at] : NULL,
+			.period_ms = inputs[i].period_ms,
+			.timeout_ms = inputs[i].timeout_ms,
+			.param_count = inputs[i].params.count,
+			.result_count = inputs[i].results.count,
+		};
+		call->params = settings_alloc(build->settings, call->param_count * sizeof(*call->params));
+		call->results = settings_alloc(build->settings, call->result_count * sizeof(*call->results));
+		error = call->params && call->results ? copy_text(build, &call->method) : -ENOMEM;
+		if (!error)
+			error = build_value(build, &inputs[i].value, &call->on_value);
+		if (!error)
+			error = build_call_params(build, &inputs[i], device, call);
+		if (!error)
+			error = build_call_results(build, &inputs[i], device, call);
+	}
+	return error;
+}
+
+static int
 build_writes(struct build *build, const struct items *items, const struct device *device,
     struct point_write **ret, size_t *ret_count)
 {
@@ -229,7 +301,8 @@ static int
 build_credentials(struct build *build, struct credentials *credentials)
 {
 	const char **const texts[] = { &credentials->token, &credentials->client_id, &credentials->user,
-		&credentials->password, &credentials->cert_file, &credentials->key_file, &credentials->secret_file };
+		&credentials->password, &credentials->cert_file, &credentials->key_file,
+		&credentials->secret_file };
 
 	return build_texts(build, texts, sizeof(texts) / sizeof(texts[0]));
 }
@@ -301,6 +374,8 @@ build_devices(struct build *build, const struct root_input *root)
 			error = build_points(build, root, &inputs[i], device);
 		if (!error)
 			error = build_rpc(build, &inputs[i], device);
+		if (!error)
+			error = build_calls(build, &inputs[i], device);
 		if (!error)
 			error = build_writes(build, &inputs[i].on_connect, device, &device->on_connect,
 			    &device->on_connect_count);

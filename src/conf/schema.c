@@ -8,6 +8,7 @@
 #include <strings.h>
 
 #include "base/utf8.h"
+#include "conf/schema_calls.h"
 #include "conf/schema_line.h"
 #include "line/pattern.h"
 #include "model/codec.h"
@@ -267,6 +268,14 @@ static const char *
 drop_name(int number)
 {
 	static const char *const names[] = { [DROP_OLDEST] = "oldest", [DROP_NEWEST] = "newest" };
+
+	return number < (int)COUNT(names) ? names[number] : NULL;
+}
+
+static const char *
+when_offline_name(int number)
+{
+	static const char *const names[] = { [OFFLINE_CLOSE] = "close", [OFFLINE_STAY] = "stay" };
 
 	return number < (int)COUNT(names) ? names[number] : NULL;
 }
@@ -1479,6 +1488,20 @@ static const struct setting_row device_rows[] = {
 	    .preset = "30000",
 	    .unit = "ms",
 	    INTO(struct device_input, device.offline_retry_max_ms) },
+	{ .name = "offline_after_s",
+	    .about = "when none of its units has answered for so long, the device is taken as not there",
+	    .kind = SETTING_INT,
+	    .min = 1,
+	    .max = 604800,
+	    .preset = "300",
+	    .unit = "s",
+	    INTO(struct device_input, device.offline_after_s) },
+	{ .name = "when_offline",
+	    .about = "what becomes then of its session with the server",
+	    .kind = SETTING_NAME,
+	    .names = when_offline_name,
+	    .preset = "close",
+	    INTO(struct device_input, device.when_offline) },
 	{ .name = "facts",
 	    .about = "send client attributes that say what the device is here: fieldgate_version, fieldgate_bus, fieldgate_unit",
 	    .kind = SETTING_BOOL,
@@ -1550,6 +1573,11 @@ static const struct setting_row device_rows[] = {
 	    .kind = SETTING_LIST,
 	    .group = &rpc_group,
 	    INTO(struct device_input, rpc) },
+	{ .name = "calls",
+	    .about = "what the server is asked for, when a point changes or from time to time",
+	    .kind = SETTING_LIST,
+	    .group = &schema_call,
+	    INTO(struct device_input, calls) },
 	{ .name = "on_connect",
 	    .about = "what is written to a unit that is met for the first time or answers again",
 	    .kind = SETTING_LIST,
@@ -1700,8 +1728,8 @@ static const struct setting_group root_group = { .name = "gateway.conf",
 const struct setting_group *const schema_groups[] = { &root_group, &server_group, &store_group, &clock_group,
 	&bus_group, &device_group, &point_group, &rpc_group, &step_group, &label_group, &write_group,
 	&cloud_loss_group, &tls_group, &credentials_group, &provision_group, &gateway_group, &claim_group,
-	&schema_framing, &schema_checksum, &schema_address,
-	&schema_step, &schema_command };
+	&schema_framing, &schema_checksum, &schema_address, &schema_step, &schema_command, &schema_call,
+	&schema_call_param, &schema_call_result };
 const size_t schema_group_count = COUNT(schema_groups);
 
 const struct setting_group *

@@ -144,6 +144,35 @@ struct step_input {
 	size_t point_at; /* in the device's points */
 };
 
+/* An RPC that the server is asked for. */
+struct call_input {
+	struct node node;
+	const char *method;
+	const char *on; /* key */
+	struct value value;
+	int period_ms;
+	int timeout_ms;
+	struct items params;  /* struct call_param_input */
+	struct items results; /* struct call_result_input */
+	size_t on_at;	      /* in the device's points */
+};
+
+struct call_param_input {
+	struct node node;
+	const char *name;
+	const char *point; /* key */
+	struct value value;
+	size_t point_at;
+};
+
+struct call_result_input {
+	struct node node;
+	const char *point; /* key */
+	const char *field;
+	struct value value;
+	size_t point_at;
+};
+
 struct write_input {
 	struct node node;
 	const char *point; /* key */
@@ -192,6 +221,7 @@ struct device_input {
 	bool decimal_comma;
 	struct items poll;	 /* struct script_step_input */
 	struct items points;	 /* struct point_input */
+	struct items calls;	 /* struct call_input */
 	struct items rpc;	 /* struct rpc_input */
 	struct items on_connect; /* struct write_input */
 	struct cloud_loss_input on_cloud_loss;

@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "conf/mistakes.h"
+#include "conf/schema_calls.h"
 #include "conf/verify.h"
 #include "conf/verify_line.h"
 #include "model/codec.h"
@@ -1067,6 +1068,126 @@ verify_rpcs(struct verify *verify, const struct device_input *device, const stru
 	return error;
 }
 
+/* Calls. */
+
+/* The same as has(). */
+static bool
+is_given(const struct setting_group *group, const struct node *node, const char *name)
+{
+	return is_in(group, node->valid, name);
+}
+
+/* The point that is to be read. Returns NULL unless there is one that can be. */
+static const struct point_input *
+find_readable(struct verify *verify, const struct node *node, const char *name, const char *key,
+    const struct device_input *device, const struct index *keys, size_t *ret_at)
+{
+	const struct entry *entry = index_find(keys, key);
+	const struct point_input *point;
+	char quoted[MISTAKES_QUOTE_SIZE], text[SCHEMA_TEXT_SIZE];
+
+	if (!entry) {
+		fault(verify, node, name, "the device has no point %s, allowed are %s",
+		    mistakes_quote(key, quoted),
+		    keys->count ? index_names(keys, text, sizeof(text)) : "the keys of its points");
+		return NULL;
+	}
+	*ret_at = entry->at;
+	point = (const struct point_input *)device->points.items + entry->at;
+	if (point->readable)
+		return point;
+	fault(verify, node, name, "the point %s is never read, one that is read is required",
+	    mistakes_quote(key, quoted));
+	return NULL;
+}
+
+static void
+verify_call_param(struct verify *verify, struct call_param_input *param, const struct device_input *device,
+    const struct index *keys)
+{
+	bool point = is_given(&schema_call_param, &param->node, "point");
+	bool value = is_given(&schema_call_param, &param->node, "value");
+
+	if (point && value)
+		fault(verify, &param->node, "value", "stands beside a point, only one of them is allowed");
+	else if (value && !is_given(&schema_call_param, &param->node, "name"))
+		fault(verify, &param->node, "name", "missing, a text is required for a value");
+	else if (!point && !value && param->node.given == param->node.valid)
+		fault(verify, &param->node, "point", "missing, the key of a point or a value is required");
+	if (point)
+		find_readable(verify, &param->node, "point", param->point, device, keys, &param->point_at);
+}
+
+static int
+verify_call_result(struct verify *verify, struct call_result_input *result, const struct device_input *device,
+    const struct index *keys)
+{
+	const struct point_input *point;
+
+	if (is_given(&schema_call_result, &result->node, "field") && is_given(&schema_call_result, &result->node, "value"))
+		fault(verify, &result->node, "field", "stands beside a value, only one of them is allowed");
+	if (!is_given(&schema_call_result, &result->node, "point"))
+		return 0;
+	point = find_writable(verify, &result->node, result->point, device, keys, &result->point_at);
+	if (!point || !is_given(&schema_call_result, &result->node, "value"))
+		return 0;
+	return verify_value(verify, &result->node, point, &result->value);
+}
+
+/* What the point is to become, which need not be writable for that. */
+static int
+verify_call_on(struct verify *verify, struct call_input *call, const struct device_input *device,
+    const struct index *keys)
+{
+	const struct point_input *point =
+	    find_readable(verify, &call->node, "on", call->on, device, keys, &call->on_at);
+	struct point_input unguarded;
+
+	if (!point || !is_given(&schema_call, &call->node, "value") || verify_is_line(point))
+		return 0;
+	unguarded = *point;
+	unguarded.point = codec_unguarded(&point->point);
+	return verify_value(verify, &call->node, &unguarded, &call->value);
+}
+
+static int
+verify_call(struct verify *verify, struct call_input *call, const struct device_input *device,
+    const struct index *keys)
+{
+	static const char *const lists[] = { "params", "result" };
+	const struct items *items[] = { &call->params, &call->results };
+	struct call_param_input *params = call->params.items;
+	struct call_result_input *results = call->results.items;
+	bool on = is_given(&schema_call, &call->node, "on");
+	int error = on ? verify_call_on(verify, call, device, keys) : 0;
+
+	if (!on && is_given(&schema_call, &call->node, "value"))
+		fault(verify, &call->node, "value",
+		    "is of no use without on, the key of a point is required there");
+	if (!on && call->period_ms == 0 && call->node.given == call->node.valid)
+		fault(verify, &call->node, "on", "missing, the key of a point or a period_ms is required");
+	for (size_t i = 0; i < sizeof(items) / sizeof(items[0]); i++)
+		if (items[i]->count > RPC_STEPS_MAX)
+			fault(verify, &call->node, lists[i], "has %zu entries, at most %d are allowed",
+			    items[i]->count, RPC_STEPS_MAX);
+	for (size_t i = 0; i < call->params.count; i++)
+		verify_call_param(verify, &params[i], device, keys);
+	for (size_t i = 0; !error && i < call->results.count; i++)
+		error = verify_call_result(verify, &results[i], device, keys);
+	return error;
+}
+
+static int
+verify_calls(struct verify *verify, const struct device_input *device, const struct index *keys)
+{
+	struct call_input *calls = device->calls.items;
+	int error = 0;
+
+	for (size_t i = 0; !error && i < device->calls.count; i++)
+		error = verify_call(verify, &calls[i], device, keys);
+	return error;
+}
+
 /* Devices. */
 
 /* The bus of a device may be missing only if no point needs it. */
@@ -1131,6 +1252,8 @@ verify_made_keys(struct verify *verify, const struct device_input *device, const
 			continue;
 		if (points[i].point.quality)
 			verify_made_key(verify, &points[i], keys, "quality", "quality");
+		if (points[i].point.shared)
+			verify_made_key(verify, &points[i], keys, "shared", "error");
 		for (int j = 0; j < AGGREGATES; j++)
 			if (points[i].point.aggregate & 1U << j)
 				verify_made_key(verify, &points[i], keys, "aggregate",
@@ -1165,6 +1288,8 @@ verify_device(struct verify *verify, struct device_input *device)
 	verify_line_device(device, verify->mistakes);
 	if (!error)
 		error = verify_rpcs(verify, device, &keys);
+	if (!error)
+		error = verify_calls(verify, device, &keys);
 	if (!error)
 		error = verify_writes(verify, &device->on_connect, device, &keys);
 	if (!error)

@@ -96,7 +96,7 @@ make_room(struct grid *grid, size_t more)
 	return true;
 }
 
-static void
+static void __attribute__((format(printf, 3, 0)))
 add(struct grid *grid, bool note, const char *format, va_list args)
 {
 	char text[GRID_CELL_MAX];

@@ -179,7 +179,7 @@ add_label(char *labels, const char *name, const char *text)
 	for (; *text; text++) {
 		if (*text == '\\' || *text == '"' || *text == '\n')
 			labels[used++] = '\\';
-		labels[used++] = *text == '\n' ? 'n' : *text;
+		labels[used++] = (char)(*text == '\n' ? 'n' : *text);
 	}
 	labels[used++] = '"';
 	labels[used] = '\0';

@@ -94,7 +94,7 @@ static void
 client_ask(struct client *client, const char *line, size_t length)
 {
 	struct control_server *server = client->server;
-	struct control_request request;
+	struct control_request request = { .count = 0 };
 	int error = control_request_parse(line, length, &request);
 
 	client->ticket = ++server->tickets;

@@ -281,6 +281,7 @@ end_file(struct serial_bus *self)
 {
 	listener_end(self->listener);
 	instruments_push(&self->instruments);
+	instruments_closed(&self->instruments);
 	log_notice("bus %s: %s is at its end", self->bus->name,
 	    strcmp(self->bus->path, "-") == 0 ? "standard input" : self->bus->path);
 	port_close(self->port);

@@ -1909,7 +1909,7 @@ drop_leaving(struct store *store, const struct difference *difference)
 		kept += queue->rows - queue->loose + queue->hole.rows;
 		drop_queue(store, queue);
 	}
-	if (kept > 0)
+	if (kept > 0 && store->disk)
 		log_notice("store: %" PRIu64 " rows of devices that are not configured any more are kept on disk for %d h",
 		    kept, store->disk->settings->max_age_h);
 	if (lost > 0)

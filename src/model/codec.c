@@ -1137,6 +1137,17 @@ codec_encode(const struct point *point, const struct value *value, uint16_t *cel
 	return rows[point->type].encode(point, value, cells);
 }
 
+struct point
+codec_unguarded(const struct point *point)
+{
+	struct point unguarded = *point;
+
+	unguarded.table = point_table_has_bits(point->table) ? TABLE_COIL : TABLE_HOLDING;
+	unguarded.writable = true;
+	unguarded.has_min = unguarded.has_max = false;
+	return unguarded;
+}
+
 bool
 codec_needs_current(const struct point *point)
 {

@@ -71,6 +71,9 @@ enum codec_fault {
  */
 enum codec_fault codec_encode(const struct point *point, const struct value *value, uint16_t *cells);
 
+/* The point as if anything could be written to it: to encode a value that is only to be compared with what is read. */
+struct point codec_unguarded(const struct point *point);
+
 /* Is the point only some bits of its registers, so that they must be read before it can be written? */
 bool codec_needs_current(const struct point *point);
 

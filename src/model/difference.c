@@ -154,6 +154,41 @@ same_rpc(const struct device *a, const struct device *b)
 	return true;
 }
 
+/* Both none, or of the same key. */
+static bool
+same_key(const struct point *a, const struct point *b)
+{
+	return a && b ? same_text(a->key, b->key) : a == b;
+}
+
+static bool
+same_call(const struct server_call *a, const struct server_call *b)
+{
+	if (!ALIKE_TEXT(method) || !same_key(a->on, b->on) || !value_equal(&a->on_value, &b->on_value) ||
+	    !ALIKE(period_ms) || !ALIKE(timeout_ms) || !ALIKE(param_count) || !ALIKE(result_count))
+		return false;
+	for (size_t i = 0; i < a->param_count; i++)
+		if (!ALIKE_TEXT(params[i].name) || !same_key(a->params[i].point, b->params[i].point) ||
+		    !value_equal(&a->params[i].value, &b->params[i].value))
+			return false;
+	for (size_t i = 0; i < a->result_count; i++)
+		if (!ALIKE_TEXT(results[i].field) || !same_key(a->results[i].point, b->results[i].point) ||
+		    !value_equal(&a->results[i].value, &b->results[i].value))
+			return false;
+	return true;
+}
+
+static bool
+same_calls(const struct device *a, const struct device *b)
+{
+	if (a->call_count != b->call_count)
+		return false;
+	for (size_t i = 0; i < a->call_count; i++)
+		if (!same_call(&a->calls[i], &b->calls[i]))
+			return false;
+	return true;
+}
+
 static bool
 same_writes(const struct point_write *a, size_t a_count, const struct point_write *b, size_t b_count)
 {
@@ -200,7 +235,8 @@ same_device(const struct device *a, const struct device *b)
 	       same_claim(a->claim, b->claim) && ALIKE(timeout_ms) && ALIKE(max_registers) &&
 	       ALIKE(max_bits) && ALIKE(max_hole_registers) && ALIKE(write_pause_ms) && ALIKE(mask_write) &&
 	       ALIKE(raw_rpc) &&
-	       ALIKE(offline_retry_max_ms) && ALIKE(facts) && ALIKE(point_count) && ALIKE(cloud_loss_s) && same_rpc(a, b) &&
+	       ALIKE(offline_retry_max_ms) && ALIKE(facts) && ALIKE(when_offline) && ALIKE(offline_after_s) &&
+	       ALIKE(point_count) && ALIKE(cloud_loss_s) && same_rpc(a, b) && same_calls(a, b) &&
 	       same_writes(a->on_connect, a->on_connect_count, b->on_connect, b->on_connect_count) &&
 	       same_writes(
 		   a->on_cloud_loss, a->on_cloud_loss_count, b->on_cloud_loss, b->on_cloud_loss_count) &&

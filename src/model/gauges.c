@@ -28,6 +28,7 @@ struct kind {
 struct gauge {
 	const struct kind *kind;
 	const struct bus *bus;
+	const struct device *device; /* a serial instrument; else the Modbus unit */
 	int unit;
 };
 
@@ -303,13 +304,16 @@ static char *
 make_key(struct settings *settings, const struct gauge *gauge)
 {
 	const char *bus = gauge->bus ? gauge->bus->name : "";
-	size_t size = strlen(bus) + strlen(gauge->kind->name) + 32;
+	const char *device = gauge->device ? gauge->device->name : "";
+	size_t size = strlen(bus) + strlen(device) + strlen(gauge->kind->name) + 32;
 	char *key = settings_alloc(settings, size);
 
 	if (!key)
 		return NULL;
 	if (gauge->kind->scope == OF_GATEWAY)
 		snprintf(key, size, "%s", gauge->kind->name);
+	else if (gauge->device)
+		snprintf(key, size, "unit_%s_%s_%s", bus, device, gauge->kind->name);
 	else if (gauge->kind->scope == OF_UNIT)
 		snprintf(key, size, "unit_%s_%d_%s", bus, gauge->unit, gauge->kind->name);
 	else
@@ -349,12 +353,35 @@ add_point(struct maker *maker, const struct gauge *gauge)
 		maker->error = -ENOMEM;
 }
 
+/* `at` without its kind. */
 static void
-add_kinds(struct maker *maker, enum scope scope, const struct bus *bus, int unit)
+add_kinds(struct maker *maker, enum scope scope, struct gauge at)
 {
 	for (size_t i = 0; i < KINDS; i++)
-		if (kinds[i].scope == scope)
-			add_point(maker, &(struct gauge){ .kind = &kinds[i], .bus = bus, .unit = unit });
+		if (kinds[i].scope == scope) {
+			at.kind = &kinds[i];
+			add_point(maker, &at);
+		}
+}
+
+static bool
+has_points_on(const struct device *device, const struct bus *bus)
+{
+	for (size_t i = 0; i < device->point_count; i++)
+		if (device->points[i].bus == bus)
+			return true;
+	return false;
+}
+
+static void
+add_instruments(struct maker *maker, const struct bus *bus)
+{
+	for (size_t i = 0; i < maker->settings->device_count; i++) {
+		const struct device *device = &maker->settings->devices[i];
+
+		if (device != maker->gateway && has_points_on(device, bus))
+			add_kinds(maker, OF_UNIT, (struct gauge){ .bus = bus, .device = device });
+	}
 }
 
 static void
@@ -372,21 +399,23 @@ add_units(struct maker *maker, const struct bus *bus)
 	}
 	for (int unit = 0; unit < UNITS; unit++)
 		if (known[unit])
-			add_kinds(maker, OF_UNIT, bus, unit);
+			add_kinds(maker, OF_UNIT, (struct gauge){ .bus = bus, .unit = unit });
 }
 
 static void
 add_all(struct maker *maker)
 {
-	add_kinds(maker, OF_GATEWAY, NULL, 0);
+	add_kinds(maker, OF_GATEWAY, (struct gauge){ .bus = NULL });
 	for (size_t i = 0; i < maker->settings->bus_count; i++) {
 		const struct bus *bus = &maker->settings->buses[i];
 
-		add_kinds(maker, OF_BUS, bus, 0);
-		if (bus_is_line(bus))
-			add_kinds(maker, OF_LINE, bus, 0);
-		else
+		add_kinds(maker, OF_BUS, (struct gauge){ .bus = bus });
+		if (bus_is_line(bus)) {
+			add_kinds(maker, OF_LINE, (struct gauge){ .bus = bus });
+			add_instruments(maker, bus);
+		} else {
 			add_units(maker, bus);
+		}
 	}
 }
 
@@ -413,11 +442,19 @@ gauges_build(struct settings *settings, struct device *gateway)
 
 /* ---- samples ---- */
 
+static bool
+is_of(const struct health_unit *unit, const struct gauge *gauge)
+{
+	if (!gauge->device)
+		return unit->unit == gauge->unit;
+	return unit->device && strcmp(unit->device, gauge->device->name) == 0;
+}
+
 static const struct health_unit *
-find_unit(const struct health_bus *bus, int unit)
+find_unit(const struct health_bus *bus, const struct gauge *gauge)
 {
 	for (size_t i = 0; bus && i < bus->unit_count; i++)
-		if (bus->units[i].unit == unit)
+		if (is_of(&bus->units[i], gauge))
 			return &bus->units[i];
 	return NULL;
 }
@@ -432,7 +469,7 @@ view_of(const struct health *health, const struct gauge *gauge)
 	view.bus = health->buses[gauge->bus->index];
 	view.silent = health->bus_waits_us[gauge->bus->index] > 0;
 	if (gauge->kind->scope == OF_UNIT)
-		view.unit = find_unit(view.bus, gauge->unit);
+		view.unit = find_unit(view.bus, gauge);
 	return view;
 }
 

@@ -88,6 +88,12 @@ enum bus_flow { FLOW_NONE, FLOW_RTS_CTS, FLOW_XON_XOFF };
 /* What a modem line is set to when the port is opened. */
 enum bus_signal { SIGNAL_ON, SIGNAL_OFF, SIGNAL_KEEP };
 
+/* The session of a device whose units are all silent. */
+enum device_offline {
+	OFFLINE_CLOSE, /* is closed, until one answers */
+	OFFLINE_STAY,
+};
+
 /* Which function writes a point. */
 enum point_write_function {
 	WRITE_AUTO,	/* 5 or 6 for one cell, 15 or 16 for several */
@@ -402,6 +408,33 @@ struct credentials {
 	const char *secret_file; /* that token or password was read from, NULL if it stands in the configuration */
 };
 
+/* A parameter of a call: what the point holds then, or a value of its own. */
+struct call_param {
+	const char *name;
+	const struct point *point; /* readable, or NULL: */
+	struct value value;
+};
+
+/* What is written after a call was answered: a field of the answer, or a value of its own. */
+struct call_result {
+	const struct point *point; /* writable */
+	const char *field;	   /* "a.b" is b in a; "" the answer itself; NULL: */
+	struct value value;
+};
+
+/* An RPC that the server is asked for. */
+struct server_call {
+	const char *method;
+	const struct point *on; /* when it changes; or NULL */
+	struct value on_value;	/* and only when it becomes that; VALUE_NONE: whatever it becomes */
+	int period_ms;		/* 0 = never by itself */
+	int timeout_ms;
+	struct call_param *params;
+	size_t param_count; /* 0..RPC_STEPS_MAX */
+	struct call_result *results;
+	size_t result_count; /* 0..RPC_STEPS_MAX */
+};
+
 enum provision_type { PROVISION_TOKEN, PROVISION_BASIC, PROVISION_CERTIFICATE };
 
 /* How a device gets credentials in ThingsBoard that it does not have yet. */
@@ -440,6 +473,8 @@ struct device {
 	bool mask_write;	/* the unit knows function 22 */
 	bool raw_rpc;		/* registers that no point names may be read and written by RPC */
 	int offline_retry_max_ms; /* a unit that does not answer is asked again after so long at most */
+	enum device_offline when_offline;
+	int offline_after_s;	/* none of its units has answered for so long: it is not there */
 	bool facts;		/* the gateway says of it what it knows, as client attributes */
 
 	/* On a bus of serial instruments. Its period_ms is that of `poll`; for points see line_field.period_ms. */
@@ -453,6 +488,8 @@ struct device {
 	size_t point_count;
 	struct rpc_method *rpc;
 	size_t rpc_count;
+	struct server_call *calls;
+	size_t call_count;
 
 	struct point_write *on_connect; /* when a unit is met for the first time or answers again, in this order */
 	size_t on_connect_count;

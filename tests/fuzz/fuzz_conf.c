@@ -47,8 +47,9 @@ judge_point(const struct settings *settings, const struct point *point)
 	assert(!point->verify || point->writable);
 	assert(point->write != WRITE_SINGLE || point->count == 1);
 	assert(!point->has_valid_min || !point->has_valid_max || point->valid_min <= point->valid_max);
-	assert(point->line || point->count <=
-	       (point_table_has_bits(point->table) ? point->device->max_bits : point->device->max_registers));
+	assert(point->line ||
+	       point->count <= (point_table_has_bits(point->table) ? point->device->max_bits
+								   : point->device->max_registers));
 	assert(
 	    isfinite(point->scale) && point->scale != 0 && isfinite(point->offset) && point->deadband >= 0);
 	assert(!point->writable || point_table_writable(point->table));
@@ -128,6 +129,27 @@ judge_method(const struct device *device, const struct rpc_method *method)
 }
 
 static void
+judge_call(const struct device *device, const struct server_call *call)
+{
+	uint16_t cells[MODBUS_MAX_READ_REGISTERS] = { 0 };
+
+	assert(call->method && (call->on || call->period_ms > 0));
+	assert(call->param_count <= RPC_STEPS_MAX && call->result_count <= RPC_STEPS_MAX);
+	for (size_t i = 0; i < call->param_count; i++) {
+		assert(call->params[i].name);
+		assert((call->params[i].point != NULL) == (call->params[i].value.kind == VALUE_NONE));
+	}
+	for (size_t i = 0; i < call->result_count; i++) {
+		const struct call_result *result = &call->results[i];
+
+		assert(result->point->device == device && result->point->writable);
+		assert((result->field != NULL) == (result->value.kind == VALUE_NONE));
+		if (!result->field)
+			assert(codec_encode(result->point, &result->value, cells) == CODEC_OK);
+	}
+}
+
+static void
 judge_settings(const struct settings *settings)
 {
 	size_t count = 0;
@@ -147,6 +169,8 @@ judge_settings(const struct settings *settings)
 		assert((device->cloud_loss_s > 0) == (device->on_cloud_loss_count > 0));
 		for (size_t r = 0; r < device->rpc_count; r++)
 			judge_method(device, &device->rpc[r]);
+		for (size_t c = 0; c < device->call_count; c++)
+			judge_call(device, &device->calls[c]);
 	}
 	assert(count == settings->point_count);
 	for (size_t i = 0; i < settings->bus_count; i++)

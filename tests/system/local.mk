@@ -14,6 +14,7 @@ SYSTEM_TESTS = \
 	tests/system/210-delivery \
 	tests/system/215-limits \
 	tests/system/216-poison \
+	tests/system/217-offline \
 	tests/system/220-store \
 	tests/system/230-time \
 	tests/system/240-isolation \
@@ -25,6 +26,8 @@ SYSTEM_TESTS = \
 	tests/system/300-rpc \
 	tests/system/305-methods \
 	tests/system/310-shared \
+	tests/system/315-calls \
+	tests/system/317-device-api \
 	tests/system/320-write-latency \
 	tests/system/330-writing \
 	tests/system/340-instruments \

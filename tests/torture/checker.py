@@ -320,12 +320,12 @@ class Checker:
             self.verdict.find("command", f"{about}: '{error}', and it was executed")
 
     def _check_lateness(self, about, command, write):
-        start = max([command.asked] + [at for at in command.subscribed if at <= write.at])
+        start = max([command.asked] + [at for at in command.subscribed if at <= write.at + ROUNDING_MS])
         for freeze in self.freezes:
             if freeze.overlaps(start, start + self.limits.rpc_ms):
                 start = max(start, freeze.end)  # it may have come in while the process stood still
         late = write.at - start - self.limits.rpc_ms
         if late > self.limits.time_ms:
             self.verdict.find("command", f"{about}: written {late:.0f} ms after it had expired")
-        if write.at < command.asked - 1:
+        if write.at < command.asked - ROUNDING_MS:
             self.verdict.find("command", f"{about}: written before it was asked for")

@@ -8,8 +8,12 @@ tests_unit_test_tb_json_CFLAGS = $(AM_CFLAGS) $(CMOCKA_CFLAGS)
 tests_unit_test_tb_json_LDFLAGS = $(AM_LDFLAGS) -Wl,--wrap=strdup
 tests_unit_test_tb_json_LDADD = libcloud.a libmodel.a libbase.a $(CMOCKA_LIBS) $(JSON_LIBS) -lm
 
-check_PROGRAMS += tests/unit/test_doubt tests/unit/test_limits
-TESTS += tests/unit/test_doubt tests/unit/test_limits
+check_PROGRAMS += tests/unit/test_doubt tests/unit/test_limits tests/unit/test_presence
+TESTS += tests/unit/test_doubt tests/unit/test_limits tests/unit/test_presence
+
+tests_unit_test_presence_SOURCES = tests/unit/test_presence.c
+tests_unit_test_presence_CFLAGS = $(AM_CFLAGS) $(CMOCKA_CFLAGS)
+tests_unit_test_presence_LDADD = libcloud.a libmodel.a libbase.a $(CMOCKA_LIBS)
 
 tests_unit_test_doubt_SOURCES = tests/unit/test_doubt.c
 tests_unit_test_doubt_CFLAGS = $(AM_CFLAGS) $(CMOCKA_CFLAGS)
@@ -52,6 +56,12 @@ tests_unit_test_journal_LDADD = libcloud.a libmodel.a libbase.a $(CMOCKA_LIBS) -
 tests_unit_test_rpc_raw_SOURCES = tests/unit/test_rpc_raw.c
 tests_unit_test_rpc_raw_CFLAGS = $(AM_CFLAGS) $(CMOCKA_CFLAGS)
 tests_unit_test_rpc_raw_LDADD = libcloud.a libmodel.a libbase.a $(CMOCKA_LIBS) $(JSON_LIBS) -lm
+
+check_PROGRAMS += tests/unit/test_batch
+TESTS += tests/unit/test_batch
+tests_unit_test_batch_SOURCES = tests/unit/test_batch.c
+tests_unit_test_batch_CFLAGS = $(AM_CFLAGS) $(CMOCKA_CFLAGS)
+tests_unit_test_batch_LDADD = $(CLOUD_TEST_LIBS)
 
 check_PROGRAMS += tests/unit/test_downlink tests/unit/test_mqtt tests/unit/test_uplink
 TESTS += tests/unit/test_downlink tests/unit/test_mqtt tests/unit/test_uplink

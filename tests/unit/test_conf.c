@@ -318,6 +318,17 @@ test_indexes(void **state)
 	assert_int_equal(settings->devices[0].rpc[0].action, RPC_SET);
 	assert_int_equal(settings->devices[0].rpc[1].action, RPC_GET);
 	assert_string_equal(settings->devices[0].rpc[2].steps[0].value.label, "off");
+	assert_int_equal(settings->devices[0].call_count, 3);
+	assert_int_equal(settings->devices[0].calls[0].period_ms, 1000);
+	assert_null(settings->devices[0].calls[0].on);
+	assert_string_equal(settings->devices[0].calls[0].results[0].field, "time.hour");
+	assert_string_equal(settings->devices[0].calls[0].results[1].field, "f64");
+	assert_ptr_equal(settings->devices[0].calls[1].on, point_called(settings, "bit"));
+	assert_string_equal(settings->devices[0].calls[1].on_value.label, "on");
+	assert_string_equal(settings->devices[0].calls[1].params[1].name, "c16");
+	assert_null(settings->devices[0].calls[1].params[2].point);
+	assert_string_equal(settings->devices[0].calls[1].results[0].field, "");
+	assert_null(settings->devices[0].calls[1].results[1].field);
 	assert_true(settings->devices[0].rpc[3].listed);
 	assert_int_equal(settings->devices[0].rpc[3].step_count, 4);
 	assert_string_equal(settings->devices[0].rpc[3].steps[0].param, "c16");

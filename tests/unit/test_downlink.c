@@ -37,6 +37,7 @@ static const struct clock_source fake_clock = { .mono_us = fake_mono_us, .unix_m
 #define COMMANDS 2048
 
 static char sent[8192]; /* "topic payload\n"... since the last look */
+static char told[512];	/* the last that was told */
 static int last_id;
 static bool down;
 static struct command commands[COMMANDS];
@@ -54,6 +55,10 @@ fake_publish(void *ctx, size_t device, enum tb_topic kind, int64_t id, const voi
 	(void)ctx, (void)device;
 	if (down)
 		return -ENOTCONN;
+	if (kind == TB_ATTRIBUTES) {
+		snprintf(told, sizeof(told), "%.*s", (int)length, (const char *)payload);
+		return ++last_id;
+	}
 	if (sizeof(sent) - used > strlen(topic) + length + 3)
 		snprintf(
 		    sent + used, sizeof(sent) - used, "%s %.*s\n", topic, (int)length, (const char *)payload);
@@ -141,7 +146,7 @@ set_up(void **state)
 	}
 	clock_replace(&fake_clock);
 	now_ms = 1000000;
-	sent[0] = '\0';
+	sent[0] = told[0] = '\0';
 	command_count = 0;
 	command_room = COMMANDS;
 	push_count = 0;
@@ -222,7 +227,7 @@ fresh_sample(size_t point)
 static void
 reconnect(void)
 {
-	downlink_down(downlink, 0);
+	downlink_down(downlink, 0, false);
 	downlink_up(downlink, 0);
 	downlink_subscribed(downlink, 0, last_id, true);
 	sent[0] = '\0';
@@ -259,6 +264,7 @@ every_mistake_is_answered_in_words(void **state)
 		expect_reply((int)i, rows[i].reply);
 	}
 	assert_int_equal(command_count, 0);
+	assert_int_equal(downlink_counts(downlink).rpc_refused, sizeof(rows) / sizeof(rows[0]));
 }
 
 static void
@@ -278,7 +284,8 @@ every_outcome_is_answered_in_words(void **state)
 		{ OUTCOME_EXPIRED, 0,
 		    "{\"error\":\"bus plc: busy for too long, the request expired and nothing was sent\"}" },
 		{ OUTCOME_STOPPED, 0,
-		    "{\"error\":\"the gateway is stopping or takes over other settings, or its queue is full: nothing was sent\"}" },
+		    "{\"error\":\"the gateway is stopping or takes over other settings, or its queue is "
+		    "full: nothing was sent\"}" },
 	};
 
 	(void)state;
@@ -567,7 +574,7 @@ static void
 keys_are_asked_for_after_the_suback_and_again(void **state)
 {
 	(void)state;
-	downlink_down(downlink, 0);
+	downlink_down(downlink, 0, false);
 	assert_int_equal(downlink_due_mono_ms(downlink), CLOCK_NEVER);
 	downlink_up(downlink, 0);
 	expect_sent("subscribe attributes\n");
@@ -680,6 +687,101 @@ what_the_unit_refuses_is_not_tried_again(void **state)
 	now_ms += 60000;
 	fresh_sample(1);
 	assert_int_equal(command_count, 1);
+}
+
+/* A moment later. */
+static void
+expect_told(const char *expected)
+{
+	now_ms += 200;
+	downlink_tick(downlink);
+	assert_string_equal(told, expected);
+	told[0] = '\0';
+}
+
+static void
+what_is_not_understood_is_counted(void **state)
+{
+	static const char *const topics[] = { "v1/devices/me/rpc/request/", "v1/devices/me/rpc/request/x",
+		"v1/devices/me/rpc/request/-1", "v1/devices/me/rpc/request/99999999999999999999",
+		"v1/devices/me/rpc/response/1/2", "v1/devices/me/attributes/response/1x", "v2/a", "" };
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(topics) / sizeof(topics[0]); i++)
+		message(topics[i], "{\"method\":\"stop\"}");
+	message(TB_TOPIC_ATTRIBUTES, "{\"setpoint\":");
+	downlink_message(downlink, 0, TB_TOPIC_ATTRIBUTES, "\0\377\0\377", 4);
+	downlink_message(downlink, 0, TB_TOPIC_ATTRIBUTES, "", 0);
+	assert_int_equal(downlink_counts(downlink).not_understood, 11);
+	message(TB_TOPIC_ATTRIBUTES, "{\"setpoint\":\"warm\"}");
+	message(TB_TOPIC_ATTRIBUTES, "{\"setpoint\":[1]}");
+	message(TB_TOPIC_ATTRIBUTES, "[1]");
+	assert_int_equal(downlink_counts(downlink).shared_refused, 2);
+	assert_int_equal(command_count, 0);
+	expect_sent("");
+}
+
+static void
+why_a_value_is_not_there_is_told(void **state)
+{
+	(void)state;
+	message(TB_TOPIC_ATTRIBUTES, "{\"setpoint\":99}");
+	expect_told("{\"setpoint_error\":\"99 is above the maximum 30\"}");
+	message(TB_TOPIC_ATTRIBUTES, "{\"setpoint\":{\"a\":1}}");
+	expect_told("{\"setpoint_error\":\"the value is neither a number nor a text nor true or false\"}");
+	message(TB_TOPIC_ATTRIBUTES, "{\"setpoint\":20}");
+	finish(0, OUTCOME_AWAY, 0);
+	expect_told("{\"setpoint_error\":\"bus plc unit 3: no answer, nothing was written\"}");
+	now_ms += 5000;
+	fresh_sample(0);
+	fresh_sample(1);
+	finish(1, OUTCOME_EXCEPTION, 3);
+	expect_told("{\"setpoint_error\":\"unit 3 refused: exception 3 (illegal data value)\"}");
+	/* And nothing more until it is set anew. */
+	now_ms += 60000;
+	fresh_sample(1);
+	assert_int_equal(command_count, 2);
+	message(TB_TOPIC_ATTRIBUTES, "{\"setpoint\":21}");
+	finish(2, OUTCOME_UNCHANGED, 21);
+	expect_told("{\"setpoint_error\":\"\"}");
+	message(TB_TOPIC_ATTRIBUTES, "{\"setpoint\":99}");
+	message(TB_TOPIC_ATTRIBUTES, "{\"deleted\":[\"setpoint\"]}");
+	expect_told("{\"setpoint_error\":\"\"}");
+}
+
+static void
+why_is_told_again_on_a_new_connection(void **state)
+{
+	(void)state;
+	points[2].shared = true;
+	restart();
+	message(TB_TOPIC_ATTRIBUTES, "{\"setpoint\":99,\"mode\":\"cool\"}");
+	expect_told(
+	    "{\"setpoint_error\":\"99 is above the maximum 30\",\"mode_error\":\"\\\"cool\\\" is no label of "
+	    "the enum (off, heat)\"}");
+	message(TB_TOPIC_ATTRIBUTES, "{\"setpoint\":99}");
+	expect_told("");
+	downlink_down(downlink, 0, false);
+	message(TB_TOPIC_ATTRIBUTES, "{\"setpoint\":20}");
+	finish(0, OUTCOME_DONE, 20);
+	expect_told("");
+	reconnect();
+	expect_told(
+	    "{\"setpoint_error\":\"\",\"mode_error\":\"\\\"cool\\\" is no label of the enum (off, heat)\"}");
+	points[2].shared = false;
+	restart();
+}
+
+static void
+a_wish_that_is_overruled_is_no_error(void **state)
+{
+	(void)state;
+	message(TB_TOPIC_ATTRIBUTES, "{\"setpoint\":20}");
+	finish(0, OUTCOME_AWAY, 0);
+	now_ms += 10;
+	request(1, "{\"method\":\"set\",\"params\":{\"key\":\"setpoint\",\"value\":22}}");
+	finish(1, OUTCOME_DONE, 22);
+	expect_told("{\"setpoint_error\":\"\"}");
 }
 
 static void
@@ -817,7 +919,8 @@ points_of_two_buses_are_two_pushes(void **state)
 	assert_int_equal(command_count, 3);
 	finish(2, OUTCOME_DONE, 22);
 	expect_reply(2, "{\"error\":\"1 of 2 values failed\",\"errors\":{\"mode\":\"the gateway is stopping "
-			"or takes over other settings, or its queue is full: nothing was sent\"},\"values\":{\"setpoint\":22}}");
+			"or takes over other settings, or its queue is full: nothing was "
+			"sent\"},\"values\":{\"setpoint\":22}}");
 }
 
 static void
@@ -892,7 +995,7 @@ a_silent_cloud_brings_safe_values_once(void **state)
 	begin_with_loss(60);
 	come_up();
 	assert_true(downlink_due_mono_ms(downlink) == CLOCK_NEVER); /* while all is well nothing wakes */
-	downlink_down(downlink, 0);
+	downlink_down(downlink, 0, false);
 	pass(59999);
 	assert_int_equal(command_count, 0);
 	pass(1);
@@ -910,13 +1013,26 @@ a_silent_cloud_brings_safe_values_once(void **state)
 	assert_int_equal(command_count, 2);
 	/* Again only after the server was there. */
 	downlink_up(downlink, 0);
-	downlink_down(downlink, 0);
+	downlink_down(downlink, 0, false);
 	pass(3600000);
 	assert_int_equal(command_count, 2);
 	come_up();
-	downlink_down(downlink, 0);
+	downlink_down(downlink, 0, false);
 	pass(60000);
 	assert_int_equal(command_count, 4);
+}
+
+/* The device is not there, the server is. */
+static void
+a_session_closed_on_purpose_is_no_loss(void **state)
+{
+	(void)state;
+	begin_with_loss(60);
+	come_up();
+	downlink_down(downlink, 0, true);
+	pass(3600000);
+	assert_int_equal(command_count, 0);
+	assert_true(downlink_due_mono_ms(downlink) == CLOCK_NEVER);
 }
 
 static void
@@ -927,7 +1043,7 @@ a_server_that_never_was_there_is_silent_from_the_start(void **state)
 	pass(30000);
 	downlink_up(downlink, 0); /* it takes the connection and says nothing */
 	pass(20000);
-	downlink_down(downlink, 0);
+	downlink_down(downlink, 0, false);
 	assert_int_equal(command_count, 0);
 	pass(10000);
 	assert_int_equal(command_count, 2);
@@ -940,7 +1056,7 @@ a_short_silence_is_none(void **state)
 	begin_with_loss(60);
 	for (int i = 0; i < 10; i++) {
 		come_up();
-		downlink_down(downlink, 0);
+		downlink_down(downlink, 0, false);
 		pass(50000);
 	}
 	assert_int_equal(command_count, 0);
@@ -987,7 +1103,7 @@ an_older_wish_does_not_undo_a_safe_value(void **state)
 	come_up();
 	message(TB_TOPIC_ATTRIBUTES, "{\"setpoint\":20}");
 	finish(0, OUTCOME_AWAY, 0);
-	downlink_down(downlink, 0);
+	downlink_down(downlink, 0, false);
 	pass(60000);
 	assert_int_equal(command_count, 3);
 	finish(1, OUTCOME_DONE, 0);
@@ -1012,11 +1128,10 @@ a_full_queue_delays_a_safe_value(void **state)
 	assert_ptr_equal(commands[1].point, &points[1]);
 }
 
-#define test(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
+#define call_test(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down_calls)
+#define test(name)	cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 
 /* ---- requests to the server ---- */
-
-static char told[256];
 
 static void
 tell(void *ctx, size_t asking, const struct tb_json *answer, const char *error)
@@ -1073,7 +1188,7 @@ who_asked_the_server_is_told_when_no_answer_comes(void **state)
 	now_ms += 10000;
 	downlink_tick(downlink);
 	ask("c", NULL);
-	downlink_down(downlink, 0);
+	downlink_down(downlink, 0, false);
 	assert_int_equal(try_ask("d", NULL), -ENOTCONN);
 	assert_string_equal(told, "a: the server's answer is not valid JSON\n"
 				  "b: the server did not answer in time\n"
@@ -1093,6 +1208,305 @@ requests_to_the_server_are_bounded(void **state)
 	message("v1/devices/me/rpc/response/65", "{}");
 	ask("b", NULL);
 	assert_int_equal(try_ask("a", NULL), -EBUSY);
+}
+
+/* ---- calls ---- */
+
+static const struct call_param call_params[] = {
+	{ .name = "n", .point = &points[0] },
+	{ .name = "text", .value = { .kind = VALUE_LABEL, .label = "x" } },
+};
+static const struct call_result call_results[] = {
+	{ .point = &points[1], .field = "a.temp" },
+	{ .point = &points[2], .value = { .kind = VALUE_LABEL, .label = "off" } },
+};
+static struct server_call server_calls[] = {
+	{ .method = "recipe",
+	    .on = &points[2],
+	    .on_value = { .kind = VALUE_LABEL, .label = "heat" },
+	    .timeout_ms = 10000,
+	    .params = (struct call_param *)(uintptr_t)call_params,
+	    .param_count = 2,
+	    .results = (struct call_result *)(uintptr_t)call_results,
+	    .result_count = 2 },
+	{ .method = "time", .period_ms = 3600000, .timeout_ms = 10000 },
+};
+
+static void
+with_calls(size_t first, size_t count)
+{
+	device.calls = &server_calls[first];
+	device.call_count = count;
+	restart();
+	message("v1/devices/me/attributes/response/1", "{}");
+}
+
+static int
+tear_down_calls(void **state)
+{
+	device.call_count = 0;
+	return tear_down(state);
+}
+
+static void
+mode_is(const char *label)
+{
+	struct sample sample = {
+		.point = &points[2], .taken_mono_ms = now_ms, .value = { .kind = VALUE_LABEL, .label = label }
+	};
+
+	downlink_sample(downlink, &sample);
+}
+
+static const char asked[] =
+    "v1/devices/me/rpc/request/1 {\"method\":\"recipe\",\"params\":{\"n\":7,\"text\":\"x\"}}\n";
+
+static void
+a_change_asks_the_server_and_its_answer_is_written(void **state)
+{
+	(void)state;
+	with_calls(0, 1);
+	mode_is("off");
+	assert_int_equal(command_count, 0);
+	mode_is("heat");
+	assert_int_equal(command_count, 1);
+	assert_int_equal(commands[0].kind, COMMAND_READ);
+	assert_ptr_equal(commands[0].point, &points[0]);
+	finish(0, OUTCOME_DONE, 7);
+	expect_sent(asked);
+	message("v1/devices/me/rpc/response/1", "{\"a\":{\"temp\":21}}");
+	assert_int_equal(command_count, 2);
+	assert_ptr_equal(commands[1].point, &points[1]);
+	assert_int_equal(commands[1].value.integer, 21);
+	finish(1, OUTCOME_DONE, 21);
+	assert_int_equal(command_count, 3);
+	assert_ptr_equal(commands[2].point, &points[2]);
+	assert_string_equal(commands[2].value.label, "off");
+	finish(2, OUTCOME_DONE, 0);
+	mode_is("heat");
+	mode_is("off");
+	assert_int_equal(command_count, 3);
+	assert_int_equal(downlink_counts(downlink).calls, 1);
+	assert_int_equal(downlink_counts(downlink).calls_failed, 0);
+	mode_is("heat");
+	assert_int_equal(command_count, 4);
+	finish(3, OUTCOME_DONE, 7);
+}
+
+static void
+what_the_point_is_at_the_start_calls(void **state)
+{
+	(void)state;
+	with_calls(0, 1);
+	mode_is("heat");
+	assert_int_equal(command_count, 1);
+	finish(0, OUTCOME_DONE, 7);
+}
+
+static void
+a_bad_answer_writes_nothing(void **state)
+{
+	static const char *const answers[] = { "{\"error\":\"timeout\"}", "{\"error\":5}", "{}", "[]", "7",
+		"nonsense", "{\"a\":{\"temp\":31}}", "{\"a\":{\"temp\":{}}}", "{\"a\":{\"temp\":null}}",
+		"{\"a.temp\":21}",
+		"{\"error\":\"no such recipe\",\"a\":{\"temp\":21}}" };
+
+	(void)state;
+	with_calls(0, 1);
+	for (size_t i = 0; i < sizeof(answers) / sizeof(answers[0]); i++) {
+		char topic[64];
+
+		mode_is("off");
+		mode_is("heat");
+		assert_int_equal(command_count, i + 1);
+		finish(i, OUTCOME_DONE, 7);
+		snprintf(topic, sizeof(topic), "v1/devices/me/rpc/response/%zu", i + 1);
+		message(topic, answers[i]);
+		assert_int_equal(command_count, i + 1);
+		assert_int_equal(downlink_counts(downlink).calls_failed, i + 1);
+		sent[0] = '\0';
+	}
+}
+
+static void
+what_fails_ends_a_call(void **state)
+{
+	(void)state;
+	with_calls(0, 1);
+	/* The parameter cannot be read: nobody is asked. */
+	mode_is("heat");
+	finish(0, OUTCOME_AWAY, 0);
+	expect_sent("");
+	assert_int_equal(downlink_counts(downlink).calls_failed, 1);
+	/* The server does not answer. */
+	mode_is("off");
+	mode_is("heat");
+	finish(1, OUTCOME_DONE, 7);
+	now_ms += 10000;
+	downlink_tick(downlink);
+	assert_int_equal(downlink_counts(downlink).calls_failed, 2);
+	/* A unit does not take the first result: the second is not written. */
+	mode_is("off");
+	mode_is("heat");
+	finish(2, OUTCOME_DONE, 7);
+	message("v1/devices/me/rpc/response/2", "{\"a\":{\"temp\":21}}");
+	finish(3, OUTCOME_EXCEPTION, 2);
+	assert_int_equal(command_count, 4);
+	assert_int_equal(downlink_counts(downlink).calls_failed, 3);
+	/* There is no room. */
+	command_room = command_count;
+	mode_is("off");
+	mode_is("heat");
+	assert_int_equal(downlink_counts(downlink).calls_failed, 4);
+	assert_int_equal(downlink_counts(downlink).pending, 0);
+}
+
+static void
+a_call_waits_for_a_session_and_is_made_once(void **state)
+{
+	(void)state;
+	with_calls(0, 1);
+	downlink_down(downlink, 0, false);
+	mode_is("heat");
+	mode_is("off");
+	mode_is("heat");
+	assert_int_equal(command_count, 0);
+	reconnect();
+	assert_int_equal(command_count, 1);
+	finish(0, OUTCOME_DONE, 7);
+	expect_sent(asked);
+	/* Cut off by the end of the session, it is made again with the next. */
+	reconnect();
+	assert_int_equal(command_count, 2);
+	finish(1, OUTCOME_DONE, 7);
+	message("v1/devices/me/rpc/response/2", "{\"a\":{\"temp\":21}}");
+	assert_int_equal(command_count, 3);
+	finish(2, OUTCOME_DONE, 21);
+	finish(3, OUTCOME_DONE, 0);
+	assert_int_equal(downlink_counts(downlink).calls, 1);
+	reconnect();
+	assert_int_equal(command_count, 4);
+}
+
+static void
+a_call_that_runs_is_not_made_twice_at_once(void **state)
+{
+	(void)state;
+	with_calls(0, 1);
+	mode_is("heat");
+	mode_is("off");
+	mode_is("heat");
+	mode_is("off");
+	mode_is("heat");
+	assert_int_equal(command_count, 1);
+	finish(0, OUTCOME_AWAY, 0);
+	assert_int_equal(command_count, 2);
+	finish(1, OUTCOME_AWAY, 0);
+	assert_int_equal(command_count, 2);
+}
+
+static void
+a_period_begins_with_the_session(void **state)
+{
+	(void)state;
+	with_calls(1, 1);
+	reconnect();
+	expect_sent("");
+	message("v1/devices/me/attributes/response/2", "{}");
+	assert_int_equal(downlink_counts(downlink).calls, 0);
+	/* That of the first session was cut off, so that this is the second. */
+	message("v1/devices/me/rpc/response/2", "{}");
+	assert_int_equal(downlink_counts(downlink).calls, 1);
+	assert_int_equal(downlink_due_mono_ms(downlink), now_ms + 3600000);
+	now_ms += 3600000;
+	downlink_tick(downlink);
+	expect_sent("v1/devices/me/rpc/request/3 {\"method\":\"time\",\"params\":{}}\n");
+	message("v1/devices/me/rpc/response/3", "{}");
+	/* Without a session nothing wakes up, and the next one begins with it. */
+	downlink_down(downlink, 0, false);
+	now_ms += 3600000;
+	downlink_tick(downlink);
+	assert_int_equal(downlink_due_mono_ms(downlink), CLOCK_NEVER);
+	expect_sent("");
+}
+
+/* ---- other settings ---- */
+
+/* The same once more, which goes on where the old one was. */
+static void
+reload(void)
+{
+	struct difference *difference = difference_new(&settings, &settings);
+	struct downlink *old = downlink;
+
+	assert_non_null(difference);
+	downlink = downlink_new(&settings, port, sink);
+	assert_non_null(downlink);
+	downlink_adopt(downlink, old, difference);
+	downlink_free(old);
+	difference_free(difference);
+	downlink_adopted(downlink);
+}
+
+static void
+a_reload_makes_a_call_that_runs_anew(void **state)
+{
+	(void)state;
+	with_calls(0, 1);
+	mode_is("off");
+	mode_is("heat");
+	reload();
+	assert_int_equal(command_count, 2);
+	finish(0, OUTCOME_DONE, 6);
+	expect_sent("");
+	finish(1, OUTCOME_DONE, 7);
+	expect_sent(asked);
+	reload();
+	finish(2, OUTCOME_DONE, 7);
+	sent[0] = '\0';
+	message("v1/devices/me/rpc/response/1", "{\"a\":{\"temp\":20}}");
+	assert_int_equal(command_count, 3);
+	message("v1/devices/me/rpc/response/2", "{\"a\":{\"temp\":21}}");
+	assert_int_equal(command_count, 4);
+	assert_int_equal(commands[3].value.integer, 21);
+	finish(3, OUTCOME_DONE, 21);
+	finish(4, OUTCOME_DONE, 0);
+	/* What the point was before is known, so that the same is no change. */
+	reload();
+	mode_is("heat");
+	assert_int_equal(command_count, 5);
+	assert_int_equal(downlink_counts(downlink).calls, 1);
+	assert_int_equal(downlink_counts(downlink).pending, 0);
+}
+
+static void
+a_reload_keeps_why_and_tells_it_once(void **state)
+{
+	(void)state;
+	message(TB_TOPIC_ATTRIBUTES, "{\"setpoint\":99}");
+	reload();
+	expect_told("{\"setpoint_error\":\"99 is above the maximum 30\"}");
+	reload();
+	message(TB_TOPIC_ATTRIBUTES, "{\"setpoint\":99}");
+	expect_told("");
+}
+
+static void
+a_reload_answers_what_was_asked_by_address(void **state)
+{
+	(void)state;
+	device.raw_rpc = true;
+	device.bus = &bus;
+	device.unit = 3;
+	request(1, "{\"method\":\"modbus_write\",\"params\":{\"table\":\"coil\",\"addr\":1,\"value\":true}}");
+	assert_int_equal(command_count, 1);
+	reload();
+	expect_reply(1, "{\"error\":\"bus plc unit 3: no answer; it may or may not have been written\"}");
+	/* The field still looks at the point. */
+	assert_int_equal(commands[0].point->addr, 1);
+	finish(0, OUTCOME_TIMEOUT, 0);
+	assert_int_equal(downlink_counts(downlink).pending, 0);
+	device.raw_rpc = false;
 }
 
 int
@@ -1122,6 +1536,10 @@ main(void)
 		test(what_could_not_be_written_is_tried_when_the_unit_answers),
 		test(a_bad_value_ends_an_older_wish),
 		test(what_the_unit_refuses_is_not_tried_again),
+		test(what_is_not_understood_is_counted),
+		test(why_a_value_is_not_there_is_told),
+		test(why_is_told_again_on_a_new_connection),
+		test(a_wish_that_is_overruled_is_no_error),
 		test(the_newest_value_wins),
 		test(a_deleted_attribute_is_wanted_no_more),
 		test(an_rpc_overrules_an_older_wish),
@@ -1133,6 +1551,7 @@ main(void)
 		test(points_of_two_buses_are_two_pushes),
 		test(what_one_update_brings_is_one_push),
 		test(a_silent_cloud_brings_safe_values_once),
+		test(a_session_closed_on_purpose_is_no_loss),
 		test(a_server_that_never_was_there_is_silent_from_the_start),
 		test(a_short_silence_is_none),
 		test(what_was_not_written_is_tried_until_the_cloud_is_back),
@@ -1141,6 +1560,16 @@ main(void)
 		test(the_server_is_asked_and_the_answer_finds_who_asked),
 		test(who_asked_the_server_is_told_when_no_answer_comes),
 		test(requests_to_the_server_are_bounded),
+		call_test(a_change_asks_the_server_and_its_answer_is_written),
+		call_test(what_the_point_is_at_the_start_calls),
+		call_test(a_bad_answer_writes_nothing),
+		call_test(what_fails_ends_a_call),
+		call_test(a_call_waits_for_a_session_and_is_made_once),
+		call_test(a_call_that_runs_is_not_made_twice_at_once),
+		call_test(a_period_begins_with_the_session),
+		call_test(a_reload_makes_a_call_that_runs_anew),
+		test(a_reload_keeps_why_and_tells_it_once),
+		test(a_reload_answers_what_was_asked_by_address),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -261,6 +261,27 @@ test_metrics_are_escaped(void **state)
 	free(text);
 }
 
+/* Instruments have no numbers: they are told apart by their devices. */
+static void
+test_instruments_are_named(void **state)
+{
+	char *text;
+
+	(void)state;
+	buses[0].type = BUS_SERIAL;
+	units[0].unit = -1;
+	units[0].device = "Boiler";
+	plc.frames = (struct health_frames){ .good = 5, .bad_checksum = 2, .last_bad = "w\\x00" };
+	text = print(prometheus_print);
+	assert_has(text, "fieldgate_unit_online{bus=\"plc\",unit=\"Boiler\"} 0\n");
+	assert_has(text, "fieldgate_bus_good_frames_total{bus=\"plc\"} 5\n");
+	free(text);
+	text = print(print_table);
+	assert_has(text, "plc Boiler  suspect");
+	assert_has(text, "w\\x00");
+	free(text);
+}
+
 static void
 test_the_line_for_systemd(void **state)
 {
@@ -298,6 +319,7 @@ main(void)
 		TEST(test_the_table_says_it_in_words),
 		TEST(test_news_are_lines_and_what_is_not_new_is_none),
 		TEST(test_metrics_are_escaped),
+		TEST(test_instruments_are_named),
 		TEST(test_the_line_for_systemd),
 		TEST(test_a_text_is_cut_between_characters),
 	};

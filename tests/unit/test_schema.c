@@ -186,10 +186,11 @@ frame(const char *group, const char *setting, const char *framing)
 	    "  points = ( { key = \"k\"; table = \"input\"; addr = 0; type = \"int16\"; %s\n"
 	    "    command = { %s }; } );\n"
 	    "  rpc = ( { method = \"m\"; point = \"k\"; %s } );\n"
+	    "  calls = ( { method = \"m\"; on = \"k\"; %s } );\n"
 	    "  on_cloud_loss = { %s set = ( { point = \"k\"; value = 1; } ); }; } );\n",
 	    HERE("gateway.conf"), HERE("tls"), HERE("server"), HERE("store"), HERE("clock"), HERE("gateway"), HERE("bus"), framing,
 	    HERE("framing"), HERE("checksum"), HERE("address"), HERE("script step"), HERE("device"), HERE("claim"), HERE("point"),
-	    HERE("command"), HERE("rpc"), HERE("on_cloud_loss"));
+	    HERE("command"), HERE("rpc"), HERE("call"), HERE("on_cloud_loss"));
 	return text;
 }
 
