@@ -1183,6 +1183,9 @@ verify_calls(struct verify *verify, const struct device_input *device, const str
 	struct call_input *calls = device->calls.items;
 	int error = 0;
 
+	if (device->calls.count > 0 && verify->root->server.server.api == API_GATEWAY)
+		fault(verify, &device->node, "calls",
+		    "the server takes none by the gateway API, server.api \"device\" is required");
 	for (size_t i = 0; !error && i < device->calls.count; i++)
 		error = verify_call(verify, &calls[i], device, keys);
 	return error;
