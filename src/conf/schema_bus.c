@@ -211,7 +211,8 @@ static const struct setting_row bus_rows[] = {
 	    .only = SERIAL,
 	    INTO(struct bus_input, bus.flow) },
 	{ .name = "dtr",
-	    .about = "what DTR is set to when the port is opened; it powers some instruments, and resets some boards",
+	    .about = "what DTR is set to when the port is opened; it powers some instruments, and resets "
+		     "some boards",
 	    .kind = SETTING_NAME,
 	    .names = signal_name,
 	    .preset = "on",

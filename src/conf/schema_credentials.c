@@ -3,9 +3,9 @@
 static const char *
 provision_name(int number)
 {
-	static const char *const names[] = {
-		[PROVISION_TOKEN] = "token", [PROVISION_BASIC] = "basic", [PROVISION_CERTIFICATE] = "certificate"
-	};
+	static const char *const names[] = { [PROVISION_TOKEN] = "token",
+		[PROVISION_BASIC] = "basic",
+		[PROVISION_CERTIFICATE] = "certificate" };
 
 	return number < (int)COUNT(names) ? names[number] : NULL;
 }
@@ -84,9 +84,10 @@ static const struct setting_row claim_rows[] = {
 	    INTO(struct claim_input, claim.duration_ms) },
 };
 
-const struct setting_group schema_claim = {
-	.name = "claim", .rows = claim_rows, .row_count = COUNT(claim_rows), .size = sizeof(struct claim_input)
-};
+const struct setting_group schema_claim = { .name = "claim",
+	.rows = claim_rows,
+	.row_count = COUNT(claim_rows),
+	.size = sizeof(struct claim_input) };
 
 static const struct setting_row credentials_rows[] = {
 	{ .name = "client_id",

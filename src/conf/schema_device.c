@@ -163,7 +163,8 @@ static const struct setting_row device_rows[] = {
 	    .preset = "close",
 	    INTO(struct device_input, device.when_offline) },
 	{ .name = "facts",
-	    .about = "send client attributes that say what the device is here: fieldgate_version, fieldgate_bus, fieldgate_unit",
+	    .about = "send client attributes that say what the device is here: fieldgate_version, "
+		     "fieldgate_bus, fieldgate_unit",
 	    .kind = SETTING_BOOL,
 	    .preset = "true",
 	    INTO(struct device_input, device.facts) },

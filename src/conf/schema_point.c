@@ -330,7 +330,8 @@ static const struct setting_row point_rows[] = {
 	    .kind = SETTING_INT,
 	    .min = 10,
 	    .max = 86400000,
-	    .preset_about = "the device's; on a bus of serial instruments that of a device which is not polled, if it has one, else every value is sent",
+	    .preset_about = "the device's; on a bus of serial instruments that of a device which is not "
+			    "polled, if it has one, else every value is sent",
 	    .unit = "ms",
 	    INTO(struct point_input, point.period_ms) },
 	{ .name = "bus",

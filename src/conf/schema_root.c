@@ -69,9 +69,9 @@ const struct setting_group schema_root = { .name = "gateway.conf",
 	.row_count = COUNT(root_rows),
 	.size = sizeof(struct root_input) };
 
-const struct setting_group *const schema_groups[] = { &schema_root, &schema_server, &schema_store, &schema_clock,
-	&schema_bus, &schema_device, &schema_point, &schema_rpc, &schema_rpc_step, &schema_label, &schema_write,
-	&schema_cloud_loss, &schema_tls, &schema_credentials, &schema_provision, &schema_gateway, &schema_claim,
-	&schema_framing, &schema_checksum, &schema_address, &schema_script_step, &schema_command, &schema_call,
-	&schema_call_param, &schema_call_result };
+const struct setting_group *const schema_groups[] = { &schema_root, &schema_server, &schema_store,
+	&schema_clock, &schema_bus, &schema_device, &schema_point, &schema_rpc, &schema_rpc_step,
+	&schema_label, &schema_write, &schema_cloud_loss, &schema_tls, &schema_credentials, &schema_provision,
+	&schema_gateway, &schema_claim, &schema_framing, &schema_checksum, &schema_address,
+	&schema_script_step, &schema_command, &schema_call, &schema_call_param, &schema_call_result };
 const size_t schema_group_count = COUNT(schema_groups);

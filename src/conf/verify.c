@@ -1,7 +1,5 @@
 #include <config.h>
 
-#include "conf/verify.h"
-
 #include <errno.h>
 #include <libconfig.h>
 #include <stdio.h>
@@ -11,6 +9,7 @@
 #include "conf/mistakes.h"
 #include "conf/names.h"
 #include "conf/node.h"
+#include "conf/verify.h"
 #include "conf/verify_commands.h"
 #include "conf/verify_line.h"
 #include "conf/verify_point.h"
@@ -174,7 +173,8 @@ verify_unit(struct verify *verify, const struct node *node, const struct bus_inp
 {
 	char quoted[MISTAKES_QUOTE_SIZE];
 
-	if (!bus || !node_has(&schema_bus, &bus->node, "type") || bus_is_line(&bus->bus) || unit_fits(bus, unit))
+	if (!bus || !node_has(&schema_bus, &bus->node, "type") || bus_is_line(&bus->bus) ||
+	    unit_fits(bus, unit))
 		return true;
 	mistakes_add(verify->mistakes, node->setting, "unit", "%d is no unit of bus %s, allowed are %s", unit,
 	    mistakes_quote(bus->bus.name ? bus->bus.name : "", quoted),
@@ -189,12 +189,13 @@ verify_place(
 	const struct node *node = &input->node;
 	bool unit = node_has(&schema_point, node, "unit");
 
-	input->bus_input = node_has(&schema_point, node, "bus")	? find_bus(verify, node, input->bus)
+	input->bus_input = node_has(&schema_point, node, "bus")	       ? find_bus(verify, node, input->bus)
 			   : node_is_wrong(&schema_point, node, "bus") ? NULL
-								: device->bus_input;
+								       : device->bus_input;
 	if (!unit)
 		input->point.unit = device->device.unit;
-	if (node_is_wrong(&schema_point, node, "unit") || (!unit && node_is_wrong(&schema_device, &device->node, "unit")))
+	if (node_is_wrong(&schema_point, node, "unit") ||
+	    (!unit && node_is_wrong(&schema_device, &device->node, "unit")))
 		return;
 	/* A unit that is wrong on the device's own bus was reported there, once. */
 	if (unit || input->bus_input != device->bus_input || device_fits)
@@ -236,6 +237,15 @@ was_read_well(const struct point_input *point)
 	       (node_has(&schema_point, &point->node, "table") || verify_is_line(point));
 }
 
+/* What the gateway API does not have for a device. */
+static void
+verify_device_api(struct verify *verify, const struct device_input *device)
+{
+	if (device->calls.count > 0 && verify->root->server.server.api == API_GATEWAY)
+		node_fault(verify->mistakes, &device->node, "calls",
+		    "the server takes none by the gateway API, server.api \"device\" is required");
+}
+
 /* Sets whether the point is right. Returns 0 or -ENOMEM. */
 static int
 verify_point_of(
@@ -274,6 +284,7 @@ verify_device(struct verify *verify, struct device_input *device)
 	names_close(&keys, verify->mistakes, "key", "the key");
 	verify_made_keys(device, &keys, verify->mistakes);
 	verify_line_device(device, verify->mistakes);
+	verify_device_api(verify, device);
 	if (!error)
 		error = verify_commands(device, &keys, verify->mistakes);
 	names_done(&keys);
@@ -296,7 +307,8 @@ verify_devices(struct verify *verify)
 			error = verify_device(verify, &devices[i]);
 	}
 	if (!error && gateway->node.setting)
-		names_add(&names, gateway->device.name ? gateway->device.name : GATEWAY_NAME, gateway->node.setting, count);
+		names_add(&names, gateway->device.name ? gateway->device.name : GATEWAY_NAME,
+		    gateway->node.setting, count);
 	if (!error)
 		names_close(&names, verify->mistakes, "name", "the name");
 	names_done(&names);
@@ -312,14 +324,15 @@ verify_server(struct verify *verify)
 		server->server.port = TLS_PORT;
 	if (server->server.api == API_GATEWAY && !verify->root->gateway.device.node.setting)
 		node_fault(verify->mistakes, &server->node, "api",
-		    "\"gateway\" is the session of the gateway itself, gateway = { token = \"...\"; } is required");
+		    "\"gateway\" is the session of the gateway itself, gateway = { token = \"...\"; } is "
+		    "required");
 	if (!server->node.setting || node_is_wrong(&schema_server, &server->node, "reconnect_min_ms") ||
 	    node_is_wrong(&schema_server, &server->node, "reconnect_max_ms"))
 		return;
 	if (server->server.reconnect_max_ms < server->server.reconnect_min_ms)
 		node_fault(verify->mistakes, &server->node,
 		    node_has(&schema_server, &server->node, "reconnect_max_ms") ? "reconnect_max_ms"
-									 : "reconnect_min_ms",
+										: "reconnect_min_ms",
 		    "reconnect_max_ms is %d and reconnect_min_ms %d, the first must not be less",
 		    server->server.reconnect_max_ms, server->server.reconnect_min_ms);
 }

@@ -64,8 +64,8 @@ find_writable(struct mistakes *mistakes, const struct node *node, const char *ke
 	if (point->point.writable)
 		return point;
 	if (!node_is_wrong(&schema_point, &point->node, "writable"))
-		node_fault(mistakes, node, "point", "the point %s is not writable, a writable one is required",
-		    mistakes_quote(key, quoted));
+		node_fault(mistakes, node, "point",
+		    "the point %s is not writable, a writable one is required", mistakes_quote(key, quoted));
 	return NULL;
 }
 
@@ -121,10 +121,11 @@ verify_action(struct mistakes *mistakes, struct rpc_input *rpc, const struct poi
 	if (!given)
 		rpc->action = point->point.writable || rpc->value.kind != VALUE_NONE ? RPC_SET : RPC_GET;
 	if (rpc->action == RPC_GET && rpc->value.kind != VALUE_NONE)
-		return node_fault(mistakes, &rpc->node, "value", "is of no use to action get, only set writes");
+		return node_fault(
+		    mistakes, &rpc->node, "value", "is of no use to action get, only set writes");
 	if (rpc->action == RPC_GET && !point->readable)
-		return node_fault(mistakes, &rpc->node, "action", "the point %s is never read, only set is allowed",
-		    mistakes_quote(rpc->point, quoted));
+		return node_fault(mistakes, &rpc->node, "action",
+		    "the point %s is never read, only set is allowed", mistakes_quote(rpc->point, quoted));
 	if (rpc->action == RPC_SET && !point->point.writable &&
 	    !node_is_wrong(&schema_point, &point->node, "writable"))
 		return node_fault(mistakes, &rpc->node, given ? "action" : "value",
@@ -140,8 +141,10 @@ verify_step(struct mistakes *mistakes, struct step_input *step, const struct dev
 {
 	const struct point_input *point;
 
-	if (node_has(&schema_rpc_step, &step->node, "param") && node_has(&schema_rpc_step, &step->node, "value"))
-		node_fault(mistakes, &step->node, "param", "stands beside a value, only one of them is allowed");
+	if (node_has(&schema_rpc_step, &step->node, "param") &&
+	    node_has(&schema_rpc_step, &step->node, "value"))
+		node_fault(
+		    mistakes, &step->node, "param", "stands beside a value, only one of them is allowed");
 	if (!node_has(&schema_rpc_step, &step->node, "point"))
 		return 0;
 	point = find_writable(mistakes, &step->node, step->point, device, keys, &step->point_at);
@@ -151,8 +154,8 @@ verify_step(struct mistakes *mistakes, struct step_input *step, const struct dev
 }
 
 static int
-verify_steps(
-    struct mistakes *mistakes, struct rpc_input *rpc, const struct device_input *device, const struct names *keys)
+verify_steps(struct mistakes *mistakes, struct rpc_input *rpc, const struct device_input *device,
+    const struct names *keys)
 {
 	static const char *const others[] = { "point", "value", "action" };
 	struct step_input *steps = rpc->steps.items;
@@ -160,18 +163,19 @@ verify_steps(
 
 	for (size_t i = 0; i < sizeof(others) / sizeof(others[0]); i++)
 		if (node_has(&schema_rpc, &rpc->node, others[i]))
-			node_fault(mistakes, &rpc->node, others[i], "stands beside set, only one of them is allowed");
+			node_fault(mistakes, &rpc->node, others[i],
+			    "stands beside set, only one of them is allowed");
 	if (rpc->steps.count > RPC_STEPS_MAX)
-		node_fault(mistakes, &rpc->node, "set", "has %zu points, at most %d are allowed", rpc->steps.count,
-		    RPC_STEPS_MAX);
+		node_fault(mistakes, &rpc->node, "set", "has %zu points, at most %d are allowed",
+		    rpc->steps.count, RPC_STEPS_MAX);
 	for (size_t i = 0; !error && i < rpc->steps.count; i++)
 		error = verify_step(mistakes, &steps[i], device, keys);
 	return error;
 }
 
 static int
-verify_rpc(
-    struct mistakes *mistakes, struct rpc_input *rpc, const struct device_input *device, const struct names *keys)
+verify_rpc(struct mistakes *mistakes, struct rpc_input *rpc, const struct device_input *device,
+    const struct names *keys)
 {
 	const struct point_input *points = device->points.items;
 	const struct name *entry;
@@ -179,8 +183,10 @@ verify_rpc(
 	if (node_has(&schema_rpc, &rpc->node, "set"))
 		return verify_steps(mistakes, rpc, device, keys);
 	if (!node_has(&schema_rpc, &rpc->node, "point")) {
-		if (!node_is_wrong(&schema_rpc, &rpc->node, "point") && !node_is_wrong(&schema_rpc, &rpc->node, "set"))
-			node_fault(mistakes, &rpc->node, "point", "missing, the key of a point is required, or set");
+		if (!node_is_wrong(&schema_rpc, &rpc->node, "point") &&
+		    !node_is_wrong(&schema_rpc, &rpc->node, "set"))
+			node_fault(
+			    mistakes, &rpc->node, "point", "missing, the key of a point is required, or set");
 		return 0;
 	}
 	entry = find_point(mistakes, &rpc->node, rpc->point, keys);
@@ -238,30 +244,34 @@ find_readable(struct mistakes *mistakes, const struct node *node, const char *na
 }
 
 static void
-verify_call_param(struct mistakes *mistakes, struct call_param_input *param, const struct device_input *device,
-    const struct names *keys)
+verify_call_param(struct mistakes *mistakes, struct call_param_input *param,
+    const struct device_input *device, const struct names *keys)
 {
 	bool point = node_has(&schema_call_param, &param->node, "point");
 	bool value = node_has(&schema_call_param, &param->node, "value");
 
 	if (point && value)
-		node_fault(mistakes, &param->node, "value", "stands beside a point, only one of them is allowed");
+		node_fault(
+		    mistakes, &param->node, "value", "stands beside a point, only one of them is allowed");
 	else if (value && !node_has(&schema_call_param, &param->node, "name"))
 		node_fault(mistakes, &param->node, "name", "missing, a text is required for a value");
 	else if (!point && !value && param->node.given == param->node.valid)
-		node_fault(mistakes, &param->node, "point", "missing, the key of a point or a value is required");
+		node_fault(
+		    mistakes, &param->node, "point", "missing, the key of a point or a value is required");
 	if (point)
 		find_readable(mistakes, &param->node, "point", param->point, device, keys, &param->point_at);
 }
 
 static int
-verify_call_result(struct mistakes *mistakes, struct call_result_input *result, const struct device_input *device,
-    const struct names *keys)
+verify_call_result(struct mistakes *mistakes, struct call_result_input *result,
+    const struct device_input *device, const struct names *keys)
 {
 	const struct point_input *point;
 
-	if (node_has(&schema_call_result, &result->node, "field") && node_has(&schema_call_result, &result->node, "value"))
-		node_fault(mistakes, &result->node, "field", "stands beside a value, only one of them is allowed");
+	if (node_has(&schema_call_result, &result->node, "field") &&
+	    node_has(&schema_call_result, &result->node, "value"))
+		node_fault(
+		    mistakes, &result->node, "field", "stands beside a value, only one of them is allowed");
 	if (!node_has(&schema_call_result, &result->node, "point"))
 		return 0;
 	point = find_writable(mistakes, &result->node, result->point, device, keys, &result->point_at);
@@ -301,7 +311,8 @@ verify_call(struct mistakes *mistakes, struct call_input *call, const struct dev
 		node_fault(mistakes, &call->node, "value",
 		    "is of no use without on, the key of a point is required there");
 	if (!on && call->period_ms == 0 && call->node.given == call->node.valid)
-		node_fault(mistakes, &call->node, "on", "missing, the key of a point or a period_ms is required");
+		node_fault(
+		    mistakes, &call->node, "on", "missing, the key of a point or a period_ms is required");
 	for (size_t i = 0; i < sizeof(items) / sizeof(items[0]); i++)
 		if (items[i]->count > RPC_STEPS_MAX)
 			node_fault(mistakes, &call->node, lists[i], "has %zu entries, at most %d are allowed",

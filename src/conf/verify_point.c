@@ -1,7 +1,5 @@
 #include <config.h>
 
-#include "conf/verify_point.h"
-
 #include <errno.h>
 #include <inttypes.h>
 #include <libconfig.h>
@@ -13,6 +11,7 @@
 #include "conf/names.h"
 #include "conf/node.h"
 #include "conf/verify_line.h"
+#include "conf/verify_point.h"
 #include "model/codec.h"
 
 #define TABLE_CELLS 65536 /* Modbus Application Protocol V1.1b3, 4.3 */
@@ -62,7 +61,8 @@ verify_field(struct mistakes *mistakes, struct point_input *input)
 	if (node_is_wrong(&schema_point, node, "bit") || node_is_wrong(&schema_point, node, "bits"))
 		return false;
 	if (node_has(&schema_point, node, "byte") && (type->bits != BYTE_BITS || bit))
-		return node_fault(mistakes, node, "byte", "%s, byte is allowed for int8 and uint8 without bit",
+		return node_fault(mistakes, node, "byte",
+		    "%s, byte is allowed for int8 and uint8 without bit",
 		    bit ? "bit says which bits it is" : "the type is no byte");
 	if (bits && !bit)
 		return node_fault(mistakes, node, "bit", "missing, bits needs the lowest of them");
@@ -106,7 +106,8 @@ verify_array(struct mistakes *mistakes, const struct point_input *input)
 		return node_fault(mistakes, node, "array",
 		    "the point is no number of whole registers, array is allowed for those");
 	if (input->point.deadband > 0)
-		node_fault(mistakes, node, "deadband", "an array has none, deadband is allowed for single numbers");
+		node_fault(
+		    mistakes, node, "deadband", "an array has none, deadband is allowed for single numbers");
 	return true;
 }
 
@@ -127,8 +128,7 @@ verify_type(struct mistakes *mistakes, struct point_input *input)
 			return false;
 		if (!bits && !bit && !node_is_wrong(&schema_point, node, "bit"))
 			return node_fault(mistakes, node, "type", "missing, %s is required",
-			    schema_wanted(
-				schema_find(&schema_point, "type", 0), types, sizeof(types)));
+			    schema_wanted(schema_find(&schema_point, "type", 0), types, sizeof(types)));
 		point->type = !bits && node_has(&schema_point, node, "bits") ? TYPE_UINT16 : TYPE_BOOL;
 	}
 	if (bits && codec_type(point->type)->bits == 0)
@@ -156,19 +156,21 @@ verify_count(struct mistakes *mistakes, struct point_input *input)
 	if (node_is_wrong(&schema_point, node, "count"))
 		return false;
 	if (!bits && most == 0) /* as many as it says */
-		return given ||
-		       node_fault(mistakes, node, "count", "missing, a whole number 1..%d is required for a %s",
-			   MODBUS_MAX_READ_REGISTERS, type->name);
+		return given || node_fault(mistakes, node, "count",
+				    "missing, a whole number 1..%d is required for a %s",
+				    MODBUS_MAX_READ_REGISTERS, type->name);
 	if (most > MODBUS_MAX_READ_REGISTERS && !bits)
-		return node_fault(mistakes, node, "array", "%d of type %s are %d registers, allowed are 2..%d",
-		    point->array, type->name, most, MODBUS_MAX_READ_REGISTERS / type->registers);
+		return node_fault(mistakes, node, "array",
+		    "%d of type %s are %d registers, allowed are 2..%d", point->array, type->name, most,
+		    MODBUS_MAX_READ_REGISTERS / type->registers);
 	if (!given) {
 		point->count = most;
 		return true;
 	}
 	if (bits ? point->count > most : point->count != most)
-		return node_fault(mistakes, node, "count", "%d does not fit type %s, allowed %s %s%d", point->count,
-		    type->name, bits && most > 1 ? "are" : "is", bits && most > 1 ? "1.." : "", most);
+		return node_fault(mistakes, node, "count", "%d does not fit type %s, allowed %s %s%d",
+		    point->count, type->name, bits && most > 1 ? "are" : "is", bits && most > 1 ? "1.." : "",
+		    most);
 	return true;
 }
 
@@ -223,8 +225,8 @@ verify_scaling(struct mistakes *mistakes, const struct point_input *input)
 
 	for (size_t i = 0; !type->scalable && i < sizeof(names) / sizeof(names[0]); i++)
 		if (node_has(&schema_point, &input->node, names[i]))
-			node_fault(mistakes, &input->node, names[i], "a %s is no number, %s is allowed for numbers",
-			    type->name, names[i]);
+			node_fault(mistakes, &input->node, names[i],
+			    "a %s is no number, %s is allowed for numbers", type->name, names[i]);
 }
 
 static void
@@ -259,8 +261,9 @@ verify_validity(struct mistakes *mistakes, const struct point_input *input)
 				    numbers[i], width, least, most);
 	if (node_has(&schema_point, node, "valid_min") && node_has(&schema_point, node, "valid_max") &&
 	    point->valid_min > point->valid_max)
-		node_fault(mistakes, node, "valid_max", "%.15g is less than valid_min, allowed are %.15g or more",
-		    point->valid_max, point->valid_min);
+		node_fault(mistakes, node, "valid_max",
+		    "%.15g is less than valid_min, allowed are %.15g or more", point->valid_max,
+		    point->valid_min);
 }
 
 /* The types that have labels, and what their raw values are as far as int64_t holds them. */
@@ -295,7 +298,8 @@ label_member(const struct label_input *label, const char *name)
 }
 
 static void
-report_label_number(struct mistakes *mistakes, const struct label_input *label, const struct label_input *first)
+report_label_number(
+    struct mistakes *mistakes, const struct label_input *label, const struct label_input *first)
 {
 	char also[MISTAKES_ALSO_SIZE];
 
@@ -365,8 +369,7 @@ verify_labels(struct mistakes *mistakes, const struct point_input *input, bool t
 	for (size_t i = 0; type_known && i < input->labels.count; i++)
 		if (node_has(&schema_label, &labels[i].node, "value") &&
 		    (labels[i].label.number < min || labels[i].label.number > max))
-			mistakes_add(mistakes, labels[i].node.setting,
-			    label_member(&labels[i], "value"),
+			mistakes_add(mistakes, labels[i].node.setting, label_member(&labels[i], "value"),
 			    "%" PRId64 " is out of the range of %s, allowed are %" PRId64 "..%" PRId64,
 			    labels[i].label.number, codec_type(input->point.type)->name, min, max);
 	error = verify_label_numbers(mistakes, input);
@@ -382,11 +385,13 @@ verify_writing(struct mistakes *mistakes, const struct point_input *input, bool 
 	const struct point *point = &input->point;
 
 	if (point->writable && node_has(&schema_point, node, "table") && !point_table_writable(point->table))
-		node_fault(mistakes, node, "writable", "the table %s cannot be written, allowed are coil, holding",
+		node_fault(mistakes, node, "writable",
+		    "the table %s cannot be written, allowed are coil, holding",
 		    point_table_name(point->table));
-	if (node_has(&schema_point, node, "min") && node_has(&schema_point, node, "max") && point->min > point->max)
-		node_fault(mistakes, node, "max", "%.15g is less than min, allowed are %.15g or more", point->max,
-		    point->min);
+	if (node_has(&schema_point, node, "min") && node_has(&schema_point, node, "max") &&
+	    point->min > point->max)
+		node_fault(mistakes, node, "max", "%.15g is less than min, allowed are %.15g or more",
+		    point->max, point->min);
 	if (!point->writable && !node_is_wrong(&schema_point, node, "writable"))
 		for (size_t i = 0; i < sizeof(of_writes) / sizeof(of_writes[0]); i++)
 			if (node_has(&schema_point, node, of_writes[i]))
@@ -400,7 +405,8 @@ verify_writing(struct mistakes *mistakes, const struct point_input *input, bool 
 	if (!point->shared)
 		return;
 	if (!point->writable && !node_is_wrong(&schema_point, node, "writable"))
-		node_fault(mistakes, node, "shared", "the point is not writable, writable = true is required");
+		node_fault(
+		    mistakes, node, "shared", "the point is not writable, writable = true is required");
 	/* ThingsBoard says {"deleted":[...]} when attributes are deleted, and lists keys with commas between.
 	 */
 	if (point->key && strcmp(point->key, "deleted") == 0)
@@ -413,7 +419,8 @@ verify_writing(struct mistakes *mistakes, const struct point_input *input, bool 
 
 /* What is never read has nothing to report, and leaves the rest of its register to chance. */
 static void
-verify_unreadable(struct mistakes *mistakes, struct point_input *input, const struct device *device, bool counted)
+verify_unreadable(
+    struct mistakes *mistakes, struct point_input *input, const struct device *device, bool counted)
 {
 	static const char *const of_reads[] = { "kind", "report", "deadband", "deadband_percent",
 		"min_interval_ms", "max_interval_ms", "aggregate", "window_ms", "quality", "period_ms",
@@ -453,14 +460,16 @@ verify_aggregate(struct mistakes *mistakes, const struct point_input *input, boo
 		return;
 	if (!node_has(&schema_point, node, "window_ms") && !node_is_wrong(&schema_point, node, "window_ms"))
 		node_fault(mistakes, node, "window_ms", "missing, it is required with aggregate");
-	else if (point->window_ms < point->period_ms && (node_has(&schema_point, node, "period_ms") || !verify_is_line(input)))
+	else if (point->window_ms < point->period_ms &&
+		 (node_has(&schema_point, node, "period_ms") || !verify_is_line(input)))
 		node_fault(mistakes, node, "window_ms", "%d is less than the period, allowed are %d or more",
 		    point->window_ms, point->period_ms);
 	if (typed && (point->type == TYPE_STRING || input->labels.count > 0))
 		node_fault(mistakes, node, "aggregate",
 		    "a text cannot be aggregated, numbers and bool without enum can");
 	if (point->kind == KIND_ATTRIBUTE)
-		node_fault(mistakes, node, "aggregate", "an attribute has no times, only telemetry is allowed");
+		node_fault(
+		    mistakes, node, "aggregate", "an attribute has no times, only telemetry is allowed");
 	for (size_t i = 0; i < sizeof(useless) / sizeof(useless[0]); i++)
 		if (node_has(&schema_point, node, useless[i]))
 			node_fault(mistakes, node, useless[i],
@@ -538,7 +547,8 @@ verify_made_key(struct mistakes *mistakes, const struct point_input *input, cons
 		    "makes the key %s, which another point has, each must be unique",
 		    mistakes_quote(key, quoted));
 	else if (schema_characters(key) > row->max)
-		node_fault(mistakes, &input->node, name, "makes a key of %lld characters, allowed are %lld..%lld",
+		node_fault(mistakes, &input->node, name,
+		    "makes a key of %lld characters, allowed are %lld..%lld",
 		    (long long)schema_characters(key), (long long)row->min, (long long)row->max);
 }
 
