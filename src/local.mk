@@ -88,6 +88,7 @@ libfield_a_SOURCES = \
 libflow_a_CFLAGS = $(AM_CFLAGS) $(SQLITE_CFLAGS)
 libflow_a_SOURCES = \
 	src/flow/filter.c src/flow/filter.h \
+	src/flow/row_time.c src/flow/row_time.h \
 	src/flow/spool.c src/flow/spool.h \
 	src/flow/spooler.c src/flow/spooler.h \
 	src/flow/stamps.c src/flow/stamps.h \

@@ -10,6 +10,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/wall.h"
+#include "flow/row_time.h"
 #include "flow/spooler.h"
 
 /* Rows live in blocks, and memory is taken and given back by the block: no allocation a row, no fragments. */
@@ -17,10 +18,6 @@
 #define BLOCK_BYTES_MIN 512
 #define SPARE_BLOCKS	64 /* kept for the next rows; what an outage took beyond goes back to the system */
 #define ROW_VALUES_MAX ((1u << 26) - 1)
-
-/* A time since a boot: negative, and says which boot. */
-#define BOOT_MS_BITS (63 - WALL_BOOT_TAG_BITS)
-#define BOOT_MS_MASK ((INT64_C(1) << BOOT_MS_BITS) - 1)
 
 #define FIRST_SEQ	 (UINT64_C(1) << 40) /* of this run: what is on disk from before comes before it */
 #define FORGET_AFTER_MS	 1000		     /* acknowledged rows leave the disk together */
@@ -43,7 +40,7 @@ enum row_place {
 };
 
 struct row {
-	int64_t ts_unix_ms; /* or since a boot, on disk too: undated() */
+	int64_t ts_unix_ms; /* or since a boot, on disk too: row_time.h */
 	uint64_t id; /* in the file; while it is in memory only, when it came, mono ms */
 	uint32_t length;
 	uint32_t values : 26;
@@ -144,9 +141,7 @@ struct store {
 	size_t hungry_count;
 	size_t *ready; /* devices that have rows to send again */
 	size_t ready_count;
-	uint32_t boot_tag;
-	bool dated; /* it is known when this boot was */
-	int64_t boot_unix_ms;
+	struct boot boot;
 	enum store_drop drop;
 	enum store_replay replay;
 	struct disk *disk; /* NULL = memory only */
@@ -173,7 +168,7 @@ store_new(size_t device_count, size_t max_bytes)
 	store->device_count = device_count;
 	store->max_bytes = max_bytes;
 	store->block_bytes = choose_block_bytes(device_count, max_bytes);
-	store->boot_tag = wall_boot_tag();
+	store->boot.tag = wall_boot_tag();
 	store->queues = calloc(device_count + 1, sizeof(store->queues[0]));
 	store->ready = calloc(device_count + 1, sizeof(store->ready[0]));
 	if (!store->queues || !store->ready) {
@@ -579,35 +574,6 @@ room_for_row(struct store *store, struct queue *queue, uint32_t size)
 	return 0;
 }
 
-/* ---- rows without a time ---- */
-
-static int64_t
-undated(uint32_t boot_tag, int64_t boot_ms)
-{
-	return INT64_MIN | (int64_t)boot_tag << BOOT_MS_BITS | (boot_ms & BOOT_MS_MASK);
-}
-
-static bool
-is_undated(int64_t ts_ms)
-{
-	return ts_ms < 0;
-}
-
-static bool
-is_of_this_boot(const struct store *store, int64_t ts_ms)
-{
-	return (ts_ms & INT64_MAX) >> BOOT_MS_BITS == (int64_t)store->boot_tag;
-}
-
-/* The time since 1970, as far as it is known. */
-static int64_t
-date(const struct store *store, int64_t ts_ms)
-{
-	if (!is_undated(ts_ms) || !store->dated || !is_of_this_boot(store, ts_ms))
-		return ts_ms;
-	return store->boot_unix_ms + (ts_ms & BOOT_MS_MASK);
-}
-
 static struct row *
 put_row(struct store *store, struct queue *queue, struct block *block, int64_t ts_unix_ms, unsigned values,
     const char *members, size_t length)
@@ -671,7 +637,7 @@ store_append(struct store *store, size_t device, int64_t ts_ms, enum store_epoch
 	if (error < 0)
 		return error;
 	if (epoch == STORE_BOOT)
-		ts_ms = undated(store->boot_tag, ts_ms);
+		ts_ms = row_time_undated(&store->boot, ts_ms);
 	row = put_row(store, queue, queue->tail, ts_ms, values, members, length);
 	note_loose(store, queue, row);
 	queue->next_seq++;
@@ -717,7 +683,7 @@ find_due(struct store *store, struct queue *queue, struct place *place, uint64_t
 			for (; place->offset < block->used && place->seq < end_seq; place->seq++) {
 				const struct row *row = row_at(block, place->offset);
 
-				if (place->seq > after_seq && row->state == ROW_DUE && is_undated(row->ts_unix_ms))
+				if (place->seq > after_seq && row->state == ROW_DUE && row_time_is_undated(row->ts_unix_ms))
 					return false;
 				if (place->seq > after_seq && may_be_sent(store, row)) {
 					place->block = block;
@@ -935,9 +901,9 @@ store_oldest(const struct store *store, size_t device)
 	while (block && block->due == 0 && block->sent == 0)
 		block = block->next;
 	ts_ms = block ? first_time(block) : 0;
-	if (!is_undated(ts_ms))
+	if (!row_time_is_undated(ts_ms))
 		return ts_ms;
-	return store->dated && is_of_this_boot(store, ts_ms) ? date(store, ts_ms) : 0;
+	return store->boot.dated && row_time_is_of(&store->boot, ts_ms) ? row_time_date(&store->boot, ts_ms) : 0;
 }
 
 struct store_counts
@@ -1289,7 +1255,7 @@ drop_aged_in_memory(struct store *store, struct queue *queue, int64_t before_uni
 			struct row *row = row_at(block, at);
 
 			at += row_bytes(row->length);
-			if (row->state != ROW_DUE || is_undated(row->ts_unix_ms) || row->ts_unix_ms >= before_unix_ms)
+			if (row->state != ROW_DUE || row_time_is_undated(row->ts_unix_ms) || row->ts_unix_ms >= before_unix_ms)
 				continue;
 			store->counts.aged_rows++;
 			row_is_done(store, queue, block, row);
@@ -1607,13 +1573,13 @@ take_row_back(struct store *store, const struct spool_row *from)
 		block->first_seq = hole->first_seq;
 		hole->before = block;
 	}
-	row = put_row(store, queue, block, date(store, from->ts_unix_ms), from->values, from->members, from->length);
+	row = put_row(store, queue, block, row_time_date(&store->boot, from->ts_unix_ms), from->values, from->members, from->length);
 	row->id = from->id;
 	row->place = PLACE_DISK;
 	hole->first_seq++;
 	hole->after_id = from->id;
 	leave_hole(store, hole, 1, from->values, spool_row_size(from->length));
-	if (is_undated(row->ts_unix_ms) && !is_of_this_boot(store, row->ts_unix_ms)) {
+	if (row_time_is_undated(row->ts_unix_ms) && !row_time_is_of(&store->boot, row->ts_unix_ms)) {
 		if (store->counts.undated_rows++ == 0)
 			log_warning("store: rows are dropped that were read before the clock was set and the machine was "
 				    "booted again: nobody knows their time");
@@ -1812,14 +1778,14 @@ store_tick(struct store *store)
 void
 store_date(struct store *store, int64_t boot_unix_ms)
 {
-	store->dated = true;
-	store->boot_unix_ms = boot_unix_ms;
+	store->boot.dated = true;
+	store->boot.unix_ms = boot_unix_ms;
 	for (size_t i = 0; i < store->device_count; i++) {
 		for (struct block *block = store->queues[i].head; block; block = block->next)
 			for (uint32_t at = 0; at < block->used;) {
 				struct row *row = row_at(block, at);
 
-				row->ts_unix_ms = date(store, row->ts_unix_ms);
+				row->ts_unix_ms = row_time_date(&store->boot, row->ts_unix_ms);
 				at += row_bytes(row->length);
 			}
 		note_ready(store, i);
