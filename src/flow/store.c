@@ -10,14 +10,14 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/wall.h"
+#include "flow/disk.h"
+#include "flow/queue.h"
 #include "flow/row_time.h"
 #include "flow/spooler.h"
+#include "flow/store_state.h"
 
-/* Rows live in blocks, and memory is taken and given back by the block: no allocation a row, no fragments. */
 #define BLOCK_BYTES_MAX 4096
 #define BLOCK_BYTES_MIN 512
-#define SPARE_BLOCKS	64 /* kept for the next rows; what an outage took beyond goes back to the system */
-#define ROW_VALUES_MAX ((1u << 26) - 1)
 
 #define FIRST_SEQ	 (UINT64_C(1) << 40) /* of this run: what is on disk from before comes before it */
 #define FORGET_AFTER_MS	 1000		     /* acknowledged rows leave the disk together */
@@ -30,124 +30,6 @@
 #define READ_BYTES_MAX	 (1u << 20)
 #define READ_DEVICE_MAX	 (128u << 10)
 #define READ_DEVICE_MIN	 (4u << 10)
-
-enum row_state { ROW_DUE, ROW_SENT, ROW_DONE };
-enum row_place {
-	PLACE_MEMORY,
-	PLACE_WRITING,
-	PLACE_DISK,
-	PLACE_UNCERTAIN, /* writing it failed: it may be there, and is written again under the same id */
-};
-
-struct row {
-	int64_t ts_unix_ms; /* or since a boot, on disk too: row_time.h */
-	uint64_t id; /* in the file; while it is in memory only, when it came, mono ms */
-	uint32_t length;
-	uint32_t values : 26;
-	uint32_t state : 2;
-	uint32_t place : 2;
-	char members[];
-};
-
-struct block {
-	struct block *next;
-	uint64_t first_seq; /* the rows of a block are numbered without a gap */
-	uint32_t rows;
-	uint32_t due; /* rows in ROW_DUE, in ROW_SENT; the rest is done */
-	uint32_t sent;
-	uint32_t loose; /* neither done nor on disk */
-	uint32_t used;	/* bytes of data */
-	uint32_t size;
-	char data[] __attribute__((aligned(8)));
-};
-
-/* Rows in the middle of a queue that are on disk only. Before it come rows that were read back or never left
- * memory, after it rows that are newer. */
-struct hole {
-	bool open;
-	struct block *before; /* the block that it follows; NULL = it comes first */
-	uint64_t first_seq;   /* for the next row that is read back */
-	uint64_t after_id;    /* after_id < id <= last_id */
-	uint64_t last_id;
-	uint64_t rows;
-	uint64_t values;
-	uint64_t bytes;
-};
-
-struct queue {
-	struct block *head, *tail;
-	struct block *loose_from; /* no block before this one has loose rows */
-	uint64_t next_seq;
-	uint64_t live_seq; /* rows from here on are live: sampled since the session came up */
-	size_t rows;	   /* in memory */
-	size_t loose;
-	size_t bytes;
-	struct hole hole;
-	bool hungry;  /* store_next() came to the hole */
-	bool ready;   /* in the list of those */
-	bool writing; /* rows of it are in the job */
-	bool leaves;  /* its device is not in the settings to come */
-	bool fresh;   /* what the file holds of its device has not been looked for */
-	/* Where store_next() goes on when it is asked for the row after the last one it gave. */
-	struct block *look;
-	uint32_t look_offset;
-	uint64_t look_seq; /* of the row at look_offset */
-};
-
-/* The way to the file. One job at a time. */
-struct disk {
-	const struct store_settings *settings;
-	struct spooler *spooler;
-	struct spooler_job job;
-	bool busy;
-	bool open;
-	bool known;   /* it has been open: what was there from before is in the queues */
-	bool closing; /* write what is left, and nothing else */
-	bool held;    /* begin nothing: other settings are to come */
-	bool turning; /* it is opened anew for other settings, and counts as open */
-	uint64_t file;
-	uint64_t next_id;
-	uint64_t used_bytes;
-	uint64_t high_bytes; /* beyond this there is no room for another write */
-	uint64_t unknown_rows;
-	size_t write_bytes; /* in one transaction */
-	size_t turn;	    /* the device to begin with */
-
-	uint64_t *gone; /* rows to forget with the next write */
-	size_t gone_count;
-	size_t gone_size;
-	int64_t gone_mono_ms;  /* when; CLOCK_NEVER = there are none */
-	int64_t flush_mono_ms; /* when to look for rows that wait too long; CLOCK_NEVER = none is loose */
-	int64_t hold_mono_ms;  /* until when new rows wait for the first look; CLOCK_NEVER = they do not */
-	int64_t age_mono_ms;
-	int64_t seen_unix_ms; /* the wall clock at the last look at ages */
-
-	int64_t fault_mono_ms; /* since when; CLOCK_NEVER = it is well */
-	int fault;	       /* errno of the last one */
-	int64_t asked_mono_ms; /* when it was given its job */
-	int64_t retry_mono_ms;
-	int retry_ms;
-};
-
-struct store {
-	size_t device_count;
-	size_t max_bytes;
-	uint32_t block_bytes;
-	struct block *spare;
-	size_t spare_count;
-	size_t loose; /* rows */
-	uint64_t loose_bytes;
-	uint64_t hole_bytes;
-	size_t hungry_count;
-	size_t *ready; /* devices that have rows to send again */
-	size_t ready_count;
-	struct boot boot;
-	enum store_drop drop;
-	enum store_replay replay;
-	struct disk *disk; /* NULL = memory only */
-	struct store_counts counts;
-	struct queue *queues; /* one for each device */
-};
 
 /* With many devices in little memory each needs room for several blocks, or one row would cost a block. */
 static uint32_t
@@ -182,17 +64,6 @@ store_new(size_t device_count, size_t max_bytes)
 	return store;
 }
 
-static void
-free_chain(struct block *block)
-{
-	while (block) {
-		struct block *next = block->next;
-
-		free(block);
-		block = next;
-	}
-}
-
 /* A thread that is stuck in the disk keeps what it works on. */
 static void
 disk_free(struct disk *disk)
@@ -218,90 +89,16 @@ store_free(struct store *store)
 	disk_free(store->disk);
 	free(store->ready);
 	for (size_t i = 0; i < store->device_count; i++)
-		free_chain(store->queues[i].head);
-	free_chain(store->spare);
+		block_free_chain(store->queues[i].head);
+	block_free_chain(store->spare);
 	free(store->queues);
 	free(store);
 }
 
-static struct row *
-row_at(struct block *block, uint32_t offset)
-{
-	return (struct row *)(void *)(block->data + offset);
-}
-
-static uint32_t
-row_bytes(size_t length)
-{
-	return (uint32_t)((sizeof(struct row) + length + 7) & ~(size_t)7);
-}
-
-static uint64_t
-block_last_seq(const struct block *block)
-{
-	return block->first_seq + block->rows - 1;
-}
-
-static struct block *
-block_take(struct store *store, uint32_t size)
-{
-	struct block *block;
-
-	if (size == store->block_bytes && store->spare) {
-		block = store->spare;
-		store->spare = block->next;
-		store->spare_count--;
-	} else {
-		block = malloc(size);
-		if (!block)
-			return NULL;
-	}
-	memset(block, 0, sizeof(*block));
-	block->size = size;
-	return block;
-}
-
-static void
-block_give(struct store *store, struct block *block)
-{
-	if (block->size != store->block_bytes || store->spare_count == SPARE_BLOCKS) {
-		free(block);
-		return;
-	}
-	block->next = store->spare;
-	store->spare = block;
-	store->spare_count++;
-}
-
-/* Take a block out of its queue, with whatever rows are still in it. */
-static void
-unlink_block(struct store *store, struct queue *queue, struct block *previous, struct block *block)
-{
-	if (previous)
-		previous->next = block->next;
-	else
-		queue->head = block->next;
-	if (queue->tail == block)
-		queue->tail = previous;
-	if (queue->look == block)
-		queue->look = NULL;
-	if (queue->loose_from == block)
-		queue->loose_from = block->next;
-	if (queue->hole.before == block)
-		queue->hole.before = previous;
-	queue->rows -= block->due + block->sent;
-	queue->loose -= block->loose;
-	queue->bytes -= block->size;
-	store->counts.rows -= block->due + block->sent;
-	store->counts.bytes -= block->size;
-	store->loose -= block->loose;
-	block_give(store, block);
-}
-
 /* A row that is on disk, or on the way there, is forgotten there too. Without memory for that it would be
  * sent once more after a restart. */
-static void
-forget_on_disk(struct store *store, const struct row *row)
+void
+disk_forget(struct store *store, const struct row *row)
 {
 	struct disk *disk = store->disk;
 
@@ -319,43 +116,6 @@ forget_on_disk(struct store *store, const struct row *row)
 	disk->gone[disk->gone_count++] = row->id;
 	if (disk->gone_mono_ms == CLOCK_NEVER)
 		disk->gone_mono_ms = clock_mono_ms() + FORGET_AFTER_MS;
-}
-
-static void
-row_is_done(struct store *store, struct queue *queue, struct block *block, struct row *row)
-{
-	if (row->place != PLACE_DISK) {
-		block->loose--;
-		queue->loose--;
-		store->loose--;
-		store->loose_bytes -= row_bytes(row->length);
-	}
-	forget_on_disk(store, row);
-	*(row->state == ROW_DUE ? &block->due : &block->sent) -= 1;
-	row->state = ROW_DONE;
-	queue->rows--;
-	store->counts.rows--;
-}
-
-static uint64_t
-drop_block(struct store *store, struct queue *queue, struct block *previous, struct block *block)
-{
-	uint64_t on_disk = 0;
-	uint32_t offset = 0;
-
-	for (uint32_t i = 0; i < block->rows; i++) {
-		struct row *row = row_at(block, offset);
-
-		offset += row_bytes(row->length);
-		if (row->state == ROW_DONE)
-			continue;
-		store->counts.dropped_rows++;
-		store->counts.dropped_values += row->values;
-		on_disk += row->place == PLACE_DISK ? spool_row_size(row->length) : 0;
-		row_is_done(store, queue, block, row);
-	}
-	unlink_block(store, queue, previous, block);
-	return on_disk;
 }
 
 /* ---- rows that are on disk only ---- */
@@ -435,7 +195,7 @@ evict_block(struct store *store, struct queue *queue)
 	if (!queue->hole.open)
 		queue->hole = (struct hole){ .before = previous };
 	add_to_hole(store, queue, block);
-	unlink_block(store, queue, previous, block);
+	block_unlink(store, queue, previous, block);
 	return true;
 }
 
@@ -514,7 +274,7 @@ drop_from(struct store *store, struct queue *queue)
 		}
 		previous = block;
 	}
-	drop_block(store, queue, victim_previous, victim);
+	block_drop(store, queue, victim_previous, victim);
 }
 
 /* A block at a time is dropped, so that looking for the device that holds most is rare. Returns false if what
@@ -535,26 +295,6 @@ make_room(struct store *store, const struct queue *wants, uint32_t size)
 	return true;
 }
 
-static struct block *
-insert_block(struct store *store, struct queue *queue, struct block *previous, uint32_t row_size)
-{
-	uint32_t size = (uint32_t)sizeof(struct block) + row_size;
-	struct block *block;
-
-	if (size < store->block_bytes)
-		size = store->block_bytes;
-	block = block_take(store, size);
-	if (!block)
-		return NULL;
-	block->next = previous ? previous->next : queue->head;
-	*(previous ? &previous->next : &queue->head) = block;
-	if (queue->tail == previous)
-		queue->tail = block;
-	queue->bytes += size;
-	store->counts.bytes += size;
-	return block;
-}
-
 /* Where the next row of the queue goes. */
 static int
 room_for_row(struct store *store, struct queue *queue, uint32_t size)
@@ -567,30 +307,11 @@ room_for_row(struct store *store, struct queue *queue, uint32_t size)
 		return 0;
 	if (!make_room(store, queue, whole > store->block_bytes ? whole : store->block_bytes))
 		return -ENOBUFS;
-	block = insert_block(store, queue, queue->tail, size);
+	block = block_insert(store, queue, queue->tail, size);
 	if (!block)
 		return -ENOMEM;
 	block->first_seq = queue->next_seq;
 	return 0;
-}
-
-static struct row *
-put_row(struct store *store, struct queue *queue, struct block *block, int64_t ts_unix_ms, unsigned values,
-    const char *members, size_t length)
-{
-	struct row *row = row_at(block, block->used);
-
-	row->ts_unix_ms = ts_unix_ms;
-	row->length = (uint32_t)length;
-	row->values = values & ROW_VALUES_MAX;
-	row->state = ROW_DUE;
-	memcpy(row->members, members, length);
-	block->used += row_bytes(length);
-	block->rows++;
-	block->due++;
-	queue->rows++;
-	store->counts.rows++;
-	return row;
 }
 
 /* The clock is asked only if there is a disk to write to. */
@@ -601,10 +322,7 @@ note_loose(struct store *store, struct queue *queue, struct row *row)
 
 	row->place = PLACE_MEMORY;
 	row->id = 0;
-	queue->tail->loose++;
-	queue->loose++;
-	store->loose++;
-	store->loose_bytes += row_bytes(row->length);
+	row_count_loose(store, queue, queue->tail, row);
 	if (!queue->loose_from)
 		queue->loose_from = queue->tail;
 	if (!disk)
@@ -638,7 +356,7 @@ store_append(struct store *store, size_t device, int64_t ts_ms, enum store_epoch
 		return error;
 	if (epoch == STORE_BOOT)
 		ts_ms = row_time_undated(&store->boot, ts_ms);
-	row = put_row(store, queue, queue->tail, ts_ms, values, members, length);
+	row = row_put(store, queue, queue->tail, ts_ms, values, members, length);
 	note_loose(store, queue, row);
 	queue->next_seq++;
 	return 0;
@@ -817,13 +535,10 @@ mark_rows(struct store *store, struct queue *queue, struct block *block, uint64_
 		offset += row_bytes(row->length);
 		if (seq < first_seq || row->state == ROW_DONE || row->state == (uint32_t)to)
 			continue;
-		if (to == ROW_DONE) {
+		if (to == ROW_DONE)
 			row_is_done(store, queue, block, row);
-			continue;
-		}
-		*(row->state == ROW_DUE ? &block->due : &block->sent) -= 1;
-		row->state = to & 3u;
-		*(to == ROW_DUE ? &block->due : &block->sent) += 1;
+		else
+			row_set_state(block, row, to);
 	}
 }
 
@@ -839,7 +554,7 @@ mark(struct store *store, size_t device, uint64_t first_seq, uint64_t last_seq, 
 		if (block_last_seq(block) >= first_seq && (to != ROW_DUE || block->sent > 0))
 			mark_rows(store, queue, block, first_seq, last_seq, to);
 		if (block->due == 0 && block->sent == 0)
-			unlink_block(store, queue, previous, block);
+			block_unlink(store, queue, previous, block);
 		else
 			previous = block;
 	}
@@ -1175,7 +890,7 @@ drop_both(struct store *store, uint64_t need)
 		}
 		if (!most)
 			return;
-		freed += drop_block(store, most, NULL, most->head);
+		freed += block_drop(store, most, NULL, most->head);
 	}
 }
 
@@ -1186,7 +901,7 @@ drop_before_hole(struct store *store, struct queue *queue, uint64_t need)
 	uint64_t freed = 0;
 
 	while (freed < need && queue->hole.before && is_evictable(queue->head))
-		freed += drop_block(store, queue, NULL, queue->head);
+		freed += block_drop(store, queue, NULL, queue->head);
 	return freed;
 }
 
@@ -1261,7 +976,7 @@ drop_aged_in_memory(struct store *store, struct queue *queue, int64_t before_uni
 			row_is_done(store, queue, block, row);
 		}
 		if (block->due == 0 && block->sent == 0)
-			unlink_block(store, queue, previous, block);
+			block_unlink(store, queue, previous, block);
 		else
 			previous = block;
 	}
@@ -1353,12 +1068,8 @@ settle_rows(struct store *store, struct queue *queue, bool written)
 			if (row->state == ROW_DONE || row->place != PLACE_WRITING)
 				continue;
 			row->place = written ? PLACE_DISK : PLACE_UNCERTAIN;
-			if (!written)
-				continue;
-			block->loose--;
-			queue->loose--;
-			store->loose--;
-			store->loose_bytes -= row_bytes(row->length);
+			if (written)
+				row_count_safe(store, queue, block, row);
 		}
 	}
 	queue->writing = false;
@@ -1496,10 +1207,7 @@ start_over(struct store *store)
 				row->id = 0;
 				if (row->state == ROW_DONE || !was_safe)
 					continue;
-				block->loose++;
-				queue->loose++;
-				store->loose++;
-				store->loose_bytes += row_bytes(row->length);
+				row_count_loose(store, queue, block, row);
 			}
 	}
 	store->disk->gone_count = 0;
@@ -1567,13 +1275,13 @@ take_row_back(struct store *store, const struct spool_row *from)
 
 	if (!block || block_last_seq(block) + 1 != hole->first_seq ||
 	    block->size - sizeof(*block) - block->used < size) {
-		block = insert_block(store, queue, hole->before, size);
+		block = block_insert(store, queue, hole->before, size);
 		if (!block)
 			return -ENOMEM;
 		block->first_seq = hole->first_seq;
 		hole->before = block;
 	}
-	row = put_row(store, queue, block, row_time_date(&store->boot, from->ts_unix_ms), from->values, from->members, from->length);
+	row = row_put(store, queue, block, row_time_date(&store->boot, from->ts_unix_ms), from->values, from->members, from->length);
 	row->id = from->id;
 	row->place = PLACE_DISK;
 	hole->first_seq++;
@@ -1834,30 +1542,6 @@ store_release(struct store *store)
 	store_tick(store);
 }
 
-/* What is on disk stays there. */
-static void
-drop_queue(struct store *store, struct queue *queue)
-{
-	for (struct block *block = queue->head; block; block = block->next)
-		for (uint32_t at = 0; at < block->used;) {
-			const struct row *row = row_at(block, at);
-
-			at += row_bytes(row->length);
-			if (row->state == ROW_DONE || row->place == PLACE_DISK)
-				continue;
-			store->loose_bytes -= row_bytes(row->length);
-			store->counts.dropped_rows++;
-			store->counts.dropped_values += row->values;
-		}
-	store->loose -= queue->loose;
-	store->counts.rows -= queue->rows + queue->hole.rows;
-	store->counts.bytes -= queue->bytes;
-	store->hole_bytes -= queue->hole.bytes;
-	store->hungry_count -= queue->hungry;
-	free_chain(queue->head);
-	*queue = (struct queue){ .head = NULL };
-}
-
 /* Returns how many rows of theirs are on disk. */
 static uint64_t
 drop_leaving(struct store *store, const struct difference *difference)
@@ -1873,7 +1557,7 @@ drop_leaving(struct store *store, const struct difference *difference)
 			continue;
 		lost += queue->loose;
 		kept += queue->rows - queue->loose + queue->hole.rows;
-		drop_queue(store, queue);
+		queue_drop(store, queue);
 	}
 	if (kept > 0 && store->disk)
 		log_notice("store: %" PRIu64 " rows of devices that are not configured any more are kept on disk for %d h",
@@ -1914,7 +1598,7 @@ resize(struct store *store, const struct settings *settings)
 	block_bytes = choose_block_bytes(store->device_count, store->max_bytes);
 	if (block_bytes == store->block_bytes)
 		return;
-	free_chain(store->spare);
+	block_free_chain(store->spare);
 	store->spare = NULL;
 	store->spare_count = 0;
 	store->block_bytes = block_bytes;
