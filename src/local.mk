@@ -89,6 +89,7 @@ libflow_a_CFLAGS = $(AM_CFLAGS) $(SQLITE_CFLAGS)
 libflow_a_SOURCES = \
 	src/flow/disk.h \
 	src/flow/filter.c src/flow/filter.h \
+	src/flow/hole.c src/flow/hole.h \
 	src/flow/queue.c src/flow/queue.h \
 	src/flow/row_time.c src/flow/row_time.h \
 	src/flow/spool.c src/flow/spool.h \

@@ -11,6 +11,7 @@
 #include "base/log.h"
 #include "base/wall.h"
 #include "flow/disk.h"
+#include "flow/hole.h"
 #include "flow/queue.h"
 #include "flow/row_time.h"
 #include "flow/spooler.h"
@@ -118,130 +119,6 @@ disk_forget(struct store *store, const struct row *row)
 		disk->gone_mono_ms = clock_mono_ms() + FORGET_AFTER_MS;
 }
 
-/* ---- rows that are on disk only ---- */
-
-static bool
-is_evictable(const struct block *block)
-{
-	return block && block->loose == 0 && block->sent == 0;
-}
-
-/* The block that can be given up to the hole, or that begins one: what is needed last. Rows reach the disk in
- * order, so that the blocks without loose rows are the first ones. */
-static struct block *
-find_evictable(const struct queue *queue, struct block **ret_previous)
-{
-	const struct hole *hole = &queue->hole;
-	struct block *previous = NULL, *last = NULL;
-
-	if (hole->open) {
-		struct block *after = hole->before ? hole->before->next : queue->head;
-
-		*ret_previous = hole->before;
-		if (is_evictable(after))
-			return after;
-		if (queue->hungry || !is_evictable(hole->before))
-			return NULL;
-	}
-	for (struct block *block = queue->head; block && block->loose == 0; block = block->next) {
-		if (is_evictable(block) && (!hole->open || block == hole->before)) {
-			last = block;
-			*ret_previous = previous;
-		}
-		if (hole->open && block == hole->before)
-			break;
-		previous = block;
-	}
-	return last;
-}
-
-static void
-add_to_hole(struct store *store, struct queue *queue, struct block *block)
-{
-	struct hole *hole = &queue->hole;
-	uint32_t offset = 0;
-
-	for (uint32_t i = 0; i < block->rows; i++) {
-		const struct row *row = row_at(block, offset);
-
-		offset += row_bytes(row->length);
-		if (row->state == ROW_DONE)
-			continue;
-		if (hole->rows == 0 || row->id <= hole->after_id)
-			hole->after_id = row->id - 1;
-		if (hole->rows == 0 || row->id > hole->last_id)
-			hole->last_id = row->id;
-		hole->rows++;
-		hole->values += row->values;
-		hole->bytes += spool_row_size(row->length);
-		store->hole_bytes += spool_row_size(row->length);
-		store->counts.rows++;
-	}
-	if (!hole->open || block->first_seq < hole->first_seq)
-		hole->first_seq = block->first_seq;
-	if (queue->live_seq <= block_last_seq(block))
-		queue->live_seq = block_last_seq(block) + 1;
-	hole->open = true;
-}
-
-static bool
-evict_block(struct store *store, struct queue *queue)
-{
-	struct block *previous = NULL;
-	struct block *block = find_evictable(queue, &previous);
-
-	if (!block)
-		return false;
-	if (!queue->hole.open)
-		queue->hole = (struct hole){ .before = previous };
-	add_to_hole(store, queue, block);
-	block_unlink(store, queue, previous, block);
-	return true;
-}
-
-/* Give memory up for rows that are safe on disk. Not while a job reads or drops there: the ends of the holes
- * are in its hands. */
-static bool
-evict(struct store *store)
-{
-	struct queue *most = NULL;
-	struct block *previous;
-
-	if (!store->disk || !store->disk->known ||
-	    (store->disk->busy &&
-		(store->disk->job.task == SPOOLER_READ || store->disk->job.task == SPOOLER_DROP)))
-		return false;
-	for (size_t i = 0; i < store->device_count; i++) {
-		struct queue *queue = &store->queues[i];
-
-		if (queue->bytes > (most ? most->bytes : 0) && queue->rows > queue->loose &&
-		    find_evictable(queue, &previous))
-			most = queue;
-	}
-	return most && evict_block(store, most);
-}
-
-static void
-note_fed(struct store *store, struct queue *queue)
-{
-	if (queue->hungry)
-		store->hungry_count--;
-	queue->hungry = false;
-}
-
-static void
-close_hole(struct store *store, struct queue *queue)
-{
-	struct hole *hole = &queue->hole;
-
-	note_fed(store, queue);
-	/* rows that are not where they should be: damaged, or the file was replaced */
-	store->counts.lost_rows += hole->rows;
-	store->counts.rows -= hole->rows;
-	store->hole_bytes -= hole->bytes;
-	*hole = (struct hole){ .open = false };
-}
-
 /* ---- bounds of memory ---- */
 
 static struct queue *
@@ -285,7 +162,7 @@ make_room(struct store *store, const struct queue *wants, uint32_t size)
 	while (store->counts.bytes > 0 && store->counts.bytes + size > store->max_bytes) {
 		struct queue *most;
 
-		if (evict(store))
+		if (hole_evict(store))
 			continue;
 		most = holds_most(store);
 		if (store->drop == DROP_NEWEST && most == wants)
@@ -371,15 +248,6 @@ may_be_sent(const struct store *store, const struct row *row)
 	return row->state == ROW_DUE &&
 	       (row->place == PLACE_DISK || !disk || (!disk->open && !disk->turning) || disk->settings->flush_after_ms > 0 ||
 		   disk->used_bytes > disk->high_bytes);
-}
-
-static void
-note_hungry(struct store *store, struct queue *queue)
-{
-	if (queue->hungry)
-		return;
-	queue->hungry = true;
-	store->hungry_count++;
 }
 
 /* Where a search begins or goes on: a row of a block, and its number. */
@@ -487,7 +355,7 @@ store_next(struct store *store, size_t device, uint64_t after_seq, struct store_
 		return -ENOENT;
 	if (!find_next(store, queue, &place, after_seq)) {
 		if (queue->hole.open)
-			note_hungry(store, queue);
+			hole_hungry(store, queue);
 		return -ENOENT;
 	}
 	*ret = show_row(&place);
@@ -495,15 +363,8 @@ store_next(struct store *store, size_t device, uint64_t after_seq, struct store_
 	queue->look_offset = place.offset + row_bytes(ret->length);
 	queue->look_seq = place.seq + 1;
 	if (queue->hole.open && queue->hole.before == place.block)
-		note_hungry(store, queue);
+		hole_hungry(store, queue);
 	return 0;
-}
-
-/* Does the hole hide rows of these? */
-static bool
-hides(const struct queue *queue, uint64_t last_seq)
-{
-	return queue->hole.open && (!queue->hole.before || block_last_seq(queue->hole.before) < last_seq);
 }
 
 int
@@ -516,9 +377,9 @@ store_find(struct store *store, size_t device, uint64_t first_seq, uint64_t last
 		*ret = show_row(&place);
 		return 0;
 	}
-	if (!hides(queue, last_seq))
+	if (!hole_hides(queue, last_seq))
 		return -ENOENT;
-	note_hungry(store, queue);
+	hole_hungry(store, queue);
 	return -EAGAIN;
 }
 
@@ -835,7 +696,7 @@ ask_read(struct store *store)
 
 	if (store->hungry_count == 0 || disk->closing)
 		return false;
-	while (store->counts.bytes + 2 * limit > store->max_bytes && evict(store))
+	while (store->counts.bytes + 2 * limit > store->max_bytes && hole_evict(store))
 		;
 	if (store->counts.bytes + 2 * limit > store->max_bytes)
 		return false;
@@ -885,7 +746,7 @@ drop_both(struct store *store, uint64_t need)
 		for (size_t i = 0; i < store->device_count; i++) {
 			struct queue *queue = &store->queues[i];
 
-			if (is_evictable(queue->head) && queue->rows > (most ? most->rows : 0))
+			if (block_is_evictable(queue->head) && queue->rows > (most ? most->rows : 0))
 				most = queue;
 		}
 		if (!most)
@@ -900,7 +761,7 @@ drop_before_hole(struct store *store, struct queue *queue, uint64_t need)
 {
 	uint64_t freed = 0;
 
-	while (freed < need && queue->hole.before && is_evictable(queue->head))
+	while (freed < need && queue->hole.before && block_is_evictable(queue->head))
 		freed += block_drop(store, queue, NULL, queue->head);
 	return freed;
 }
@@ -1191,7 +1052,7 @@ start_over(struct store *store)
 		struct queue *queue = &store->queues[i];
 
 		if (queue->hole.open) {
-			close_hole(store, queue);
+			hole_close(store, queue);
 			note_ready(store, i);
 		}
 		queue->loose_from = queue->head;
@@ -1252,18 +1113,6 @@ written(struct store *store)
 	disk->fault_mono_ms = CLOCK_NEVER;
 }
 
-static void
-leave_hole(struct store *store, struct hole *hole, uint64_t rows, uint64_t values, uint64_t bytes)
-{
-	rows = rows < hole->rows ? rows : hole->rows;
-	bytes = bytes < hole->bytes ? bytes : hole->bytes;
-	hole->rows -= rows;
-	hole->values -= values < hole->values ? values : hole->values;
-	hole->bytes -= bytes;
-	store->hole_bytes -= bytes;
-	store->counts.rows -= rows;
-}
-
 static int
 take_row_back(struct store *store, const struct spool_row *from)
 {
@@ -1286,7 +1135,7 @@ take_row_back(struct store *store, const struct spool_row *from)
 	row->place = PLACE_DISK;
 	hole->first_seq++;
 	hole->after_id = from->id;
-	leave_hole(store, hole, 1, from->values, spool_row_size(from->length));
+	hole_leave(store, hole, 1, from->values, spool_row_size(from->length));
 	if (row_time_is_undated(row->ts_unix_ms) && !row_time_is_of(&store->boot, row->ts_unix_ms)) {
 		if (store->counts.undated_rows++ == 0)
 			log_warning("store: rows are dropped that were read before the clock was set and the machine was "
@@ -1312,14 +1161,14 @@ read_back(struct store *store)
 
 		if (range->wanted == 0)
 			continue;
-		note_fed(store, queue);
+		hole_fed(store, queue);
 		note_ready(store, i);
 		if (!whole)
 			continue; /* for want of memory; what did not fit is still in the hole */
 		if (range->reached_id > queue->hole.after_id)
 			queue->hole.after_id = range->reached_id;
 		if (queue->hole.after_id >= queue->hole.last_id)
-			close_hole(store, queue);
+			hole_close(store, queue);
 	}
 }
 
@@ -1330,13 +1179,13 @@ dropped_for_room(struct store *store, struct queue *queue, const struct spool_ra
 
 	store->counts.dropped_rows += range->rows;
 	store->counts.dropped_values += range->values;
-	leave_hole(store, hole, range->rows, range->values, range->bytes);
+	hole_leave(store, hole, range->rows, range->values, range->bytes);
 	if (store->disk->job.newest_first)
 		hole->last_id = range->reached_id > 0 ? range->reached_id - 1 : 0;
 	else
 		hole->after_id = range->reached_id;
 	if (hole->after_id >= hole->last_id)
-		close_hole(store, queue);
+		hole_close(store, queue);
 }
 
 static void
@@ -1360,9 +1209,9 @@ dropped(struct store *store)
 			dropped_for_room(store, queue, range);
 		} else {
 			store->counts.aged_rows += range->rows;
-			leave_hole(store, &queue->hole, range->rows, range->values, range->bytes);
+			hole_leave(store, &queue->hole, range->rows, range->values, range->bytes);
 			if (queue->hole.rows == 0)
-				close_hole(store, queue);
+				hole_close(store, queue);
 		}
 		if (!queue->hole.open)
 			note_ready(store, i);
