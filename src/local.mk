@@ -87,7 +87,7 @@ libfield_a_SOURCES = \
 
 libflow_a_CFLAGS = $(AM_CFLAGS) $(SQLITE_CFLAGS)
 libflow_a_SOURCES = \
-	src/flow/disk.h \
+	src/flow/disk.c src/flow/disk.h src/flow/disk_answer.c src/flow/disk_ask.c \
 	src/flow/filter.c src/flow/filter.h \
 	src/flow/hole.c src/flow/hole.h \
 	src/flow/queue.c src/flow/queue.h \

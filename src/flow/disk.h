@@ -9,6 +9,9 @@
 
 struct store;
 
+#define RETRY_MIN_MS 1000
+#define AGE_LOOK_MS  600000
+
 struct disk {
 	const struct store_settings *settings;
 	struct spooler *spooler;
@@ -43,7 +46,27 @@ struct disk {
 	int retry_ms;
 };
 
-/* A row that is on disk, or on the way there, is forgotten there too. */
+/* disk.c; a disk of NULL is no disk. */
+void disk_free(struct disk *disk);
+bool disk_has_room(const struct disk *disk);
+
+/* A row is new: it is to be written in flush_after_ms. */
+void disk_expect(struct store *store, struct row *row);
+
+/* A row that is on disk, or on the way there, is forgotten there too. Without memory for that it would be sent once more
+ * after a restart. */
 void disk_forget(struct store *store, const struct row *row);
+
+/* The end of waiting for what the file holds. */
+void disk_release(struct store *store);
+
+/* Go on with other settings. The file numbers devices by their names: unless they are in the same places, it is opened anew. */
+void disk_turn(struct store *store, const struct settings *settings, bool same);
+
+/* disk_ask.c: hand over the next job, if there is one and none is out. */
+void disk_go_on(struct store *store);
+
+/* disk_answer.c: a job came back. */
+void disk_answered(struct store *store, const struct spooler_job *job);
 
 #endif

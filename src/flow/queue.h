@@ -16,6 +16,7 @@
 struct store;
 
 #define ROW_VALUES_MAX ((1u << 26) - 1)
+#define FIRST_SEQ      (UINT64_C(1) << 40) /* of this run: what is on disk from before comes before it */
 
 enum row_state { ROW_DUE, ROW_SENT, ROW_DONE };
 enum row_place {

@@ -28,4 +28,8 @@ struct store {
 	struct queue *queues; /* one for each device */
 };
 
+/* The device is one of those that store_ready() names. */
+void store_note_ready(struct store *store, size_t device);
+void store_all_ready(struct store *store);
+
 #endif
