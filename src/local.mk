@@ -95,7 +95,7 @@ libflow_a_SOURCES = \
 	src/flow/spool.c src/flow/spool.h \
 	src/flow/spooler.c src/flow/spooler.h \
 	src/flow/stamps.c src/flow/stamps.h \
-	src/flow/store.c src/flow/store.h src/flow/store_state.h \
+	src/flow/store.c src/flow/store.h src/flow/store_rebind.c src/flow/store_state.h \
 	src/flow/window.c src/flow/window.h
 
 libcloud_a_CFLAGS = $(AM_CFLAGS) $(MOSQUITTO_CFLAGS) $(OPENSSL_CFLAGS) $(JSON_CFLAGS) $(SYSTEMD_CFLAGS)

@@ -1,5 +1,8 @@
 /* The store's way to the file, for its own files only (store.h): what it asks of the spooler (spooler.h), one job at a time,
- * and what it does with the answers. Owned by the cloud's thread.
+ * and what it does with the answers. The job belongs to the spooler's thread while `busy`.
+ *
+ * A struct disk changes in disk*.c, and in store_rebind.c while it is held and not busy; the others look. Owned by the cloud's
+ * thread.
  */
 #ifndef FLOW_DISK_H
 #define FLOW_DISK_H

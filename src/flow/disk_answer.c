@@ -90,7 +90,8 @@ disk_fails(struct store *store, int error)
 	disk_release(store);
 }
 
-/* What is there from before this start, or from before its device left the settings, comes first in its queue. */
+/* What is there from before this start, or from before its device left the settings, comes first in its
+ * queue. */
 static void
 adopt(struct store *store)
 {
@@ -216,7 +217,8 @@ take_row_back(struct store *store, const struct spool_row *from)
 		block->first_seq = hole->first_seq;
 		hole->before = block;
 	}
-	row = row_put(store, queue, block, row_time_date(&store->boot, from->ts_unix_ms), from->values, from->members, from->length);
+	row = row_put(store, queue, block, row_time_date(&store->boot, from->ts_unix_ms), from->values,
+	    from->members, from->length);
 	row->id = from->id;
 	row->place = PLACE_DISK;
 	hole->first_seq++;
@@ -224,8 +226,8 @@ take_row_back(struct store *store, const struct spool_row *from)
 	hole_leave(store, hole, 1, from->values, spool_row_size(from->length));
 	if (row_time_is_undated(row->ts_unix_ms) && !row_time_is_of(&store->boot, row->ts_unix_ms)) {
 		if (store->counts.undated_rows++ == 0)
-			log_warning("store: rows are dropped that were read before the clock was set and the machine was "
-				    "booted again: nobody knows their time");
+			log_warning("store: rows are dropped that were read before the clock was set and the "
+				    "machine was booted again: nobody knows their time");
 		row_is_done(store, queue, block, row);
 	}
 	return 0;

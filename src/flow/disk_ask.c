@@ -1,7 +1,4 @@
 /* What the disk is asked to do, and when. */
-#include <errno.h>
-#include <stdlib.h>
-
 #include "base/clock.h"
 #include "flow/disk.h"
 #include "flow/hole.h"
@@ -302,7 +299,8 @@ drop_aged_in_memory(struct store *store, struct queue *queue, int64_t before_uni
 			struct row *row = row_at(block, at);
 
 			at += row_bytes(row->length);
-			if (row->state != ROW_DUE || row_time_is_undated(row->ts_unix_ms) || row->ts_unix_ms >= before_unix_ms)
+			if (row->state != ROW_DUE || row_time_is_undated(row->ts_unix_ms) ||
+			    row->ts_unix_ms >= before_unix_ms)
 				continue;
 			store->counts.aged_rows++;
 			row_is_done(store, queue, block, row);
@@ -378,8 +376,7 @@ disk_go_on(struct store *store)
 		ask_leaving(store);
 		return;
 	}
-	if (ask_open(store, now) || ask_room(store) || ask_write(store, now) ||
-	    ask_read(store))
+	if (ask_open(store, now) || ask_room(store) || ask_write(store, now) || ask_read(store))
 		return;
 	ask_age(store, now);
 }

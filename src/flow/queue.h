@@ -3,8 +3,9 @@
  * Rows live in blocks, and memory is taken and given back by the block: no allocation a row, no fragments. Where a queue is
  * open in the middle, with rows that are on disk only, is its hole (hole.c).
  *
- * The chains, the states of rows and all that counts them (in block, queue and store) change in queue.c alone; the rest walks
- * over them and calls what is here. The fields that say where they are used belong to that file. Owned by the cloud's thread.
+ * The chains, the states of rows and all that counts rows in memory (in block, queue and store) change in queue.c alone; the
+ * rest walks over them and calls what is here. Of a row, the disk's files set id and place, and store.c the time once it is
+ * known. Of a queue, what follows `bytes` says whose it is. Owned by the cloud's thread.
  */
 #ifndef FLOW_QUEUE_H
 #define FLOW_QUEUE_H
@@ -69,13 +70,14 @@ struct queue {
 	size_t rows;	   /* in memory */
 	size_t loose;
 	size_t bytes;
-	struct hole hole;
-	bool hungry;  /* store_next() came to the hole */
-	bool ready;   /* in the list of those */
-	bool writing; /* rows of it are in the job */
-	bool leaves;  /* its device is not in the settings to come */
-	bool fresh;   /* what the file holds of its device has not been looked for */
-	/* Where store_next() goes on when it is asked for the row after the last one it gave. */
+	struct hole hole; /* hole.h says who changes it */
+	bool hungry;	  /* store_next() came to the hole: hole.c */
+	bool ready;	  /* in the list of those: store.c */
+	bool writing;	  /* rows of it are in the job: the disk's files */
+	bool leaves;	  /* its device is not in the settings to come: store_rebind.c */
+	bool fresh;	  /* what the file holds of its device has not been looked for: store_rebind.c, disk_answer.c */
+	/* Where store_next() goes on when it is asked for the row after the last one it gave: store.c, until queue.c takes
+	 * the block away. */
 	struct block *look;
 	uint32_t look_offset;
 	uint64_t look_seq; /* of the row at look_offset */

@@ -1,32 +1,25 @@
 #include "flow/store.h"
 
 #include <errno.h>
-#include <inttypes.h>
-#include <poll.h>
-#include <stdbool.h>
 #include <stdlib.h>
-#include <string.h>
 
 #include "base/clock.h"
-#include "base/log.h"
 #include "base/wall.h"
 #include "flow/disk.h"
 #include "flow/hole.h"
-#include "flow/queue.h"
-#include "flow/row_time.h"
-#include "flow/spooler.h"
 #include "flow/store_state.h"
 
 #define BLOCK_BYTES_MAX 4096
 #define BLOCK_BYTES_MIN 512
 
-/* With many devices in little memory each needs room for several blocks, or one row would cost a block. */
-static uint32_t
-choose_block_bytes(size_t device_count, size_t max_bytes)
+uint32_t
+store_block_bytes(size_t device_count, size_t max_bytes)
 {
 	size_t share = max_bytes / (4 * (device_count ? device_count : 1));
 
-	return share > BLOCK_BYTES_MAX ? BLOCK_BYTES_MAX : share < BLOCK_BYTES_MIN ? BLOCK_BYTES_MIN : (uint32_t)share;
+	return share > BLOCK_BYTES_MAX	 ? BLOCK_BYTES_MAX
+	       : share < BLOCK_BYTES_MIN ? BLOCK_BYTES_MIN
+					 : (uint32_t)share;
 }
 
 struct store *
@@ -38,7 +31,7 @@ store_new(size_t device_count, size_t max_bytes)
 		return NULL;
 	store->device_count = device_count;
 	store->max_bytes = max_bytes;
-	store->block_bytes = choose_block_bytes(device_count, max_bytes);
+	store->block_bytes = store_block_bytes(device_count, max_bytes);
 	store->boot.tag = wall_boot_tag();
 	store->queues = calloc(device_count + 1, sizeof(store->queues[0]));
 	store->ready = calloc(device_count + 1, sizeof(store->ready[0]));
@@ -185,8 +178,8 @@ may_be_sent(const struct store *store, const struct row *row)
 	const struct disk *disk = store->disk;
 
 	return row->state == ROW_DUE &&
-	       (row->place == PLACE_DISK || !disk || (!disk->open && !disk->turning) || disk->settings->flush_after_ms > 0 ||
-		   disk->used_bytes > disk->high_bytes);
+	       (row->place == PLACE_DISK || !disk || (!disk->open && !disk->turning) ||
+		   disk->settings->flush_after_ms > 0 || disk->used_bytes > disk->high_bytes);
 }
 
 /* Where a search begins or goes on: a row of a block, and its number. */
@@ -208,7 +201,8 @@ find_due(struct store *store, struct queue *queue, struct place *place, uint64_t
 			for (; place->offset < block->used && place->seq < end_seq; place->seq++) {
 				const struct row *row = row_at(block, place->offset);
 
-				if (place->seq > after_seq && row->state == ROW_DUE && row_time_is_undated(row->ts_unix_ms))
+				if (place->seq > after_seq && row->state == ROW_DUE &&
+				    row_time_is_undated(row->ts_unix_ms))
 					return false;
 				if (place->seq > after_seq && may_be_sent(store, row)) {
 					place->block = block;
@@ -418,7 +412,8 @@ store_oldest(const struct store *store, size_t device)
 	ts_ms = block ? first_time(block) : 0;
 	if (!row_time_is_undated(ts_ms))
 		return ts_ms;
-	return store->boot.dated && row_time_is_of(&store->boot, ts_ms) ? row_time_date(&store->boot, ts_ms) : 0;
+	return store->boot.dated && row_time_is_of(&store->boot, ts_ms) ? row_time_date(&store->boot, ts_ms)
+									: 0;
 }
 
 struct store_counts
@@ -496,146 +491,4 @@ store_ready(struct store *store, size_t *ret_device)
 	*ret_device = store->ready[--store->ready_count];
 	store->queues[*ret_device].ready = false;
 	return true;
-}
-
-/* ---- other settings ---- */
-
-void
-store_hold(struct store *store, const struct difference *difference)
-{
-	const struct settings *settings = difference_from(difference);
-
-	if (!store->disk)
-		return;
-	for (size_t i = 0; i < store->device_count; i++)
-		store->queues[i].leaves = !difference_device_now(difference, &settings->devices[i]);
-	store->disk->held = true;
-	store_tick(store);
-}
-
-bool
-store_is_held(const struct store *store)
-{
-	return !store->disk || (store->disk->held && !store->disk->busy);
-}
-
-void
-store_release(struct store *store)
-{
-	if (!store->disk)
-		return;
-	for (size_t i = 0; i < store->device_count; i++)
-		store->queues[i].leaves = false;
-	store->disk->held = false;
-	store_tick(store);
-}
-
-/* Returns how many rows of theirs are on disk. */
-static uint64_t
-drop_leaving(struct store *store, const struct difference *difference)
-{
-	const struct settings *settings = difference_from(difference);
-	uint64_t kept = 0;
-	uint64_t lost = 0;
-
-	for (size_t i = 0; i < store->device_count; i++) {
-		struct queue *queue = &store->queues[i];
-
-		if (difference_device_now(difference, &settings->devices[i]))
-			continue;
-		lost += queue->loose;
-		kept += queue->rows - queue->loose + queue->hole.rows;
-		queue_drop(store, queue);
-	}
-	if (kept > 0 && store->disk)
-		log_notice("store: %" PRIu64 " rows of devices that are not configured any more are kept on disk for %d h",
-		    kept, store->disk->settings->max_age_h);
-	if (lost > 0)
-		log_warning("store: %" PRIu64 " rows of devices that are not configured any more are lost", lost);
-	return kept;
-}
-
-static void
-move_queues(struct store *store, struct queue *queues, const struct difference *difference)
-{
-	const struct settings *settings = difference_to(difference);
-
-	for (size_t i = 0; i < settings->device_count; i++) {
-		const struct device *was = difference_device(difference, &settings->devices[i]);
-
-		if (was) {
-			queues[i] = store->queues[was->index];
-			queues[i].ready = false;
-			continue;
-		}
-		queues[i].fresh = store->disk != NULL;
-		queues[i].next_seq = queues[i].live_seq = store->disk ? FIRST_SEQ : 1;
-	}
-	free(store->queues);
-	store->queues = queues;
-	store->device_count = settings->device_count;
-	store->ready_count = 0;
-}
-
-static void
-resize(struct store *store, const struct settings *settings)
-{
-	uint32_t block_bytes;
-
-	store->max_bytes = (size_t)settings->store.memory_mb << 20;
-	block_bytes = choose_block_bytes(store->device_count, store->max_bytes);
-	if (block_bytes == store->block_bytes)
-		return;
-	block_free_chain(store->spare);
-	store->spare = NULL;
-	store->spare_count = 0;
-	store->block_bytes = block_bytes;
-}
-
-static bool
-has_same_places(const struct difference *difference)
-{
-	const struct settings *from = difference_from(difference);
-	const struct settings *to = difference_to(difference);
-
-	if (from->device_count != to->device_count || difference_store(difference))
-		return false;
-	for (size_t i = 0; i < to->device_count; i++)
-		if (difference_device(difference, &to->devices[i]) != &from->devices[i])
-			return false;
-	return true;
-}
-
-int
-store_rebind(struct store *store, const struct difference *difference)
-{
-	const struct settings *settings = difference_to(difference);
-	struct disk *disk = store->disk;
-	bool same = has_same_places(difference);
-	struct queue *queues = calloc(settings->device_count + 1, sizeof(queues[0]));
-	size_t *ready = calloc(settings->device_count + 1, sizeof(ready[0]));
-	struct spool_range *ranges = calloc(settings->device_count + 1, sizeof(ranges[0]));
-
-	if (!queues || !ready || !ranges || (disk && spooler_rebind(disk->spooler, settings, same) < 0)) {
-		free(queues);
-		free(ready);
-		free(ranges);
-		return -ENOMEM;
-	}
-	free(store->ready);
-	store->ready = ready;
-	if (disk) {
-		free(disk->job.ranges);
-		disk->job.ranges = ranges;
-		disk->unknown_rows += drop_leaving(store, difference);
-	} else {
-		free(ranges);
-		drop_leaving(store, difference);
-	}
-	move_queues(store, queues, difference);
-	resize(store, settings);
-	store_all_ready(store);
-	if (disk)
-		disk_turn(store, settings, same);
-	return 0;
 }

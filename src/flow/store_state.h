@@ -28,6 +28,9 @@ struct store {
 	struct queue *queues; /* one for each device */
 };
 
+/* With many devices in little memory each needs room for several blocks, or one row would cost a block. */
+uint32_t store_block_bytes(size_t device_count, size_t max_bytes);
+
 /* The device is one of those that store_ready() names. */
 void store_note_ready(struct store *store, size_t device);
 void store_all_ready(struct store *store);
