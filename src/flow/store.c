@@ -77,17 +77,15 @@ holds_most(struct store *store)
 static void
 drop_from(struct store *store, struct queue *queue)
 {
-	struct block *previous = NULL, *victim_previous = NULL, *victim = NULL;
+	struct block *previous = NULL, *victim_previous = NULL, *victim = queue->head;
 
 	for (struct block *block = queue->head; block; block = block->next) {
-		if (block->sent == 0 || !victim) {
-			bool better = !victim || victim->sent > 0 || store->drop == DROP_NEWEST;
-
-			if (better) {
+		if (block->sent == 0) {
+			if (victim->sent > 0 || store->drop == DROP_NEWEST) {
 				victim = block;
 				victim_previous = previous;
 			}
-			if (store->drop == DROP_OLDEST && block->sent == 0)
+			if (store->drop == DROP_OLDEST)
 				break;
 		}
 		previous = block;
