@@ -14,7 +14,7 @@
 #define CONNECT_MS     30000 /* no PUBACK for so long, if nothing else is set: the server does not speak with this gateway */
 #define AGAIN_MS       60000 /* a device that the server did not take, or let go, is tried again after so long */
 #define MESSAGE_IDS    0x10000
-#define ONE_BY_ONE     (INT64_C(1) << 40) /* ids from here on are of requests for single keys, numbered by key */
+#define ONE_BY_ONE     (INT64_C(1) << 30) /* ids from here on are of requests for single keys, numbered by key; an int there */
 #define KEY_MAX	       1024		  /* bytes, NUL included: 255 characters are 765 at most */
 #define TIMER_ACCURACY_US 250000
 
@@ -336,6 +336,7 @@ on_subscribed(void *owner, int id, bool granted)
 			api->events.subscribed(api->itself->owner, id, granted);
 		return;
 	}
+	api->subscribe_id = 0; /* devices are to be queued once, whatever the server says twice */
 	if (!granted) {
 		mqtt_session_restart(api->session, "the server does not let it subscribe to v1/gateway");
 		return;
@@ -560,10 +561,13 @@ child_is_up(const struct session *session)
 	return child_of(session)->state == CHILD_UP;
 }
 
+/* What it was let go for may be a message of its own, and the session of all has not ended. */
 static int
 child_end(const struct session *session)
 {
-	return mqtt_session_end(child_of(session)->api->session);
+	const struct child *child = child_of(session);
+
+	return child->state == CHILD_LEFT ? MQTT_END_CLOSED : mqtt_session_end(child->api->session);
 }
 
 static void
@@ -686,6 +690,11 @@ child_health(const struct session *session, struct health_device *ret)
 	};
 	const struct child *child = child_of(session);
 
+	/* While there is no session it is that which has a reason. */
+	if (child->itself || (!child->held && !mqtt_session_is_up(child->api->session))) {
+		mqtt_session_health(child->api->session, ret);
+		return;
+	}
 	ret->state = child->held ? HEALTH_SESSION_CLOSED : states[child->state];
 	ret->why = child->state == CHILD_UP ? NULL : child->why;
 	ret->since_mono_ms = child->since_mono_ms;
@@ -747,6 +756,13 @@ gateway_api_add(struct gateway_api *api, const struct device *device, void *owne
 		call_soon(api);
 	}
 	return &child->session;
+}
+
+void
+gateway_api_give(struct gateway_api *api, const struct session *session, const struct credentials *credentials)
+{
+	if (child_of(session)->itself)
+		mqtt_session_give(api->session, credentials, api);
 }
 
 /* ---- all of it ---- */

@@ -254,8 +254,10 @@ sender_adopt(struct sender *sender, struct sender *from, const struct difference
 
 		if (!was)
 			continue;
-		if (!sender->shared && !from->shared)
+		if (!sender->shared && !from->shared) {
 			sender->sessions[i] = from->sessions[was->index];
+			sender->sessions[i].trying = NULL;
+		}
 		outbox_adopt(&sender->outboxes[i], &from->outboxes[was->index], difference);
 	}
 	sender->all.limits_untold = from->all.limits_untold;
