@@ -360,6 +360,7 @@ on_acked(void *owner, int id)
 		connect_next(api);
 	} else if (flight.connect) {
 		api->refusal_said = false;
+		flight.child->why = NULL;
 		set_state(flight.child, CHILD_UP);
 		connect_next(api);
 		api->events.up(flight.child->owner);
@@ -380,8 +381,9 @@ on_refused(void *owner, int id, int reason)
 		api->events.refused(flight.child->owner, id, reason);
 		return;
 	}
-	log_warning("device %s: the server does not take it from the gateway: %s, trying again every %d s",
-	    flight.child->device->name, reason_text(reason), AGAIN_MS / 1000);
+	if (flight.child->why != reason_text(reason))
+		log_warning("device %s: the server does not take it from the gateway: %s, trying again every %d s",
+		    flight.child->device->name, reason_text(reason), AGAIN_MS / 1000);
 	leave(flight.child, CHILD_LEFT, reason_text(reason));
 	connect_next(api);
 }
@@ -509,6 +511,13 @@ take_answer(struct child *child, const struct tb_gateway_message *message)
 }
 
 static void
+be_let_go(struct child *child)
+{
+	log_warning("device %s: the server let it go, trying again in %d s", child->device->name, AGAIN_MS / 1000);
+	leave(child, CHILD_LEFT, "the server let it go");
+}
+
+static void
 take_message(struct gateway_api *api, const char *topic, const struct tb_json *json)
 {
 	struct tb_gateway_message message;
@@ -516,6 +525,8 @@ take_message(struct gateway_api *api, const char *topic, const struct tb_json *j
 
 	if (tb_gateway_parse(json, &message) < 0 || !(child = child_find(api, message.device)) || child->state != CHILD_UP)
 		return;
+	if (child->itself)
+		return; /* it is spoken to on the topics of a device */
 	if (strcmp(topic, TB_GATEWAY_RPC) == 0 && message.id >= 0)
 		pass_on(child, TB_RPC_REQUEST, message.id, message.data);
 	else if (strcmp(topic, TB_GATEWAY_ATTRIBUTES) == 0)
@@ -523,7 +534,7 @@ take_message(struct gateway_api *api, const char *topic, const struct tb_json *j
 	else if (strcmp(topic, TB_GATEWAY_ATTRIBUTE_RESPONSE) == 0)
 		take_answer(child, &message);
 	else if (strcmp(topic, TB_GATEWAY_DISCONNECT) == 0)
-		leave(child, CHILD_LEFT, "the server let it go");
+		be_let_go(child);
 }
 
 static void

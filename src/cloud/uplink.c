@@ -1196,9 +1196,12 @@ give_order(struct uplink *uplink, enum order order, int timeout_ms)
 	int64_t end_mono_ms = clock_mono_ms() + timeout_ms;
 	struct pollfd wait = { .fd = fifo_fd(uplink->answers), .events = POLLIN };
 	struct answer answer;
+	bool given = false;
 
-	fifo_push(uplink->orders, &order, 1);
 	for (;;) {
+		/* One that was not awaited to its end may be in the way until the thread comes to it. */
+		if (!given)
+			given = fifo_push(uplink->orders, &order, 1) == 1;
 		poll(&wait, 1, LOOK_MS);
 		/* One that was not awaited to its end may still have been answered. */
 		if (fifo_pop(uplink->answers, &answer, 1) == 1 && answer.order == order)
