@@ -50,12 +50,26 @@ libconf_a_SOURCES = \
 	src/conf/credentials.c src/conf/credentials.h \
 	src/conf/document.c src/conf/document.h \
 	src/conf/mistakes.c src/conf/mistakes.h \
+	src/conf/names.c src/conf/names.h \
+	src/conf/node.c src/conf/node.h \
 	src/conf/reader.c src/conf/reader.h \
 	src/conf/schema.c src/conf/schema.h \
-	src/conf/schema_calls.c src/conf/schema_calls.h \
-	src/conf/schema_line.c src/conf/schema_line.h \
+	src/conf/schema_rows.h \
+	src/conf/schema_bus.c \
+	src/conf/schema_calls.c \
+	src/conf/schema_checks.c \
+	src/conf/schema_commands.c \
+	src/conf/schema_credentials.c \
+	src/conf/schema_device.c \
+	src/conf/schema_line.c \
+	src/conf/schema_point.c \
+	src/conf/schema_root.c \
+	src/conf/schema_server.c \
+	src/conf/schema_store.c \
 	src/conf/verify.c src/conf/verify.h \
-	src/conf/verify_line.c src/conf/verify_line.h
+	src/conf/verify_commands.c src/conf/verify_commands.h \
+	src/conf/verify_line.c src/conf/verify_line.h \
+	src/conf/verify_point.c src/conf/verify_point.h
 
 libfield_a_CFLAGS = $(AM_CFLAGS) $(MODBUS_CFLAGS) $(SERIALPORT_CFLAGS)
 libfield_a_SOURCES = \

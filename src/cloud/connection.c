@@ -100,8 +100,9 @@ transport_rebind(struct transport *transport, const struct server_settings *serv
 int
 keepalive_s(const struct server_settings *server)
 {
-	/* It is looked at four times in each, so that the longest silence is a quarter longer. */
-	int seconds = server->keepalive_s * 4 / 5;
+	/* The longest silence is longer than this: by a quarter, since it is looked at four times in each, by what timers may
+	 * be late, and by one second, since the library counts whole ones. */
+	int seconds = (server->keepalive_s - 1) * 3 / 4;
 
 	return seconds > KEEPALIVE_MIN_S ? seconds : KEEPALIVE_MIN_S;
 }

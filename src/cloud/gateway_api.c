@@ -14,7 +14,7 @@
 #define CONNECT_MS     30000 /* no PUBACK for so long, if nothing else is set: the server does not speak with this gateway */
 #define AGAIN_MS       60000 /* a device that the server did not take, or let go, is tried again after so long */
 #define MESSAGE_IDS    0x10000
-#define ONE_BY_ONE     (INT64_C(1) << 40) /* ids from here on are of requests for single keys, numbered by key */
+#define ONE_BY_ONE     (INT64_C(1) << 30) /* ids from here on are of requests for single keys, numbered by key; an int there */
 #define KEY_MAX	       1024		  /* bytes, NUL included: 255 characters are 765 at most */
 #define TIMER_ACCURACY_US 250000
 
@@ -336,6 +336,7 @@ on_subscribed(void *owner, int id, bool granted)
 			api->events.subscribed(api->itself->owner, id, granted);
 		return;
 	}
+	api->subscribe_id = 0; /* devices are to be queued once, whatever the server says twice */
 	if (!granted) {
 		mqtt_session_restart(api->session, "the server does not let it subscribe to v1/gateway");
 		return;
@@ -359,6 +360,7 @@ on_acked(void *owner, int id)
 		connect_next(api);
 	} else if (flight.connect) {
 		api->refusal_said = false;
+		flight.child->why = NULL;
 		set_state(flight.child, CHILD_UP);
 		connect_next(api);
 		api->events.up(flight.child->owner);
@@ -379,8 +381,9 @@ on_refused(void *owner, int id, int reason)
 		api->events.refused(flight.child->owner, id, reason);
 		return;
 	}
-	log_warning("device %s: the server does not take it from the gateway: %s, trying again every %d s",
-	    flight.child->device->name, reason_text(reason), AGAIN_MS / 1000);
+	if (flight.child->why != reason_text(reason))
+		log_warning("device %s: the server does not take it from the gateway: %s, trying again every %d s",
+		    flight.child->device->name, reason_text(reason), AGAIN_MS / 1000);
 	leave(flight.child, CHILD_LEFT, reason_text(reason));
 	connect_next(api);
 }
@@ -508,6 +511,13 @@ take_answer(struct child *child, const struct tb_gateway_message *message)
 }
 
 static void
+be_let_go(struct child *child)
+{
+	log_warning("device %s: the server let it go, trying again in %d s", child->device->name, AGAIN_MS / 1000);
+	leave(child, CHILD_LEFT, "the server let it go");
+}
+
+static void
 take_message(struct gateway_api *api, const char *topic, const struct tb_json *json)
 {
 	struct tb_gateway_message message;
@@ -515,6 +525,8 @@ take_message(struct gateway_api *api, const char *topic, const struct tb_json *j
 
 	if (tb_gateway_parse(json, &message) < 0 || !(child = child_find(api, message.device)) || child->state != CHILD_UP)
 		return;
+	if (child->itself)
+		return; /* it is spoken to on the topics of a device */
 	if (strcmp(topic, TB_GATEWAY_RPC) == 0 && message.id >= 0)
 		pass_on(child, TB_RPC_REQUEST, message.id, message.data);
 	else if (strcmp(topic, TB_GATEWAY_ATTRIBUTES) == 0)
@@ -522,7 +534,7 @@ take_message(struct gateway_api *api, const char *topic, const struct tb_json *j
 	else if (strcmp(topic, TB_GATEWAY_ATTRIBUTE_RESPONSE) == 0)
 		take_answer(child, &message);
 	else if (strcmp(topic, TB_GATEWAY_DISCONNECT) == 0)
-		leave(child, CHILD_LEFT, "the server let it go");
+		be_let_go(child);
 }
 
 static void
@@ -560,10 +572,13 @@ child_is_up(const struct session *session)
 	return child_of(session)->state == CHILD_UP;
 }
 
+/* What it was let go for may be a message of its own, and the session of all has not ended. */
 static int
 child_end(const struct session *session)
 {
-	return mqtt_session_end(child_of(session)->api->session);
+	const struct child *child = child_of(session);
+
+	return child->state == CHILD_LEFT ? MQTT_END_CLOSED : mqtt_session_end(child->api->session);
 }
 
 static void
@@ -686,6 +701,11 @@ child_health(const struct session *session, struct health_device *ret)
 	};
 	const struct child *child = child_of(session);
 
+	/* While there is no session it is that which has a reason. */
+	if (child->itself || (!child->held && !mqtt_session_is_up(child->api->session))) {
+		mqtt_session_health(child->api->session, ret);
+		return;
+	}
 	ret->state = child->held ? HEALTH_SESSION_CLOSED : states[child->state];
 	ret->why = child->state == CHILD_UP ? NULL : child->why;
 	ret->since_mono_ms = child->since_mono_ms;
@@ -747,6 +767,13 @@ gateway_api_add(struct gateway_api *api, const struct device *device, void *owne
 		call_soon(api);
 	}
 	return &child->session;
+}
+
+void
+gateway_api_give(struct gateway_api *api, const struct session *session, const struct credentials *credentials)
+{
+	if (child_of(session)->itself)
+		mqtt_session_give(api->session, credentials, api);
 }
 
 /* ---- all of it ---- */

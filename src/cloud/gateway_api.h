@@ -29,4 +29,7 @@ void gateway_api_free(struct gateway_api *api);
 /* The session of a device, or of the gateway itself. Returns NULL with errno set. */
 struct session *gateway_api_add(struct gateway_api *api, const struct device *device, void *owner);
 
+/* Credentials of the one whose session that is, which must outlive it; those of any other than the gateway itself are not used. */
+void gateway_api_give(struct gateway_api *api, const struct session *session, const struct credentials *credentials);
+
 #endif

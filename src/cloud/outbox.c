@@ -21,6 +21,7 @@
 #define PAYLOAD_MIN	(2 * BATCH_ROW_OVERHEAD)
 #define LIMITS_WAIT_MS	2000  /* for a server that knows its limits to tell them */
 #define PACE_FACTOR	11    /* times reconnect_min_ms: mqtt.c takes a session for a good one when it has stood for 10 s */
+#define TURN_MS		1000  /* after which a trial looks again whether that of another device is over */
 #define LEARNED_MS	3600000 /* a server that closed on large messages may have been mended since */
 #define SAY_AGAIN_MS	3600000
 #define PACKET_OVERHEAD 64 /* of MQTT: the topic, the id, the properties */
@@ -248,6 +249,23 @@ has_trial(const struct outbox *outbox)
 	       (outbox->attributes_id != 0 && outbox->attributes_trial);
 }
 
+/* Another device that shares the session has a trial on its way: it is looked again later. */
+static bool
+must_not_try(struct outbox *outbox)
+{
+	if (!outbox->session->trying)
+		return false;
+	wake_at(outbox, clock_mono_ms() + TURN_MS);
+	return true;
+}
+
+static void
+end_trial(struct outbox *outbox)
+{
+	if (outbox->session->trying == outbox)
+		outbox->session->trying = NULL;
+}
+
 static int
 window(const struct outbox *outbox)
 {
@@ -315,6 +333,10 @@ outbox_send_attributes(struct outbox *outbox)
 			wake_at(outbox, outbox->attributes_retry_mono_ms);
 		return;
 	}
+	if (message.trial && must_not_try(outbox)) {
+		attributes_unsend(outbox->attributes);
+		return;
+	}
 	if (message.values == 0)
 		return;
 	id = publish(outbox, TB_ATTRIBUTES, 0, outbox->all->payload, message.length);
@@ -335,6 +357,8 @@ outbox_send_attributes(struct outbox *outbox)
 	limits_spend(&outbox->session->limits, message.values, clock_mono_ms());
 	outbox->attributes_id = id;
 	outbox->attributes_trial = message.trial;
+	if (message.trial)
+		outbox->session->trying = outbox;
 	outbox->attributes_sent_mono_ms = clock_mono_ms();
 	expect_ack(outbox);
 }
@@ -394,6 +418,10 @@ build_in_doubt(struct outbox *outbox, bool *ret_trial, struct batch *ret)
 		return -EAGAIN;
 	if (!may_try)
 		wake_at(outbox, outbox->doubt.retry_mono_ms);
+	else if (must_not_try(outbox))
+		may_try = false;
+	if (!may_try && outbox->doubt.state == DOUBT_ALONE)
+		return -EAGAIN;
 	*ret_trial = may_try && (outbox->doubt.state == DOUBT_ALONE || outbox->doubt.control);
 	if (!*ret_trial)
 		error = build_of(outbox, false, ret);
@@ -444,6 +472,8 @@ take_off(struct outbox *outbox, int id, const struct batch *batch, bool trial)
 		outbox->part_from = 0;
 	}
 	limits_spend(&outbox->session->limits, batch->values, now);
+	if (trial)
+		outbox->session->trying = outbox;
 	outbox->counts.messages++;
 	outbox->all->flight_count++;
 	flights_add(&outbox->flights, &flight);
@@ -534,6 +564,7 @@ outbox_down(struct outbox *outbox, int end)
 			  : end >= 128	 ? reason_text(end)
 					 : "it closes the connection";
 
+	end_trial(outbox);
 	store_rewind(outbox->all->store, outbox->device->index);
 	if (blame == BLAME_MAYBE || blame == BLAME_MESSAGE) {
 		if (flights->count > 0)
@@ -559,6 +590,8 @@ outbox_acked(struct outbox *outbox, int id)
 	struct flight flight;
 
 	if (flights_land(&outbox->flights, id, &flight)) {
+		if (flight.trial)
+			end_trial(outbox);
 		outbox->all->flight_count--;
 		outbox->counts.acked++;
 		outbox->counts.acked_rows += flight.batch.part && !flight.batch.part_ends ? 0 : flight.batch.rows;
@@ -568,6 +601,8 @@ outbox_acked(struct outbox *outbox, int id)
 	}
 	if (id != outbox->attributes_id)
 		return false;
+	if (outbox->attributes_trial)
+		end_trial(outbox);
 	outbox->attributes_id = 0;
 	outbox->doubt.control = outbox->doubt.control || !outbox->attributes_trial;
 	outbox->attributes_waits = 0;
@@ -602,12 +637,16 @@ outbox_refused(struct outbox *outbox, int id, int reason)
 		limits_drain(&outbox->session->limits, true, clock_mono_ms());
 	}
 	if (flights_land(&outbox->flights, id, &flight)) {
+		if (flight.trial)
+			end_trial(outbox);
 		outbox->all->flight_count--;
 		rows_refused(outbox, &flight, reason);
 		return true;
 	}
 	if (id != outbox->attributes_id)
 		return false;
+	if (outbox->attributes_trial)
+		end_trial(outbox);
 	outbox->attributes_id = 0;
 	if (for_now)
 		attributes_unsend(outbox->attributes);
@@ -688,6 +727,8 @@ outbox_adopt(struct outbox *outbox, struct outbox *from, const struct difference
 	made.flights = outbox->flights;
 	made.all->flight_count += made.flights.count;
 	*outbox = made;
+	if (has_trial(outbox))
+		outbox->session->trying = outbox;
 	if (from->due.position != 0)
 		heap_set(&outbox->all->due, &outbox->due, from->due.due);
 }

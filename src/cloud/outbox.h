@@ -18,6 +18,7 @@
 struct sender_session {
 	struct limits limits;
 	int64_t answer_mono_ms; /* until when an answer to the question for limits is awaited; 0 = it is not */
+	const struct outbox *trying; /* has on its way what is in doubt: one at a time, or nobody knows whose the server did not take */
 };
 
 /* What all devices have in common. */

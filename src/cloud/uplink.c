@@ -635,13 +635,22 @@ hold(struct uplink *uplink)
 	uplink->holding = true;
 }
 
+/* By the gateway API only the gateway has any. */
+static void
+give_credentials(struct gateway_api *gateway, struct route *route, const struct credentials *credentials)
+{
+	if (gateway)
+		gateway_api_give(gateway, route->session, credentials);
+	else
+		device_api_give(route->session, credentials, route);
+}
+
 static void
 on_provisioned(void *ctx, size_t device)
 {
 	struct uplink *uplink = ctx;
-	struct route *route = &uplink->routes[device];
 
-	device_api_give(route->session, provisioner_credentials(uplink->provisioner, device), route);
+	give_credentials(uplink->gateway, &uplink->routes[device], provisioner_credentials(uplink->provisioner, device));
 }
 
 /* What all sessions stand on. Returns 0, or negative errno with *ret_mqtt NULL. */
@@ -784,9 +793,9 @@ change_credentials(struct uplink *uplink, struct change *change)
 	provisioner_adopt(change->provisioner, was, !change->mqtt);
 	uplink->provisioner = change->provisioner;
 	change->provisioner = NULL;
-	for (size_t i = 0; !change->mqtt && i < difference_to(change->difference)->device_count; i++)
-		device_api_give(change->routes[i].session, provisioner_credentials(uplink->provisioner, i),
-		    &change->routes[i]);
+	/* Also to sessions that are new: what could not be kept on disk was not there when they were made. */
+	for (size_t i = 0; i < difference_to(change->difference)->device_count; i++)
+		give_credentials(change->gateway, &change->routes[i], provisioner_credentials(uplink->provisioner, i));
 	provisioner_free(was);
 }
 
@@ -1187,9 +1196,12 @@ give_order(struct uplink *uplink, enum order order, int timeout_ms)
 	int64_t end_mono_ms = clock_mono_ms() + timeout_ms;
 	struct pollfd wait = { .fd = fifo_fd(uplink->answers), .events = POLLIN };
 	struct answer answer;
+	bool given = false;
 
-	fifo_push(uplink->orders, &order, 1);
 	for (;;) {
+		/* One that was not awaited to its end may be in the way until the thread comes to it. */
+		if (!given)
+			given = fifo_push(uplink->orders, &order, 1) == 1;
 		poll(&wait, 1, LOOK_MS);
 		/* One that was not awaited to its end may still have been answered. */
 		if (fifo_pop(uplink->answers, &answer, 1) == 1 && answer.order == order)

@@ -1,6 +1,6 @@
 /* gateway.conf -> settings, or the list of everything that is wrong with it. One thread, at start and at reload.
  *
- * The file is libconfig's format; what it may hold stands in conf/schema.c, a row per setting. All mistakes are found in one
+ * The file is libconfig's format; what it may hold stands in conf/schema_*.c, a row per setting. All mistakes are found in one
  * run, each as "file:line: path: what is wrong, what is allowed".
  */
 #ifndef CONF_CONF_H

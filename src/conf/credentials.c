@@ -11,6 +11,7 @@
 
 #include "conf/document.h"
 #include "conf/mistakes.h"
+#include "conf/node.h"
 
 #define SECRET_FILE_MAX 4096 /* bytes; a secret has 255 characters */
 
@@ -27,34 +28,6 @@ struct named {
 	const char *name;
 	const char *file; /* as it stands there */
 };
-
-static const struct setting_group *
-group_called(const char *name)
-{
-	size_t i = 0;
-
-	while (strcmp(schema_groups[i]->name, name) != 0)
-		i++;
-	return schema_groups[i];
-}
-
-/* Is the setting there, even if misspelt? */
-static bool
-is_given(const char *group_name, const struct node *node, const char *name)
-{
-	const struct setting_group *group = group_called(group_name);
-
-	return (node->given & schema_bit(group, schema_find(group, name, 0))) != 0;
-}
-
-/* Is it there, and no value of its row? */
-static bool
-is_wrong(const char *group_name, const struct node *node, const char *name)
-{
-	const struct setting_group *group = group_called(group_name);
-
-	return (node->given & ~node->valid & schema_bit(group, schema_find(group, name, 0))) != 0;
-}
 
 /* ---- files ---- */
 
@@ -188,10 +161,10 @@ read_secret(struct settle *settle, const struct named *named, const struct setti
 
 /* ---- the credentials of a device ---- */
 
-static const char *
+static const struct setting_group *
 group_of(const struct device_input *device)
 {
-	return device->is_gateway ? "gateway" : "device";
+	return device->is_gateway ? &schema_gateway : &schema_device;
 }
 
 static int
@@ -203,11 +176,11 @@ settle_token(struct settle *settle, struct device_input *device)
 	credentials->kind = CREDENTIALS_TOKEN;
 	if (!device->token_file)
 		return 0;
-	if (is_given(group_of(device), &device->node, "token")) {
+	if (node_is_given(group_of(device), &device->node, "token")) {
 		mistakes_add(settle->mistakes, device->node.setting, "token_file", "the device has a token as well, one of the two is allowed");
 		return 0;
 	}
-	return read_secret(settle, &file, schema_find(group_called(group_of(device)), "token", 0),
+	return read_secret(settle, &file, schema_find(group_of(device), "token", 0),
 	    &credentials->secret_file, &credentials->token);
 }
 
@@ -220,29 +193,29 @@ settle_basic(struct settle *settle, struct device_input *device)
 
 	*credentials = input->credentials;
 	credentials->kind = CREDENTIALS_BASIC;
-	if (!is_given("credentials", &input->node, "client_id") && !is_given("credentials", &input->node, "user"))
+	if (!node_is_given(&schema_credentials, &input->node, "client_id") && !node_is_given(&schema_credentials, &input->node, "user"))
 		mistakes_add(settle->mistakes, device->node.setting, "credentials", "has neither user nor client_id, one of them is required");
 	/* MQTT 3.1.1, 3.1.2.9: no password without a user name. */
-	if ((is_given("credentials", &input->node, "password") || input->password_file) && !is_given("credentials", &input->node, "user"))
+	if ((node_is_given(&schema_credentials, &input->node, "password") || input->password_file) && !node_is_given(&schema_credentials, &input->node, "user"))
 		mistakes_add(settle->mistakes, input->node.setting, "user", "missing, a password needs one");
 	if (!input->password_file)
 		return 0;
-	if (is_given("credentials", &input->node, "password")) {
+	if (node_is_given(&schema_credentials, &input->node, "password")) {
 		mistakes_add(settle->mistakes, input->node.setting, "password_file", "there is a password as well, one of the two is allowed");
 		return 0;
 	}
-	return read_secret(settle, &file, schema_find(group_called("credentials"), "password", 0), &credentials->secret_file,
+	return read_secret(settle, &file, schema_find(&schema_credentials, "password", 0), &credentials->secret_file,
 	    &credentials->password);
 }
 
 /* A certificate and its key. */
 static int
-settle_pair(struct settle *settle, const char *group, const struct node *node, const char **cert_file, const char **key_file)
+settle_pair(struct settle *settle, const struct setting_group *group, const struct node *node, const char **cert_file, const char **key_file)
 {
 	int error;
 
-	if (is_given(group, node, "cert_file") != is_given(group, node, "key_file"))
-		mistakes_add(settle->mistakes, node->setting, is_given(group, node, "cert_file") ? "key_file" : "cert_file",
+	if (node_is_given(group, node, "cert_file") != node_is_given(group, node, "key_file"))
+		mistakes_add(settle->mistakes, node->setting, node_is_given(group, node, "cert_file") ? "key_file" : "cert_file",
 		    "missing, cert_file and key_file are required together");
 	error = settle_path(settle, node, "cert_file", cert_file);
 	return error ? error : settle_path(settle, node, "key_file", key_file);
@@ -254,8 +227,8 @@ settle_certificate(struct settle *settle, struct device_input *device)
 	struct credentials *credentials = &device->device.credentials;
 
 	credentials->kind = CREDENTIALS_CERTIFICATE;
-	if (settle->root->server.node.setting && !is_given("server", &settle->root->server.node, "tls"))
-		mistakes_add(settle->mistakes, device->node.setting, is_given(group_of(device), &device->node, "cert_file") ? "cert_file" : "key_file",
+	if (settle->root->server.node.setting && !node_is_given(&schema_server, &settle->root->server.node, "tls"))
+		mistakes_add(settle->mistakes, device->node.setting, node_is_given(group_of(device), &device->node, "cert_file") ? "cert_file" : "key_file",
 		    "a certificate is shown with TLS only, server.tls is required");
 	return settle_pair(settle, group_of(device), &device->node, &credentials->cert_file, &credentials->key_file);
 }
@@ -277,24 +250,24 @@ static const char *
 kind_given(const struct device_input *device, size_t kind)
 {
 	for (size_t i = 0; i < 2; i++)
-		if (kinds[kind].names[i] && is_given(group_of(device), &device->node, kinds[kind].names[i]))
+		if (kinds[kind].names[i] && node_is_given(group_of(device), &device->node, kinds[kind].names[i]))
 			return kinds[kind].names[i];
 	return NULL;
 }
 
-/* A secret that stands in the configuration or in a file, in a group called so. */
+/* A secret that stands in the configuration or in a file. */
 static int
-settle_either(struct settle *settle, const char *group, const struct node *node, const char *name,
+settle_either(struct settle *settle, const struct setting_group *group, const struct node *node, const char *name,
     const struct named *file, const char **path, const char **secret)
 {
-	if (is_given(group, node, name) && file->file) {
+	if (node_is_given(group, node, name) && file->file) {
 		mistakes_add(settle->mistakes, node->setting, file->name, "there is a %s as well, one of the two is allowed", name);
 		return 0;
 	}
-	if (!is_given(group, node, name) && !is_given(group, node, file->name))
+	if (!node_is_given(group, node, name) && !node_is_given(group, node, file->name))
 		mistakes_add(
 		    settle->mistakes, node->setting, name, "missing, %s or %s is required", name, file->name);
-	return file->file ? read_secret(settle, file, schema_find(group_called(group), name, 0), path, secret) : 0;
+	return file->file ? read_secret(settle, file, schema_find(group, name, 0), path, secret) : 0;
 }
 
 static int
@@ -302,7 +275,7 @@ settle_claim(struct settle *settle, struct claim_input *input)
 {
 	const struct named file = { .node = &input->node, .name = "secret_file", .file = input->secret_file };
 
-	return input->node.setting ? settle_either(settle, "claim", &input->node, "secret", &file,
+	return input->node.setting ? settle_either(settle, &schema_claim, &input->node, "secret", &file,
 					 &input->claim.secret_file, &input->claim.secret)
 				   : 0;
 }
@@ -316,11 +289,11 @@ settle_provision(struct settle *settle, struct provision_input *input)
 
 	if (!input->node.setting)
 		return 0;
-	error = settle_either(settle, "provision", &input->node, "key", &file, &provision->secret_file, &provision->key);
+	error = settle_either(settle, &schema_provision, &input->node, "key", &file, &provision->secret_file, &provision->key);
 	file.name = "secret_file";
 	file.file = input->secret_file;
 	return error ? error
-		     : settle_either(settle, "provision", &input->node, "secret", &file, &provision->secret_file,
+		     : settle_either(settle, &schema_provision, &input->node, "secret", &file, &provision->secret_file,
 			   &provision->secret);
 }
 
@@ -333,7 +306,7 @@ settle_provisioning(struct settle *settle, struct device_input *device, const ch
 	const struct provision_input *input = own ? &device->provision : &settle->root->provision;
 	bool certificate = device->device.credentials.kind == CREDENTIALS_CERTIFICATE;
 
-	if (!input->node.setting || is_wrong("provision", &input->node, "type"))
+	if (!input->node.setting || node_is_wrong(&schema_provision, &input->node, "type"))
 		return;
 	if (input->provision.type == PROVISION_CERTIFICATE ? certificate : !first)
 		device->provision_input = input;
@@ -472,7 +445,7 @@ settle_server(struct settle *settle)
 	if (!tls->tls.on)
 		return 0;
 	error = settle_path(settle, &tls->node, "ca_file", &tls->tls.ca_file);
-	return error ? error : settle_pair(settle, "tls", &tls->node, &tls->tls.cert_file, &tls->tls.key_file);
+	return error ? error : settle_pair(settle, &schema_tls, &tls->node, &tls->tls.cert_file, &tls->tls.key_file);
 }
 
 int

@@ -819,8 +819,8 @@ reader_read(
 	struct reader reader = { .scratch = scratch, .mistakes = mistakes };
 
 	memset(ret, 0, sizeof(*ret));
-	for (size_t i = 0; i < schema_root->row_count; i++)
-		if (schema_root->rows[i].kind == SETTING_GROUP)
-			fill_absent(schema_root->rows[i].group, (char *)ret + schema_root->rows[i].offset);
-	return read_group(&reader, schema_root, root, ret);
+	for (size_t i = 0; i < schema_root.row_count; i++)
+		if (schema_root.rows[i].kind == SETTING_GROUP)
+			fill_absent(schema_root.rows[i].group, (char *)ret + schema_root.rows[i].offset);
+	return read_group(&reader, &schema_root, root, ret);
 }

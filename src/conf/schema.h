@@ -305,17 +305,36 @@ struct setting_group {
 	size_t size;	  /* of its input */
 };
 
-/* Every group; the first is the file itself. */
+/* The groups, each in the schema_NOUN.c of its noun. */
+extern const struct setting_group schema_root; /* the file itself */
+extern const struct setting_group schema_server;
+extern const struct setting_group schema_tls;
+extern const struct setting_group schema_store;
+extern const struct setting_group schema_clock;
+extern const struct setting_group schema_provision;
+extern const struct setting_group schema_claim;
+extern const struct setting_group schema_credentials;
+extern const struct setting_group schema_gateway;
+extern const struct setting_group schema_bus;
+extern const struct setting_group schema_framing;
+extern const struct setting_group schema_checksum;
+extern const struct setting_group schema_address;
+extern const struct setting_group schema_script_step;
+extern const struct setting_group schema_device;
+extern const struct setting_group schema_point;
+extern const struct setting_group schema_label;
+extern const struct setting_group schema_command;
+extern const struct setting_group schema_rpc;
+extern const struct setting_group schema_rpc_step;
+extern const struct setting_group schema_write;
+extern const struct setting_group schema_cloud_loss;
+extern const struct setting_group schema_call;
+extern const struct setting_group schema_call_param;
+extern const struct setting_group schema_call_result;
+
+/* All of them, in no order that matters. */
 extern const struct setting_group *const schema_groups[];
 extern const size_t schema_group_count;
-
-#define schema_root (schema_groups[0])
-
-/* The group that messages call `name`, such as "point"; it must exist. */
-const struct setting_group *schema_group(const char *name);
-
-/* Is the bit of a row called `name` set? `bits` are a node's given or valid. */
-bool schema_is_in(const struct setting_group *group, uint64_t bits, const char *name);
 
 /* The row called `name` for a variant of the group (a bit; 0 = not known), or NULL. A row of another variant
  * is found if there is none of this one. */

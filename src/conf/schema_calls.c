@@ -1,23 +1,18 @@
-#include "conf/schema_calls.h"
-
-#define COUNT(array)	   (sizeof(array) / sizeof((array)[0]))
-#define INTO(type, member) .offset = offsetof(type, member), .size = sizeof(((type *)0)->member)
-
-#define NAME_CHARACTERS 255
+#include "conf/schema_rows.h"
 
 static const struct setting_row param_rows[] = {
 	{ .name = "name",
 	    .about = "what the parameter is called",
 	    .kind = SETTING_TEXT,
 	    .min = 1,
-	    .max = NAME_CHARACTERS,
+	    .max = KEY_CHARACTERS,
 	    .preset_about = "the key of the point",
 	    INTO(struct call_param_input, name) },
 	{ .name = "point",
 	    .about = "key of the point that is read for it",
 	    .kind = SETTING_TEXT,
 	    .min = 1,
-	    .max = NAME_CHARACTERS,
+	    .max = KEY_CHARACTERS,
 	    INTO(struct call_param_input, point) },
 	{ .name = "value",
 	    .about = "a value of its own, in place of a point's",
@@ -35,14 +30,14 @@ static const struct setting_row result_rows[] = {
 	    .about = "key of a writable point of the device",
 	    .kind = SETTING_TEXT,
 	    .min = 1,
-	    .max = NAME_CHARACTERS,
+	    .max = KEY_CHARACTERS,
 	    .required = true,
 	    INTO(struct call_result_input, point) },
 	{ .name = "field",
 	    .about = "the field of the answer that is written; a.b is b in a, a dot the answer itself",
 	    .kind = SETTING_TEXT,
 	    .min = 1,
-	    .max = NAME_CHARACTERS,
+	    .max = KEY_CHARACTERS,
 	    .preset_about = "the key of the point",
 	    INTO(struct call_result_input, field) },
 	{ .name = "value",
@@ -61,14 +56,14 @@ static const struct setting_row call_rows[] = {
 	    .about = "what the server is asked for",
 	    .kind = SETTING_TEXT,
 	    .min = 1,
-	    .max = NAME_CHARACTERS,
+	    .max = METHOD_CHARACTERS,
 	    .required = true,
 	    INTO(struct call_input, method) },
 	{ .name = "on",
 	    .about = "key of a point: the server is asked when it changes",
 	    .kind = SETTING_TEXT,
 	    .min = 1,
-	    .max = NAME_CHARACTERS,
+	    .max = KEY_CHARACTERS,
 	    INTO(struct call_input, on) },
 	{ .name = "value",
 	    .about = "only when the point becomes this",

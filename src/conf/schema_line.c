@@ -1,15 +1,9 @@
-#include "conf/schema_line.h"
-
-#include <ctype.h>
-#include <stdio.h>
 #include <string.h>
 
+#include "conf/schema_rows.h"
 #include "line/checksum.h"
 #include "line/frame.h"
 #include "line/pattern.h"
-
-#define COUNT(array) (sizeof(array) / sizeof((array)[0]))
-#define INTO(type, member) .offset = offsetof(type, member), .size = sizeof(((type *)0)->member)
 
 #define DELIMITER    (1U << FRAMING_DELIMITER)
 #define FIXED	     (1U << FRAMING_FIXED)
@@ -22,54 +16,6 @@
 #define SEND_BYTES 1024
 
 /* Checks. */
-
-const char *
-schema_check_pattern(union setting_value value)
-{
-	static char text[PATTERN_TEXT_MAX + 96];
-	char wrong[PATTERN_TEXT_MAX] = "no memory";
-	struct pattern *pattern;
-
-	if (pattern_new(value.text, &pattern, wrong) == 0) {
-		pattern_free(pattern);
-		return NULL;
-	}
-	snprintf(text, sizeof(text), "is no pattern: %s; a regular expression as PCRE2 has them is required", wrong);
-	return text;
-}
-
-static const char *
-check_letters(const char *text, const char *also, const char *wrong)
-{
-	for (; *text; text++)
-		if (!isalnum((unsigned char)*text) && !strchr(also, *text))
-			return wrong;
-	return NULL;
-}
-
-const char *
-schema_check_word(union setting_value value)
-{
-	return check_letters(value.text, "_", "has other characters than letters, digits and _, only those are allowed");
-}
-
-const char *
-schema_check_code(union setting_value value)
-{
-	return check_letters(value.text, "-:.*&", "is no OBIS code, one such as 1-0:1.8.0 or 1.8.0 is required");
-}
-
-const char *
-schema_check_pointer(union setting_value value)
-{
-	return value.text[0] == '/' ? NULL : "is no JSON pointer, one such as /sensors/0/temperature is required";
-}
-
-const char *
-schema_check_ascii(union setting_value value)
-{
-	return isprint((unsigned char)value.text[0]) ? NULL : "is not printable, a printable character is required";
-}
 
 /* Where nothing is filled in, ${address} would be an end of the text and eight letters behind it, which is never there. */
 static const char *
@@ -112,18 +58,6 @@ byte_order_name(int number)
 	static const char *const names[] = { [BYTES_BIG] = "big", [BYTES_LITTLE] = "little" };
 
 	return number < (int)COUNT(names) ? names[number] : NULL;
-}
-
-const char *
-schema_format_name(int number)
-{
-	static const char *const names[FORMATS] = { [FORMAT_NUMBER] = "number",
-		[FORMAT_STRING] = "string",
-		[FORMAT_HEX] = "hex",
-		[FORMAT_BOOL] = "bool",
-		[FORMAT_DEGREES] = "degrees" };
-
-	return number < FORMATS ? names[number] : NULL;
 }
 
 static const char *
@@ -418,7 +352,7 @@ static const struct setting_row step_rows[] = {
 	    INTO(struct script_step_input, step.delay_ms) },
 };
 
-const struct setting_group schema_step = { .name = "script step",
+const struct setting_group schema_script_step = { .name = "script step",
 	.rows = step_rows,
 	.row_count = COUNT(step_rows),
 	.size = sizeof(struct script_step_input) };

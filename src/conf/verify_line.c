@@ -2,11 +2,11 @@
 
 #include "conf/verify_line.h"
 
-#include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 
 #include "conf/mistakes.h"
+#include "conf/node.h"
 #include "line/checksum.h"
 #include "line/frame.h"
 #include "line/pattern.h"
@@ -23,39 +23,6 @@
 
 static const struct bytes usual_ends[] = { { (const uint8_t *)"\r", 1 }, { (const uint8_t *)"\n", 1 } };
 
-/* Was it given, and rightly so? */
-static bool
-has(const char *group, const struct node *node, const char *name)
-{
-	return schema_is_in(schema_group(group), node->valid, name);
-}
-
-static bool
-is_given(const char *group, const struct node *node, const char *name)
-{
-	return schema_is_in(schema_group(group), node->given, name);
-}
-
-static bool
-is_wrong(const char *group, const struct node *node, const char *name)
-{
-	return schema_is_in(schema_group(group), node->given & ~node->valid, name);
-}
-
-/* Returns false, for the judge that has found it. */
-static bool __attribute__((format(printf, 4, 5)))
-fault(struct mistakes *mistakes, const struct node *node, const char *name, const char *format, ...)
-{
-	char text[2 * SCHEMA_TEXT_SIZE];
-	va_list args;
-
-	va_start(args, format);
-	vsnprintf(text, sizeof(text), format, args);
-	va_end(args);
-	mistakes_add(mistakes, node->setting, name, "%s", text);
-	return false;
-}
-
 /* Buses. */
 
 static void
@@ -69,21 +36,21 @@ verify_framing(struct bus_input *bus, struct mistakes *mistakes)
 		*framing = (struct framing){ .type = FRAMING_DELIMITER, .gap_ms = DEFAULT_GAP_MS, .max_bytes = DEFAULT_MAX };
 	}
 	framing->length_little = bus->framing.length_order == BYTES_LITTLE;
-	if (framing->type == FRAMING_FIXED && has("framing", node, "length")) {
-		if (!has("framing", node, "max_bytes"))
+	if (framing->type == FRAMING_FIXED && node_has(&schema_framing, node, "length")) {
+		if (!node_has(&schema_framing, node, "max_bytes"))
 			framing->max_bytes = framing->length;
 		else if (framing->length > framing->max_bytes)
-			fault(mistakes, node, "max_bytes", "%d is less than length, allowed are %d or more",
+			node_fault(mistakes, node, "max_bytes", "%d is less than length, allowed are %d or more",
 			    framing->max_bytes, framing->length);
 		if (framing->start.length >= (size_t)framing->length)
-			fault(mistakes, node, "start", "leaves no room for anything else, fewer than %d bytes are allowed",
+			node_fault(mistakes, node, "start", "leaves no room for anything else, fewer than %d bytes are allowed",
 			    framing->length);
-		if (!is_given("framing", node, "start") && bus->checksum.checksum.type == CHECKSUM_NONE)
-			fault(mistakes, node, "start",
+		if (!node_is_given(&schema_framing, node, "start") && bus->checksum.checksum.type == CHECKSUM_NONE)
+			node_fault(mistakes, node, "start",
 			    "missing, without it or a checksum nobody can tell where a frame begins");
 	}
 	if (framing->type == FRAMING_LENGTH_FIELD && head > framing->max_bytes)
-		fault(mistakes, node, "max_bytes", "%d has no room for the length, allowed are %d or more",
+		node_fault(mistakes, node, "max_bytes", "%d has no room for the length, allowed are %d or more",
 		    framing->max_bytes, head);
 }
 
@@ -95,18 +62,18 @@ verify_checksum(struct bus_input *bus, struct mistakes *mistakes)
 	const struct node *node = &bus->checksum.node;
 	const struct checksum_row *row = checksum_row(checksum->type);
 
-	if (!has("checksum", node, "type"))
+	if (!node_has(&schema_checksum, node, "type"))
 		return;
 	for (size_t i = 0; checksum->type == CHECKSUM_NMEA && i < COUNT(places); i++)
-		if (has("checksum", node, places[i]))
-			fault(mistakes, node, places[i], "type nmea says itself where it is and how, leave it out");
-	if (!has("checksum", node, "form"))
+		if (node_has(&schema_checksum, node, places[i]))
+			node_fault(mistakes, node, places[i], "type nmea says itself where it is and how, leave it out");
+	if (!node_has(&schema_checksum, node, "form"))
 		checksum->form = row->form;
 	if (checksum->form == CHECKSUM_SDI12 && row->bits != 16)
-		fault(mistakes, node, "form", "\"sdi-12\" is for checksums of 16 bits, allowed are binary, hex");
-	checksum->little = has("checksum", node, "order") ? bus->checksum.order == BYTES_LITTLE : row->little;
-	if (has("checksum", node, "order") && checksum->form != CHECKSUM_BINARY)
-		fault(mistakes, node, "order", "characters have their own order, order is allowed with form binary");
+		node_fault(mistakes, node, "form", "\"sdi-12\" is for checksums of 16 bits, allowed are binary, hex");
+	checksum->little = node_has(&schema_checksum, node, "order") ? bus->checksum.order == BYTES_LITTLE : row->little;
+	if (node_has(&schema_checksum, node, "order") && checksum->form != CHECKSUM_BINARY)
+		node_fault(mistakes, node, "order", "characters have their own order, order is allowed with form binary");
 	if (checksum->type == CHECKSUM_NONE)
 		*checksum = (struct checksum){ .type = CHECKSUM_NONE };
 }
@@ -124,12 +91,12 @@ verify_address(struct bus_input *bus, struct mistakes *mistakes)
 	if (!node->setting)
 		return;
 	for (size_t i = 0; i < COUNT(names); i++)
-		if (is_given("address", node, names[i])) {
+		if (node_is_given(&schema_address, node, names[i])) {
 			input->field.source = sources[i];
 			count++;
 		}
 	if (count != 1)
-		fault(mistakes, node, NULL, "%s, one of column, pattern, json, at is required",
+		node_fault(mistakes, node, NULL, "%s, one of column, pattern, json, at is required",
 		    count == 0 ? "says nowhere" : "says several places");
 	input->field.format = FORMAT_STRING;
 	input->field.text = input->pattern ? input->pattern : input->json;
@@ -147,23 +114,23 @@ verify_script(const struct items *steps, bool addressed, struct mistakes *mistak
 		bool any = false;
 
 		for (size_t j = 0; j < COUNT(acts); j++)
-			any = any || is_given("script step", node, acts[j]);
+			any = any || node_is_given(&schema_script_step, node, acts[j]);
 		if (!any)
-			fault(mistakes, node, NULL, "does nothing, one of baud, send, expect, frame, delay_ms is required");
+			node_fault(mistakes, node, NULL, "does nothing, one of baud, send, expect, frame, delay_ms is required");
 		if (wrong)
-			fault(mistakes, node, "send", "%s", wrong);
+			node_fault(mistakes, node, "send", "%s", wrong);
 		if (!addressed && inputs[i].step.send.length > 0 &&
 		    memmem(inputs[i].step.send.data, inputs[i].step.send.length, "${address}", strlen("${address}")))
-			fault(mistakes, node, "send", "has an ${address}, and there is no address here");
+			node_fault(mistakes, node, "send", "has an ${address}, and there is no address here");
 		if (inputs[i].step.frame && inputs[i].step.expect)
-			fault(mistakes, node, "frame", "a step waits for one thing, expect or frame");
+			node_fault(mistakes, node, "frame", "a step waits for one thing, expect or frame");
 	}
 }
 
 void
 verify_line_bus(struct bus_input *bus, struct mistakes *mistakes)
 {
-	if (!has("bus", &bus->node, "type") || !bus_is_line(&bus->bus))
+	if (!node_has(&schema_bus, &bus->node, "type") || !bus_is_line(&bus->bus))
 		return;
 	verify_checksum(bus, mistakes);
 	verify_framing(bus, mistakes);
@@ -180,9 +147,9 @@ bool
 verify_is_line(const struct point_input *point)
 {
 	if (point->bus_input)
-		return has("bus", &point->bus_input->node, "type") && bus_is_line(&point->bus_input->bus);
+		return node_has(&schema_bus, &point->bus_input->node, "type") && bus_is_line(&point->bus_input->bus);
 	/* Which bus that is will not be known: what it looks like decides about what else is said of it. */
-	return !is_given("point", &point->node, "table") && !is_given("point", &point->node, "addr");
+	return !node_is_given(&schema_point, &point->node, "table") && !node_is_given(&schema_point, &point->node, "addr");
 }
 
 static bool
@@ -201,22 +168,22 @@ verify_line_device(struct device_input *device, struct mistakes *mistakes)
 {
 	static const char *const names[] = { "pattern", "address", "separator", "assign", "decimal_comma", "silence_s", "poll" };
 	const struct node *node = &device->node;
-	bool on_line = device->bus_input && has("bus", &device->bus_input->node, "type") &&
+	bool on_line = device->bus_input && node_has(&schema_bus, &device->bus_input->node, "type") &&
 		       bus_is_line(&device->bus_input->bus);
 
 	for (size_t i = 0; i < COUNT(names) && !has_line_points(device); i++)
-		if (has("device", node, names[i]))
-			fault(mistakes, node, names[i],
+		if (node_has(&schema_device, node, names[i]))
+			node_fault(mistakes, node, names[i],
 			    "none of its points is on a bus of serial instruments, %s is allowed for those", names[i]);
-	if (on_line && has("device", node, "unit"))
-		fault(mistakes, node, "unit", "a bus of serial instruments has no units, leave it out");
-	if (device->bus_input && !on_line && has("device", node, "poll") && has_line_points(device))
-		fault(mistakes, node, "poll", "the bus of the device has no serial instruments, another bus is required");
-	if (on_line && device->bus_input->bus.type == BUS_FILE && has("device", node, "poll"))
-		fault(mistakes, node, "poll", "a file cannot be asked, poll is allowed on serial and serial-tcp");
+	if (on_line && node_has(&schema_device, node, "unit"))
+		node_fault(mistakes, node, "unit", "a bus of serial instruments has no units, leave it out");
+	if (device->bus_input && !on_line && node_has(&schema_device, node, "poll") && has_line_points(device))
+		node_fault(mistakes, node, "poll", "the bus of the device has no serial instruments, another bus is required");
+	if (on_line && device->bus_input->bus.type == BUS_FILE && node_has(&schema_device, node, "poll"))
+		node_fault(mistakes, node, "poll", "a file cannot be asked, poll is allowed on serial and serial-tcp");
 	if (on_line && device->device.address.length > 0 && !device->bus_input->address.node.setting &&
 	    device->poll.count == 0)
-		fault(mistakes, node, "address",
+		node_fault(mistakes, node, "address",
 		    "does nothing: the bus does not say where in a frame an address is, and nothing is asked by it");
 	verify_script(&device->poll, device->device.address.length > 0, mistakes);
 }
@@ -227,8 +194,8 @@ static void
 refuse(const struct point_input *point, const char *const *names, size_t count, const char *why, struct mistakes *mistakes)
 {
 	for (size_t i = 0; i < count; i++)
-		if (is_given("point", &point->node, names[i]))
-			fault(mistakes, &point->node, names[i], "%s", why);
+		if (node_is_given(&schema_point, &point->node, names[i]))
+			node_fault(mistakes, &point->node, names[i], "%s", why);
 }
 
 bool
@@ -240,11 +207,11 @@ verify_modbus_point(const struct point_input *point, struct mistakes *mistakes)
 	char wanted[SCHEMA_TEXT_SIZE];
 
 	for (size_t i = 0; i < COUNT(needed); i++)
-		if (!is_given("point", &point->node, needed[i]))
-			fault(mistakes, &point->node, needed[i], "missing, %s is required",
-			    schema_wanted(schema_find(schema_group("point"), needed[i], 0), wanted, sizeof(wanted)));
+		if (!node_is_given(&schema_point, &point->node, needed[i]))
+			node_fault(mistakes, &point->node, needed[i], "missing, %s is required",
+			    schema_wanted(schema_find(&schema_point, needed[i], 0), wanted, sizeof(wanted)));
 	refuse(point, foreign, COUNT(foreign), "is for serial instruments, and the bus is none of theirs, leave it out", mistakes);
-	return has("point", &point->node, "table");
+	return node_has(&schema_point, &point->node, "table");
 }
 
 /* Which setting says where the point is. Returns false if none or several do, or one that is wrong. */
@@ -260,27 +227,27 @@ settle_source(struct point_input *point, struct mistakes *mistakes)
 	size_t count = 0;
 
 	for (size_t i = 0; i < COUNT(places); i++) {
-		bool part = (places[i].source == SOURCE_GROUP && is_given("point", node, "pattern")) ||
-			    (places[i].source == SOURCE_COLUMN && is_given("point", node, "obis"));
+		bool part = (places[i].source == SOURCE_GROUP && node_is_given(&schema_point, node, "pattern")) ||
+			    (places[i].source == SOURCE_COLUMN && node_is_given(&schema_point, node, "obis"));
 
-		if (is_wrong("point", node, places[i].name))
+		if (node_is_wrong(&schema_point, node, places[i].name))
 			return false;
-		if (part || !has("point", node, places[i].name))
+		if (part || !node_has(&schema_point, node, places[i].name))
 			continue;
 		point->line.field.source = places[i].source;
 		count++;
 	}
 	if (!point->readable) {
 		point->line.field.source = SOURCE_NOWHERE;
-		return count == 0 || fault(mistakes, node, "readable", "the point says where in a frame it is, and is never read: leave one of both out");
+		return count == 0 || node_fault(mistakes, node, "readable", "the point says where in a frame it is, and is never read: leave one of both out");
 	}
 	if (count == 0)
-		return fault(mistakes, node, NULL,
+		return node_fault(mistakes, node, NULL,
 		    "it is not said where in a frame it is, one of column, field, pattern, group, json, obis, at is required");
 	if (count > 1)
-		return fault(mistakes, node, NULL,
+		return node_fault(mistakes, node, NULL,
 		    "it is said to be in several places, only one of column, field, pattern, group, json, obis, at is allowed");
-	if (point->line.field.source == SOURCE_TEXT_AT && is_given("point", node, "type"))
+	if (point->line.field.source == SOURCE_TEXT_AT && node_is_given(&schema_point, node, "type"))
 		point->line.field.source = SOURCE_BYTES_AT;
 	return true;
 }
@@ -307,14 +274,14 @@ verify_group(const struct point_input *point, const struct device_input *device,
 	const char *name = point->line.field.group;
 	char quoted[MISTAKES_QUOTE_SIZE];
 
-	if (!has("point", node, "group"))
+	if (!node_has(&schema_point, node, "group"))
 		return true;
-	if (point->line.field.source == SOURCE_GROUP && is_wrong("device", &device->node, "pattern"))
+	if (point->line.field.source == SOURCE_GROUP && node_is_wrong(&schema_device, &device->node, "pattern"))
 		return false;
 	if (!text)
-		return fault(mistakes, node, "group", "neither the point nor its device has a pattern, which is required with it");
+		return node_fault(mistakes, node, "group", "neither the point nor its device has a pattern, which is required with it");
 	if (!has_group(text, name))
-		return fault(mistakes, node, "group", "the pattern has no group %s, (?<%s>...) is one", mistakes_quote(name, quoted),
+		return node_fault(mistakes, node, "group", "the pattern has no group %s, (?<%s>...) is one", mistakes_quote(name, quoted),
 		    name);
 	return true;
 }
@@ -332,14 +299,14 @@ verify_parts(const struct point_input *point, struct mistakes *mistakes)
 		refuse(point, textual, COUNT(textual), "is for texts, and a point with at and type is bytes, leave it out", mistakes);
 	else
 		refuse(point, binary, COUNT(binary), "is for bytes, which a point with at has, leave it out", mistakes);
-	if (has("point", node, "sentence") && source != SOURCE_COLUMN)
-		fault(mistakes, node, "sentence", "a sentence has columns, column is required with it");
-	if (is_given("point", node, "length") && source != SOURCE_TEXT_AT && source != SOURCE_BYTES_AT)
-		fault(mistakes, node, "length", "is for a point with at, leave it out");
-	if (source == SOURCE_TEXT_AT && !is_given("point", node, "length"))
-		fault(mistakes, node, "length", "missing, at needs it, or a type of bytes");
-	if (has("point", node, "format") && point->line.field.format == FORMAT_DEGREES && source != SOURCE_COLUMN)
-		fault(mistakes, node, "format", "\"degrees\" have N, S, E or W in the next column, column is required with them");
+	if (node_has(&schema_point, node, "sentence") && source != SOURCE_COLUMN)
+		node_fault(mistakes, node, "sentence", "a sentence has columns, column is required with it");
+	if (node_is_given(&schema_point, node, "length") && source != SOURCE_TEXT_AT && source != SOURCE_BYTES_AT)
+		node_fault(mistakes, node, "length", "is for a point with at, leave it out");
+	if (source == SOURCE_TEXT_AT && !node_is_given(&schema_point, node, "length"))
+		node_fault(mistakes, node, "length", "missing, at needs it, or a type of bytes");
+	if (node_has(&schema_point, node, "format") && point->line.field.format == FORMAT_DEGREES && source != SOURCE_COLUMN)
+		node_fault(mistakes, node, "format", "\"degrees\" have N, S, E or W in the next column, column is required with them");
 }
 
 /* The type whose registers would hold what is read from text, so that values for it can be judged. */
@@ -368,32 +335,32 @@ settle_bytes(struct point_input *input, struct mistakes *mistakes)
 	const struct node *node = &input->node;
 	struct point *point = &input->point;
 	const struct codec_type *type = codec_type(point->type);
-	bool bit = has("point", node, "bit");
+	bool bit = node_has(&schema_point, node, "bit");
 	int width = type->bits == 1 ? BYTE_BITS : type->bits;
 
-	if (is_wrong("point", node, "type") || is_wrong("point", node, "bit") || is_wrong("point", node, "bits") ||
-	    is_wrong("point", node, "array"))
+	if (node_is_wrong(&schema_point, node, "type") || node_is_wrong(&schema_point, node, "bit") || node_is_wrong(&schema_point, node, "bits") ||
+	    node_is_wrong(&schema_point, node, "array"))
 		return false;
 	if (type->registers == 0)
-		return fault(mistakes, node, "type", "\"%s\" is text: length and format say so, without a type", type->name);
+		return node_fault(mistakes, node, "type", "\"%s\" is text: length and format say so, without a type", type->name);
 	if (bit && type->bits == 0)
-		return fault(mistakes, node, "bit", "type %s has no bits to pick, bit is allowed for bool and integers", type->name);
-	if (has("point", node, "bits") && !bit)
-		return fault(mistakes, node, "bit", "missing, bits needs the lowest of them");
+		return node_fault(mistakes, node, "bit", "type %s has no bits to pick, bit is allowed for bool and integers", type->name);
+	if (node_has(&schema_point, node, "bits") && !bit)
+		return node_fault(mistakes, node, "bit", "missing, bits needs the lowest of them");
 	if (bit && point->bits == 0)
 		point->bits = 1;
 	if (bit && point->bit + point->bits > width)
-		return fault(mistakes, node, "bit", "%d and %d bits reach beyond the %d of type %s, allowed are 0..%d", point->bit,
+		return node_fault(mistakes, node, "bit", "%d and %d bits reach beyond the %d of type %s, allowed are 0..%d", point->bit,
 		    point->bits, width, type->name, width - point->bits);
 	if (!bit) {
 		point->bit = width == BYTE_BITS ? 0 : POINT_NO_BIT;
 		point->bits = width == BYTE_BITS ? BYTE_BITS : 0;
 	}
-	if (has("point", node, "array") && (width == BYTE_BITS || bit))
-		return fault(mistakes, node, "array", "the point is no number of whole registers, array is allowed for those");
+	if (node_has(&schema_point, node, "array") && (width == BYTE_BITS || bit))
+		return node_fault(mistakes, node, "array", "the point is no number of whole registers, array is allowed for those");
 	point->count = type->registers * (point->array > 0 ? point->array : 1);
 	if (point->count > MODBUS_MAX_READ_REGISTERS)
-		return fault(mistakes, node, "array", "%d of type %s are too many, allowed are 2..%d", point->array, type->name,
+		return node_fault(mistakes, node, "array", "%d of type %s are too many, allowed are 2..%d", point->array, type->name,
 		    MODBUS_MAX_READ_REGISTERS / type->registers);
 	input->line.field.length = width == BYTE_BITS ? 1 : 2 * point->count;
 	return true;
@@ -409,7 +376,7 @@ settle_text(struct point_input *input)
 	type = codec_type(point->type);
 	point->count = type->registers > 0 ? type->registers : TEXT_REGISTERS;
 	point->bit = POINT_NO_BIT;
-	if (!has("point", &input->node, "decimals"))
+	if (!node_has(&schema_point, &input->node, "decimals"))
 		point->decimals = DECIMALS_TEXT;
 }
 
@@ -421,30 +388,30 @@ verify_command(const struct point_input *point, struct mistakes *mistakes)
 	struct bytes expect;
 	const char *wrong;
 
-	if (point->point.writable && !is_given("point", node, "command"))
-		fault(mistakes, node, "command", "missing, a serial instrument can be written with one only");
-	if (!point->point.writable && is_given("point", node, "command") && !is_wrong("point", node, "writable"))
-		fault(mistakes, node, "command", "the point is not writable, writable = true is required");
+	if (point->point.writable && !node_is_given(&schema_point, node, "command"))
+		node_fault(mistakes, node, "command", "missing, a serial instrument can be written with one only");
+	if (!point->point.writable && node_is_given(&schema_point, node, "command") && !node_is_wrong(&schema_point, node, "writable"))
+		node_fault(mistakes, node, "command", "the point is not writable, writable = true is required");
 	if (point->bus_input && point->bus_input->bus.type == BUS_FILE && point->point.writable)
-		fault(mistakes, node, "writable", "a file cannot be told anything, writable is allowed on serial and serial-tcp");
+		node_fault(mistakes, node, "writable", "a file cannot be told anything, writable is allowed on serial and serial-tcp");
 	if (!command->node.setting)
 		return;
 	wrong = template_judge(&command->command.send, true);
 	if (wrong)
-		fault(mistakes, &command->node, "send", "%s", wrong);
-	if (!has("command", &command->node, "expect"))
+		node_fault(mistakes, &command->node, "send", "%s", wrong);
+	if (!node_has(&schema_command, &command->node, "expect"))
 		return;
 	expect = (struct bytes){ .data = (const uint8_t *)command->command.expect, .length = strlen(command->command.expect) };
 	wrong = template_judge(&expect, true);
 	if (wrong)
-		fault(mistakes, &command->node, "expect", "%s", wrong);
+		node_fault(mistakes, &command->node, "expect", "%s", wrong);
 }
 
 /* The period of a device is that of its poll; where there is none it is that of its points, if it is given. */
 static bool
 is_thinned(const struct device_input *device)
 {
-	return has("device", &device->node, "period_ms") && !has("device", &device->node, "poll");
+	return node_has(&schema_device, &device->node, "period_ms") && !node_has(&schema_device, &device->node, "poll");
 }
 
 bool
@@ -457,7 +424,7 @@ verify_line_point(struct point_input *input, const struct device_input *device, 
 	refuse(input, foreign, COUNT(foreign), "is for Modbus, and the bus is one of serial instruments, leave it out", mistakes);
 	input->point.table = TABLE_HOLDING;
 	input->point.addr = 0;
-	if (!has("point", &input->node, "period_ms"))
+	if (!node_has(&schema_point, &input->node, "period_ms"))
 		field->period_ms = is_thinned(device) ? device->device.period_ms : 0;
 	else
 		field->period_ms = input->point.period_ms;
@@ -475,7 +442,7 @@ verify_line_point(struct point_input *input, const struct device_input *device, 
 	if (device->assign)
 		field->assign = device->assign[0];
 	field->decimal_comma = device->decimal_comma;
-	known = !is_wrong("point", &input->node, "format");
+	known = !node_is_wrong(&schema_point, &input->node, "format");
 	if (field->source == SOURCE_BYTES_AT)
 		known = settle_bytes(input, mistakes);
 	else

@@ -1,7 +1,7 @@
 /* What a configuration means: plain structs, filled by conf/conf.c, read by everybody, changed by nobody once loaded.
  * Every pointer inside points into the same settings and lives until settings_free().
  *
- * Numbers carry their unit in their name. Ranges and defaults stand in conf/schema.c, once.
+ * Numbers carry their unit in their name. Ranges and defaults stand in conf/schema_*.c, once.
  */
 #ifndef MODEL_SETTINGS_H
 #define MODEL_SETTINGS_H

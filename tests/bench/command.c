@@ -60,6 +60,7 @@ command_device(struct work *work)
 		return "token is missing";
 	device = registry_add(registry, work->bench, token, control_string(work->command, "name", NULL));
 	device->gateway = control_bool(work->command, "gateway", device->gateway);
+	device->lone_values = control_bool(work->command, "lone_values", device->lone_values);
 	if (client_id || username)
 		registry_set_basic(
 		    registry, device, client_id, username, control_string(work->command, "password", NULL));

@@ -65,6 +65,7 @@ struct device {
 	struct bench *bench;
 	char *token, *name;
 	bool gateway, provisioned;
+	bool lone_values; /* a gateway is answered as before 3.3 */
 	bool basic; /* MQTT_BASIC instead of ACCESS_TOKEN; members that are NULL are not asked for */
 	char *client_id, *username, *password;
 	char *basic_id;		  /* its place in registry.basic */

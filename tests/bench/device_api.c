@@ -169,8 +169,8 @@ uplink_failed(const struct uplink *uplink, int error)
 }
 
 /* Some servers choke on what others take. */
-static bool
-is_poison(const struct uplink *uplink)
+bool
+uplink_is_poison(const struct uplink *uplink)
 {
 	const struct knobs *knobs = &uplink->session->bench->knobs;
 
@@ -191,7 +191,7 @@ publish_telemetry(const struct uplink *uplink)
 	struct telemetry telemetry;
 	int error;
 
-	if (is_poison(uplink))
+	if (uplink_is_poison(uplink))
 		return;
 	error = telemetry_parse(&telemetry, uplink->payload, clock_unix_ms());
 
@@ -214,7 +214,7 @@ publish_attributes(const struct uplink *uplink)
 	struct telemetry attributes;
 	int error;
 
-	if (is_poison(uplink))
+	if (uplink_is_poison(uplink))
 		return;
 	error = attributes_parse(&attributes, uplink->payload);
 

@@ -135,8 +135,11 @@ static void
 gateway_values(const struct uplink *uplink, struct json_object *tree, bool telemetry)
 {
 	struct portions portions = { 0 };
-	int error = portions_read(&portions, uplink, tree, telemetry);
+	int error;
 
+	if (uplink_is_poison(uplink))
+		return;
+	error = portions_read(&portions, uplink, tree, telemetry);
 	if (error == -EDOM)
 		uplink_exception(uplink, "a number that the server throws at");
 	else if (error)
@@ -166,20 +169,21 @@ gateway_attributes(const struct uplink *uplink, struct json_object *tree)
 	gateway_values(uplink, tree, false);
 }
 
-/* {"id","device"} and "value" for one key, "values" for several. */
+/* {"id","device"} and "value" for one key, "values" for several. The id is an int there, and what is more is cut off. Before 3.3 a
+ * single value that there was came as "value" too, whatever was asked for. */
 static void
 gateway_attributes_answer(const struct uplink *uplink, struct json_object *tree, struct device *child)
 {
 	struct json_object *answer = json_object_new_object();
 	struct json_object *values = json_object_new_object();
-	struct json_object *id, *keys, *value, *flag = NULL;
+	struct json_object *id, *keys, *value, *lone = NULL, *flag = NULL;
 	const char *key = member_text(tree, "key");
 	struct json_object *from;
 
 	json_object_object_get_ex(tree, "client", &flag);
 	from = json_object_get_boolean(flag) ? child->client : child->shared;
 	json_object_object_get_ex(tree, "id", &id);
-	json_object_object_add(answer, "id", json_object_get(id));
+	json_object_object_add(answer, "id", json_object_new_int((int32_t)strtoll(lenient_literal(id), NULL, 10)));
 	json_object_object_add(answer, "device", json_object_new_string(child->name));
 	if (key && json_object_object_get_ex(from, key, &value))
 		json_object_object_add(answer, "value", json_object_get(value));
@@ -188,10 +192,15 @@ gateway_attributes_answer(const struct uplink *uplink, struct json_object *tree,
 		for (size_t i = 0; i < json_object_array_length(keys); i++) {
 			const char *name = json_object_get_string(json_object_array_get_idx(keys, i));
 
-			if (name && json_object_object_get_ex(from, name, &value))
+			if (name && json_object_object_get_ex(from, name, &value)) {
 				json_object_object_add(values, name, json_object_get(value));
+				lone = value;
+			}
 		}
-		json_object_object_add(answer, "values", json_object_get(values));
+		if (uplink->device->lone_values && json_object_object_length(values) == 1)
+			json_object_object_add(answer, "value", json_object_get(lone));
+		else
+			json_object_object_add(answer, "values", json_object_get(values));
 	}
 	session_publish(
 	    uplink->session, filter_for(PURPOSE_GATEWAY_RESPONSE, FAMILY_V1), 0, json_text(answer));

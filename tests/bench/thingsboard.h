@@ -37,6 +37,9 @@ void uplink_reject(const struct uplink *uplink, const char *why);
 /* Not taken, because the test wants it so. */
 void uplink_refuse(const struct uplink *uplink);
 
+/* What the test has called poison: it is refused, or the connection ends. */
+bool uplink_is_poison(const struct uplink *uplink);
+
 /* An exception that the transport does not catch. */
 void uplink_exception(const struct uplink *uplink, const char *why);
 

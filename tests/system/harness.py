@@ -4,7 +4,9 @@ Everything is awaited by what it says, never by sleeping. Programs are looked fo
 one). A test file ends with harness.main().
 """
 
+import concurrent.futures
 import contextlib
+import io
 import json
 import os
 import re
@@ -190,8 +192,10 @@ class Fieldgate:
     """The daemon under test."""
 
     def __init__(self, config, *arguments, env=None):
+        # It ends with a test that is killed. One that outlives it would open what its links lead to by then, such as the
+        # pseudo-terminal of another test.
         self.process = subprocess.Popen(
-            [program("fieldgate"), "run", "-c", config, *arguments],
+            ["setpriv", "--pdeathsig", "KILL", program("fieldgate"), "run", "-c", config, *arguments],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.PIPE,
@@ -341,5 +345,53 @@ def need(*tools):
             sys.exit(77)
 
 
-def main():
-    unittest.main(verbosity=2)
+class SideBySide:
+    """Runs tests, several at once: each has a folder, a daemon and simulators of its own, and most of the time it waits. What one
+    has to say is printed whole, when it has ended."""
+
+    def __init__(self, at_once):
+        self.at_once = at_once
+
+    def run(self, suite):
+        start = time.monotonic()
+        classes = {}  # in the order of the file, with what a class sets up for all its tests
+        for test in self._each(suite):
+            classes.setdefault(type(test), []).append(test)
+        whole = unittest.TestResult()
+        for kind in classes:
+            kind.setUpClass()
+        with concurrent.futures.ThreadPoolExecutor(self.at_once) as pool:
+            tests = [test for listed in classes.values() for test in listed]
+            for result, printed in pool.map(self._run, tests):
+                sys.stderr.write(printed)
+                whole.testsRun += result.testsRun
+                for outcome in ("failures", "errors", "skipped", "expectedFailures", "unexpectedSuccesses"):
+                    getattr(whole, outcome).extend(getattr(result, outcome))
+        for kind in classes:
+            kind.tearDownClass()
+            kind.doClassCleanups()
+        failed = len(whole.failures) + len(whole.errors)
+        print(f"Ran {whole.testsRun} tests in {time.monotonic() - start:.3f}s, {failed} failed", file=sys.stderr)
+        return whole
+
+    def _each(self, suite):
+        for item in suite:
+            if isinstance(item, unittest.TestSuite):
+                yield from self._each(item)
+            else:
+                yield item
+
+    @staticmethod
+    def _run(test):
+        text = io.StringIO()
+        stream = unittest.runner._WritelnDecorator(text)
+        result = unittest.TextTestResult(stream, descriptions=True, verbosity=2)
+        start = time.monotonic()
+        test.run(result)
+        result.printErrors()
+        return result, text.getvalue().rstrip("\n") + f" ({time.monotonic() - start:.1f} s)\n"
+
+
+def main(at_once=1):
+    """Run the file's tests. `at_once`: so many side by side, where none of them looks at how busy the machine is."""
+    unittest.main(verbosity=2, testRunner=SideBySide(at_once) if at_once > 1 else None)

@@ -1,0 +1,77 @@
+#include "conf/schema_rows.h"
+
+static const struct setting_row clock_rows[] = {
+	{ .name = "wait_s",
+	    .about = "how long after the boot a wall clock is awaited that NTP or a battery vouches for",
+	    .kind = SETTING_INT,
+	    .min = 0,
+	    .max = 86400,
+	    .preset = "600",
+	    .unit = "s",
+	    INTO(struct clock_input, clock.wait_s) },
+};
+
+const struct setting_group schema_clock = { .name = "clock",
+	.rows = clock_rows,
+	.row_count = COUNT(clock_rows),
+	.size = sizeof(struct clock_input) };
+
+static const struct setting_row root_rows[] = {
+	{ .name = "example",
+	    .about = "this file is an example, which can be checked but is not run",
+	    .kind = SETTING_BOOL,
+	    .preset = "false",
+	    INTO(struct root_input, example) },
+	{ .name = "server",
+	    .about = "the ThingsBoard server",
+	    .kind = SETTING_GROUP,
+	    .required = true,
+	    .group = &schema_server,
+	    INTO(struct root_input, server) },
+	{ .name = "gateway",
+	    .about = "the gateway as a device of its own, which tells how it is",
+	    .kind = SETTING_GROUP,
+	    .group = &schema_gateway,
+	    INTO(struct root_input, gateway) },
+	{ .name = "store",
+	    .about = "where samples wait for the server",
+	    .kind = SETTING_GROUP,
+	    .group = &schema_store,
+	    INTO(struct root_input, store) },
+	{ .name = "clock",
+	    .about = "when the wall clock is believed",
+	    .kind = SETTING_GROUP,
+	    .group = &schema_clock,
+	    INTO(struct root_input, clock) },
+	{ .name = "provision",
+	    .about = "how devices that have no credentials get some",
+	    .kind = SETTING_GROUP,
+	    .group = &schema_provision,
+	    INTO(struct root_input, provision) },
+	{ .name = "buses",
+	    .about = "serial lines and connections, to Modbus units or serial instruments",
+	    .kind = SETTING_LIST,
+	    .min = 1,
+	    .required = true,
+	    .group = &schema_bus,
+	    INTO(struct root_input, buses) },
+	{ .name = "devices",
+	    .about = "devices of ThingsBoard and the points that feed them",
+	    .kind = SETTING_LIST,
+	    .min = 1,
+	    .required = true,
+	    .group = &schema_device,
+	    INTO(struct root_input, devices) },
+};
+
+const struct setting_group schema_root = { .name = "gateway.conf",
+	.rows = root_rows,
+	.row_count = COUNT(root_rows),
+	.size = sizeof(struct root_input) };
+
+const struct setting_group *const schema_groups[] = { &schema_root, &schema_server, &schema_store,
+	&schema_clock, &schema_bus, &schema_device, &schema_point, &schema_rpc, &schema_rpc_step,
+	&schema_label, &schema_write, &schema_cloud_loss, &schema_tls, &schema_credentials, &schema_provision,
+	&schema_gateway, &schema_claim, &schema_framing, &schema_checksum, &schema_address,
+	&schema_script_step, &schema_command, &schema_call, &schema_call_param, &schema_call_result };
+const size_t schema_group_count = COUNT(schema_groups);
