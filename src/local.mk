@@ -101,11 +101,15 @@ libfield_a_SOURCES = \
 
 libflow_a_CFLAGS = $(AM_CFLAGS) $(SQLITE_CFLAGS)
 libflow_a_SOURCES = \
+	src/flow/disk.c src/flow/disk.h src/flow/disk_answer.c src/flow/disk_ask.c \
 	src/flow/filter.c src/flow/filter.h \
+	src/flow/hole.c src/flow/hole.h \
+	src/flow/queue.c src/flow/queue.h \
+	src/flow/row_time.c src/flow/row_time.h \
 	src/flow/spool.c src/flow/spool.h \
 	src/flow/spooler.c src/flow/spooler.h \
 	src/flow/stamps.c src/flow/stamps.h \
-	src/flow/store.c src/flow/store.h \
+	src/flow/store.c src/flow/store.h src/flow/store_rebind.c src/flow/store_state.h \
 	src/flow/window.c src/flow/window.h
 
 libcloud_a_CFLAGS = $(AM_CFLAGS) $(MOSQUITTO_CFLAGS) $(OPENSSL_CFLAGS) $(JSON_CFLAGS) $(SYSTEMD_CFLAGS)

@@ -22,6 +22,15 @@ struct sender {
 
 /* ---- whose turn it is ---- */
 
+/* Messages in flight at which turns are taken. A session that all share may be allowed less. */
+static int
+replay_window(const struct sender *sender)
+{
+	int told = sender->shared ? sender->sessions[0].limits.in_flight_max : 0;
+
+	return told > 0 && told < REPLAY_WINDOW ? told : REPLAY_WINDOW;
+}
+
 static void
 join_line(struct sender *sender, struct outbox *outbox)
 {
@@ -41,7 +50,7 @@ must_queue(struct sender *sender, struct outbox *outbox)
 	if (!sender->shared &&
 	    (outbox->flights.count == 0 || store_depth(sender->all.store, outbox->device->index) <= REPLAY_ROWS))
 		return false;
-	if (!sender->line && sender->all.flight_count < REPLAY_WINDOW)
+	if (!sender->line && sender->all.flight_count < replay_window(sender))
 		return false;
 	if (!outbox->in_line)
 		join_line(sender, outbox);
@@ -62,7 +71,7 @@ pump(struct sender *sender, struct outbox *outbox)
 void
 sender_serve(struct sender *sender)
 {
-	while (sender->line && sender->all.flight_count < REPLAY_WINDOW) {
+	while (sender->line && sender->all.flight_count < replay_window(sender)) {
 		struct outbox *outbox = sender->line;
 
 		sender->line = outbox->next_in_line;

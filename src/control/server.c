@@ -15,6 +15,8 @@
 #include "base/clock.h"
 #include "control/report.h"
 
+#define CONNECTS_US  1000000 /* in so long ... */
+#define CONNECTS_MAX 100     /* ... so many are let in */
 #define BACKLOG	    64
 #define SOCKET_MODE 0660
 
@@ -254,6 +256,9 @@ listen_at(struct control_server *server)
 	if (chmod(server->path, SOCKET_MODE) < 0 || listen(server->fd, BACKLOG) < 0)
 		return -errno;
 	error = sd_event_add_io(server->loop, &server->io, server->fd, EPOLLIN, on_connect, server);
+	/* Out of descriptors nobody can be let in, and the socket stays readable. */
+	if (error >= 0)
+		error = sd_event_source_set_ratelimit(server->io, CONNECTS_US, CONNECTS_MAX);
 	return error < 0 ? error : 0;
 }
 

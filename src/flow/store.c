@@ -1,166 +1,25 @@
 #include "flow/store.h"
 
 #include <errno.h>
-#include <inttypes.h>
-#include <poll.h>
-#include <stdbool.h>
 #include <stdlib.h>
-#include <string.h>
 
 #include "base/clock.h"
-#include "base/log.h"
 #include "base/wall.h"
-#include "flow/spooler.h"
+#include "flow/disk.h"
+#include "flow/hole.h"
+#include "flow/store_state.h"
 
-/* Rows live in blocks, and memory is taken and given back by the block: no allocation a row, no fragments. */
 #define BLOCK_BYTES_MAX 4096
 #define BLOCK_BYTES_MIN 512
-#define SPARE_BLOCKS	64 /* kept for the next rows; what an outage took beyond goes back to the system */
-#define ROW_VALUES_MAX ((1u << 26) - 1)
 
-/* A time since a boot: negative, and says which boot. */
-#define BOOT_MS_BITS (63 - WALL_BOOT_TAG_BITS)
-#define BOOT_MS_MASK ((INT64_C(1) << BOOT_MS_BITS) - 1)
-
-#define FIRST_SEQ	 (UINT64_C(1) << 40) /* of this run: what is on disk from before comes before it */
-#define FORGET_AFTER_MS	 1000		     /* acknowledged rows leave the disk together */
-#define HOLD_MS		 60000		     /* what is new waits so long for the look at what is on disk */
-#define RETRY_MIN_MS	 1000
-#define RETRY_MAX_MS	 60000
-#define AGE_LOOK_MS	 600000
-#define STOP_MS		 1000
-#define WRITE_BYTES_MAX	 (2u << 20) /* in one transaction */
-#define READ_BYTES_MAX	 (1u << 20)
-#define READ_DEVICE_MAX	 (128u << 10)
-#define READ_DEVICE_MIN	 (4u << 10)
-
-enum row_state { ROW_DUE, ROW_SENT, ROW_DONE };
-enum row_place {
-	PLACE_MEMORY,
-	PLACE_WRITING,
-	PLACE_DISK,
-	PLACE_UNCERTAIN, /* writing it failed: it may be there, and is written again under the same id */
-};
-
-struct row {
-	int64_t ts_unix_ms; /* or since a boot, on disk too: undated() */
-	uint64_t id; /* in the file; while it is in memory only, when it came, mono ms */
-	uint32_t length;
-	uint32_t values : 26;
-	uint32_t state : 2;
-	uint32_t place : 2;
-	char members[];
-};
-
-struct block {
-	struct block *next;
-	uint64_t first_seq; /* the rows of a block are numbered without a gap */
-	uint32_t rows;
-	uint32_t due; /* rows in ROW_DUE, in ROW_SENT; the rest is done */
-	uint32_t sent;
-	uint32_t loose; /* neither done nor on disk */
-	uint32_t used;	/* bytes of data */
-	uint32_t size;
-	char data[] __attribute__((aligned(8)));
-};
-
-/* Rows in the middle of a queue that are on disk only. Before it come rows that were read back or never left
- * memory, after it rows that are newer. */
-struct hole {
-	bool open;
-	struct block *before; /* the block that it follows; NULL = it comes first */
-	uint64_t first_seq;   /* for the next row that is read back */
-	uint64_t after_id;    /* after_id < id <= last_id */
-	uint64_t last_id;
-	uint64_t rows;
-	uint64_t values;
-	uint64_t bytes;
-};
-
-struct queue {
-	struct block *head, *tail;
-	struct block *loose_from; /* no block before this one has loose rows */
-	uint64_t next_seq;
-	uint64_t live_seq; /* rows from here on are live: sampled since the session came up */
-	size_t rows;	   /* in memory */
-	size_t loose;
-	size_t bytes;
-	struct hole hole;
-	bool hungry;  /* store_next() came to the hole */
-	bool ready;   /* in the list of those */
-	bool writing; /* rows of it are in the job */
-	bool leaves;  /* its device is not in the settings to come */
-	bool fresh;   /* what the file holds of its device has not been looked for */
-	/* Where store_next() goes on when it is asked for the row after the last one it gave. */
-	struct block *look;
-	uint32_t look_offset;
-	uint64_t look_seq; /* of the row at look_offset */
-};
-
-/* The way to the file. One job at a time. */
-struct disk {
-	const struct store_settings *settings;
-	struct spooler *spooler;
-	struct spooler_job job;
-	bool busy;
-	bool open;
-	bool known;   /* it has been open: what was there from before is in the queues */
-	bool closing; /* write what is left, and nothing else */
-	bool held;    /* begin nothing: other settings are to come */
-	bool turning; /* it is opened anew for other settings, and counts as open */
-	uint64_t file;
-	uint64_t next_id;
-	uint64_t used_bytes;
-	uint64_t high_bytes; /* beyond this there is no room for another write */
-	uint64_t unknown_rows;
-	size_t write_bytes; /* in one transaction */
-	size_t turn;	    /* the device to begin with */
-
-	uint64_t *gone; /* rows to forget with the next write */
-	size_t gone_count;
-	size_t gone_size;
-	int64_t gone_mono_ms;  /* when; CLOCK_NEVER = there are none */
-	int64_t flush_mono_ms; /* when to look for rows that wait too long; CLOCK_NEVER = none is loose */
-	int64_t hold_mono_ms;  /* until when new rows wait for the first look; CLOCK_NEVER = they do not */
-	int64_t age_mono_ms;
-	int64_t seen_unix_ms; /* the wall clock at the last look at ages */
-
-	int64_t fault_mono_ms; /* since when; CLOCK_NEVER = it is well */
-	int fault;	       /* errno of the last one */
-	int64_t asked_mono_ms; /* when it was given its job */
-	int64_t retry_mono_ms;
-	int retry_ms;
-};
-
-struct store {
-	size_t device_count;
-	size_t max_bytes;
-	uint32_t block_bytes;
-	struct block *spare;
-	size_t spare_count;
-	size_t loose; /* rows */
-	uint64_t loose_bytes;
-	uint64_t hole_bytes;
-	size_t hungry_count;
-	size_t *ready; /* devices that have rows to send again */
-	size_t ready_count;
-	uint32_t boot_tag;
-	bool dated; /* it is known when this boot was */
-	int64_t boot_unix_ms;
-	enum store_drop drop;
-	enum store_replay replay;
-	struct disk *disk; /* NULL = memory only */
-	struct store_counts counts;
-	struct queue *queues; /* one for each device */
-};
-
-/* With many devices in little memory each needs room for several blocks, or one row would cost a block. */
-static uint32_t
-choose_block_bytes(size_t device_count, size_t max_bytes)
+uint32_t
+store_block_bytes(size_t device_count, size_t max_bytes)
 {
 	size_t share = max_bytes / (4 * (device_count ? device_count : 1));
 
-	return share > BLOCK_BYTES_MAX ? BLOCK_BYTES_MAX : share < BLOCK_BYTES_MIN ? BLOCK_BYTES_MIN : (uint32_t)share;
+	return share > BLOCK_BYTES_MAX	 ? BLOCK_BYTES_MAX
+	       : share < BLOCK_BYTES_MIN ? BLOCK_BYTES_MIN
+					 : (uint32_t)share;
 }
 
 struct store *
@@ -172,8 +31,8 @@ store_new(size_t device_count, size_t max_bytes)
 		return NULL;
 	store->device_count = device_count;
 	store->max_bytes = max_bytes;
-	store->block_bytes = choose_block_bytes(device_count, max_bytes);
-	store->boot_tag = wall_boot_tag();
+	store->block_bytes = store_block_bytes(device_count, max_bytes);
+	store->boot.tag = wall_boot_tag();
 	store->queues = calloc(device_count + 1, sizeof(store->queues[0]));
 	store->ready = calloc(device_count + 1, sizeof(store->ready[0]));
 	if (!store->queues || !store->ready) {
@@ -187,34 +46,6 @@ store_new(size_t device_count, size_t max_bytes)
 	return store;
 }
 
-static void
-free_chain(struct block *block)
-{
-	while (block) {
-		struct block *next = block->next;
-
-		free(block);
-		block = next;
-	}
-}
-
-/* A thread that is stuck in the disk keeps what it works on. */
-static void
-disk_free(struct disk *disk)
-{
-	if (!disk)
-		return;
-	if (disk->spooler) {
-		if (disk->busy || !spooler_stop(disk->spooler, STOP_MS))
-			return;
-	}
-	free(disk->job.rows.data);
-	free(disk->job.gone);
-	free(disk->job.ranges);
-	free(disk->gone);
-	free(disk);
-}
-
 void
 store_free(struct store *store)
 {
@@ -223,268 +54,10 @@ store_free(struct store *store)
 	disk_free(store->disk);
 	free(store->ready);
 	for (size_t i = 0; i < store->device_count; i++)
-		free_chain(store->queues[i].head);
-	free_chain(store->spare);
+		block_free_chain(store->queues[i].head);
+	block_free_chain(store->spare);
 	free(store->queues);
 	free(store);
-}
-
-static struct row *
-row_at(struct block *block, uint32_t offset)
-{
-	return (struct row *)(void *)(block->data + offset);
-}
-
-static uint32_t
-row_bytes(size_t length)
-{
-	return (uint32_t)((sizeof(struct row) + length + 7) & ~(size_t)7);
-}
-
-static uint64_t
-block_last_seq(const struct block *block)
-{
-	return block->first_seq + block->rows - 1;
-}
-
-static struct block *
-block_take(struct store *store, uint32_t size)
-{
-	struct block *block;
-
-	if (size == store->block_bytes && store->spare) {
-		block = store->spare;
-		store->spare = block->next;
-		store->spare_count--;
-	} else {
-		block = malloc(size);
-		if (!block)
-			return NULL;
-	}
-	memset(block, 0, sizeof(*block));
-	block->size = size;
-	return block;
-}
-
-static void
-block_give(struct store *store, struct block *block)
-{
-	if (block->size != store->block_bytes || store->spare_count == SPARE_BLOCKS) {
-		free(block);
-		return;
-	}
-	block->next = store->spare;
-	store->spare = block;
-	store->spare_count++;
-}
-
-/* Take a block out of its queue, with whatever rows are still in it. */
-static void
-unlink_block(struct store *store, struct queue *queue, struct block *previous, struct block *block)
-{
-	if (previous)
-		previous->next = block->next;
-	else
-		queue->head = block->next;
-	if (queue->tail == block)
-		queue->tail = previous;
-	if (queue->look == block)
-		queue->look = NULL;
-	if (queue->loose_from == block)
-		queue->loose_from = block->next;
-	if (queue->hole.before == block)
-		queue->hole.before = previous;
-	queue->rows -= block->due + block->sent;
-	queue->loose -= block->loose;
-	queue->bytes -= block->size;
-	store->counts.rows -= block->due + block->sent;
-	store->counts.bytes -= block->size;
-	store->loose -= block->loose;
-	block_give(store, block);
-}
-
-/* A row that is on disk, or on the way there, is forgotten there too. Without memory for that it would be
- * sent once more after a restart. */
-static void
-forget_on_disk(struct store *store, const struct row *row)
-{
-	struct disk *disk = store->disk;
-
-	if (row->place == PLACE_MEMORY)
-		return;
-	if (disk->gone_count == disk->gone_size) {
-		size_t size = disk->gone_size ? disk->gone_size * 2 : 1024;
-		uint64_t *gone = realloc(disk->gone, size * sizeof(gone[0]));
-
-		if (!gone)
-			return;
-		disk->gone = gone;
-		disk->gone_size = size;
-	}
-	disk->gone[disk->gone_count++] = row->id;
-	if (disk->gone_mono_ms == CLOCK_NEVER)
-		disk->gone_mono_ms = clock_mono_ms() + FORGET_AFTER_MS;
-}
-
-static void
-row_is_done(struct store *store, struct queue *queue, struct block *block, struct row *row)
-{
-	if (row->place != PLACE_DISK) {
-		block->loose--;
-		queue->loose--;
-		store->loose--;
-		store->loose_bytes -= row_bytes(row->length);
-	}
-	forget_on_disk(store, row);
-	*(row->state == ROW_DUE ? &block->due : &block->sent) -= 1;
-	row->state = ROW_DONE;
-	queue->rows--;
-	store->counts.rows--;
-}
-
-static uint64_t
-drop_block(struct store *store, struct queue *queue, struct block *previous, struct block *block)
-{
-	uint64_t on_disk = 0;
-	uint32_t offset = 0;
-
-	for (uint32_t i = 0; i < block->rows; i++) {
-		struct row *row = row_at(block, offset);
-
-		offset += row_bytes(row->length);
-		if (row->state == ROW_DONE)
-			continue;
-		store->counts.dropped_rows++;
-		store->counts.dropped_values += row->values;
-		on_disk += row->place == PLACE_DISK ? spool_row_size(row->length) : 0;
-		row_is_done(store, queue, block, row);
-	}
-	unlink_block(store, queue, previous, block);
-	return on_disk;
-}
-
-/* ---- rows that are on disk only ---- */
-
-static bool
-is_evictable(const struct block *block)
-{
-	return block && block->loose == 0 && block->sent == 0;
-}
-
-/* The block that can be given up to the hole, or that begins one: what is needed last. Rows reach the disk in
- * order, so that the blocks without loose rows are the first ones. */
-static struct block *
-find_evictable(const struct queue *queue, struct block **ret_previous)
-{
-	const struct hole *hole = &queue->hole;
-	struct block *previous = NULL, *last = NULL;
-
-	if (hole->open) {
-		struct block *after = hole->before ? hole->before->next : queue->head;
-
-		*ret_previous = hole->before;
-		if (is_evictable(after))
-			return after;
-		if (queue->hungry || !is_evictable(hole->before))
-			return NULL;
-	}
-	for (struct block *block = queue->head; block && block->loose == 0; block = block->next) {
-		if (is_evictable(block) && (!hole->open || block == hole->before)) {
-			last = block;
-			*ret_previous = previous;
-		}
-		if (hole->open && block == hole->before)
-			break;
-		previous = block;
-	}
-	return last;
-}
-
-static void
-add_to_hole(struct store *store, struct queue *queue, struct block *block)
-{
-	struct hole *hole = &queue->hole;
-	uint32_t offset = 0;
-
-	for (uint32_t i = 0; i < block->rows; i++) {
-		const struct row *row = row_at(block, offset);
-
-		offset += row_bytes(row->length);
-		if (row->state == ROW_DONE)
-			continue;
-		if (hole->rows == 0 || row->id <= hole->after_id)
-			hole->after_id = row->id - 1;
-		if (hole->rows == 0 || row->id > hole->last_id)
-			hole->last_id = row->id;
-		hole->rows++;
-		hole->values += row->values;
-		hole->bytes += spool_row_size(row->length);
-		store->hole_bytes += spool_row_size(row->length);
-		store->counts.rows++;
-	}
-	if (!hole->open || block->first_seq < hole->first_seq)
-		hole->first_seq = block->first_seq;
-	if (queue->live_seq <= block_last_seq(block))
-		queue->live_seq = block_last_seq(block) + 1;
-	hole->open = true;
-}
-
-static bool
-evict_block(struct store *store, struct queue *queue)
-{
-	struct block *previous = NULL;
-	struct block *block = find_evictable(queue, &previous);
-
-	if (!block)
-		return false;
-	if (!queue->hole.open)
-		queue->hole = (struct hole){ .before = previous };
-	add_to_hole(store, queue, block);
-	unlink_block(store, queue, previous, block);
-	return true;
-}
-
-/* Give memory up for rows that are safe on disk. Not while a job reads or drops there: the ends of the holes
- * are in its hands. */
-static bool
-evict(struct store *store)
-{
-	struct queue *most = NULL;
-	struct block *previous;
-
-	if (!store->disk || !store->disk->known ||
-	    (store->disk->busy &&
-		(store->disk->job.task == SPOOLER_READ || store->disk->job.task == SPOOLER_DROP)))
-		return false;
-	for (size_t i = 0; i < store->device_count; i++) {
-		struct queue *queue = &store->queues[i];
-
-		if (queue->bytes > (most ? most->bytes : 0) && queue->rows > queue->loose &&
-		    find_evictable(queue, &previous))
-			most = queue;
-	}
-	return most && evict_block(store, most);
-}
-
-static void
-note_fed(struct store *store, struct queue *queue)
-{
-	if (queue->hungry)
-		store->hungry_count--;
-	queue->hungry = false;
-}
-
-static void
-close_hole(struct store *store, struct queue *queue)
-{
-	struct hole *hole = &queue->hole;
-
-	note_fed(store, queue);
-	/* rows that are not where they should be: damaged, or the file was replaced */
-	store->counts.lost_rows += hole->rows;
-	store->counts.rows -= hole->rows;
-	store->hole_bytes -= hole->bytes;
-	*hole = (struct hole){ .open = false };
 }
 
 /* ---- bounds of memory ---- */
@@ -504,22 +77,20 @@ holds_most(struct store *store)
 static void
 drop_from(struct store *store, struct queue *queue)
 {
-	struct block *previous = NULL, *victim_previous = NULL, *victim = NULL;
+	struct block *previous = NULL, *victim_previous = NULL, *victim = queue->head;
 
 	for (struct block *block = queue->head; block; block = block->next) {
-		if (block->sent == 0 || !victim) {
-			bool better = !victim || victim->sent > 0 || store->drop == DROP_NEWEST;
-
-			if (better) {
+		if (block->sent == 0) {
+			if (victim->sent > 0 || store->drop == DROP_NEWEST) {
 				victim = block;
 				victim_previous = previous;
 			}
-			if (store->drop == DROP_OLDEST && block->sent == 0)
+			if (store->drop == DROP_OLDEST)
 				break;
 		}
 		previous = block;
 	}
-	drop_block(store, queue, victim_previous, victim);
+	block_drop(store, queue, victim_previous, victim);
 }
 
 /* A block at a time is dropped, so that looking for the device that holds most is rare. Returns false if what
@@ -530,7 +101,7 @@ make_room(struct store *store, const struct queue *wants, uint32_t size)
 	while (store->counts.bytes > 0 && store->counts.bytes + size > store->max_bytes) {
 		struct queue *most;
 
-		if (evict(store))
+		if (hole_evict(store))
 			continue;
 		most = holds_most(store);
 		if (store->drop == DROP_NEWEST && most == wants)
@@ -538,26 +109,6 @@ make_room(struct store *store, const struct queue *wants, uint32_t size)
 		drop_from(store, most);
 	}
 	return true;
-}
-
-static struct block *
-insert_block(struct store *store, struct queue *queue, struct block *previous, uint32_t row_size)
-{
-	uint32_t size = (uint32_t)sizeof(struct block) + row_size;
-	struct block *block;
-
-	if (size < store->block_bytes)
-		size = store->block_bytes;
-	block = block_take(store, size);
-	if (!block)
-		return NULL;
-	block->next = previous ? previous->next : queue->head;
-	*(previous ? &previous->next : &queue->head) = block;
-	if (queue->tail == previous)
-		queue->tail = block;
-	queue->bytes += size;
-	store->counts.bytes += size;
-	return block;
 }
 
 /* Where the next row of the queue goes. */
@@ -572,82 +123,22 @@ room_for_row(struct store *store, struct queue *queue, uint32_t size)
 		return 0;
 	if (!make_room(store, queue, whole > store->block_bytes ? whole : store->block_bytes))
 		return -ENOBUFS;
-	block = insert_block(store, queue, queue->tail, size);
+	block = block_insert(store, queue, queue->tail, size);
 	if (!block)
 		return -ENOMEM;
 	block->first_seq = queue->next_seq;
 	return 0;
 }
 
-/* ---- rows without a time ---- */
-
-static int64_t
-undated(uint32_t boot_tag, int64_t boot_ms)
-{
-	return INT64_MIN | (int64_t)boot_tag << BOOT_MS_BITS | (boot_ms & BOOT_MS_MASK);
-}
-
-static bool
-is_undated(int64_t ts_ms)
-{
-	return ts_ms < 0;
-}
-
-static bool
-is_of_this_boot(const struct store *store, int64_t ts_ms)
-{
-	return (ts_ms & INT64_MAX) >> BOOT_MS_BITS == (int64_t)store->boot_tag;
-}
-
-/* The time since 1970, as far as it is known. */
-static int64_t
-date(const struct store *store, int64_t ts_ms)
-{
-	if (!is_undated(ts_ms) || !store->dated || !is_of_this_boot(store, ts_ms))
-		return ts_ms;
-	return store->boot_unix_ms + (ts_ms & BOOT_MS_MASK);
-}
-
-static struct row *
-put_row(struct store *store, struct queue *queue, struct block *block, int64_t ts_unix_ms, unsigned values,
-    const char *members, size_t length)
-{
-	struct row *row = row_at(block, block->used);
-
-	row->ts_unix_ms = ts_unix_ms;
-	row->length = (uint32_t)length;
-	row->values = values & ROW_VALUES_MAX;
-	row->state = ROW_DUE;
-	memcpy(row->members, members, length);
-	block->used += row_bytes(length);
-	block->rows++;
-	block->due++;
-	queue->rows++;
-	store->counts.rows++;
-	return row;
-}
-
-/* The clock is asked only if there is a disk to write to. */
 static void
 note_loose(struct store *store, struct queue *queue, struct row *row)
 {
-	struct disk *disk = store->disk;
-
 	row->place = PLACE_MEMORY;
 	row->id = 0;
-	queue->tail->loose++;
-	queue->loose++;
-	store->loose++;
-	store->loose_bytes += row_bytes(row->length);
+	row_count_loose(store, queue, queue->tail, row);
 	if (!queue->loose_from)
 		queue->loose_from = queue->tail;
-	if (!disk)
-		return;
-	row->id = (uint64_t)clock_mono_ms();
-	if (disk->flush_mono_ms == CLOCK_NEVER)
-		disk->flush_mono_ms = (int64_t)row->id + disk->settings->flush_after_ms;
-	if (store->loose_bytes > store->max_bytes / 4)
-		disk->flush_mono_ms = 0; /* memory is short: do not wait */
+	disk_expect(store, row);
 }
 
 int
@@ -671,8 +162,8 @@ store_append(struct store *store, size_t device, int64_t ts_ms, enum store_epoch
 	if (error < 0)
 		return error;
 	if (epoch == STORE_BOOT)
-		ts_ms = undated(store->boot_tag, ts_ms);
-	row = put_row(store, queue, queue->tail, ts_ms, values, members, length);
+		ts_ms = row_time_undated(&store->boot, ts_ms);
+	row = row_put(store, queue, queue->tail, ts_ms, values, members, length);
 	note_loose(store, queue, row);
 	queue->next_seq++;
 	return 0;
@@ -685,17 +176,8 @@ may_be_sent(const struct store *store, const struct row *row)
 	const struct disk *disk = store->disk;
 
 	return row->state == ROW_DUE &&
-	       (row->place == PLACE_DISK || !disk || (!disk->open && !disk->turning) || disk->settings->flush_after_ms > 0 ||
-		   disk->used_bytes > disk->high_bytes);
-}
-
-static void
-note_hungry(struct store *store, struct queue *queue)
-{
-	if (queue->hungry)
-		return;
-	queue->hungry = true;
-	store->hungry_count++;
+	       (row->place == PLACE_DISK || !disk || (!disk->open && !disk->turning) ||
+		   disk->settings->flush_after_ms > 0 || disk->used_bytes > disk->high_bytes);
 }
 
 /* Where a search begins or goes on: a row of a block, and its number. */
@@ -717,7 +199,8 @@ find_due(struct store *store, struct queue *queue, struct place *place, uint64_t
 			for (; place->offset < block->used && place->seq < end_seq; place->seq++) {
 				const struct row *row = row_at(block, place->offset);
 
-				if (place->seq > after_seq && row->state == ROW_DUE && is_undated(row->ts_unix_ms))
+				if (place->seq > after_seq && row->state == ROW_DUE &&
+				    row_time_is_undated(row->ts_unix_ms))
 					return false;
 				if (place->seq > after_seq && may_be_sent(store, row)) {
 					place->block = block;
@@ -803,7 +286,7 @@ store_next(struct store *store, size_t device, uint64_t after_seq, struct store_
 		return -ENOENT;
 	if (!find_next(store, queue, &place, after_seq)) {
 		if (queue->hole.open)
-			note_hungry(store, queue);
+			hole_hungry(store, queue);
 		return -ENOENT;
 	}
 	*ret = show_row(&place);
@@ -811,15 +294,8 @@ store_next(struct store *store, size_t device, uint64_t after_seq, struct store_
 	queue->look_offset = place.offset + row_bytes(ret->length);
 	queue->look_seq = place.seq + 1;
 	if (queue->hole.open && queue->hole.before == place.block)
-		note_hungry(store, queue);
+		hole_hungry(store, queue);
 	return 0;
-}
-
-/* Does the hole hide rows of these? */
-static bool
-hides(const struct queue *queue, uint64_t last_seq)
-{
-	return queue->hole.open && (!queue->hole.before || block_last_seq(queue->hole.before) < last_seq);
 }
 
 int
@@ -832,9 +308,9 @@ store_find(struct store *store, size_t device, uint64_t first_seq, uint64_t last
 		*ret = show_row(&place);
 		return 0;
 	}
-	if (!hides(queue, last_seq))
+	if (!hole_hides(queue, last_seq))
 		return -ENOENT;
-	note_hungry(store, queue);
+	hole_hungry(store, queue);
 	return -EAGAIN;
 }
 
@@ -851,13 +327,10 @@ mark_rows(struct store *store, struct queue *queue, struct block *block, uint64_
 		offset += row_bytes(row->length);
 		if (seq < first_seq || row->state == ROW_DONE || row->state == (uint32_t)to)
 			continue;
-		if (to == ROW_DONE) {
+		if (to == ROW_DONE)
 			row_is_done(store, queue, block, row);
-			continue;
-		}
-		*(row->state == ROW_DUE ? &block->due : &block->sent) -= 1;
-		row->state = to & 3u;
-		*(to == ROW_DUE ? &block->due : &block->sent) += 1;
+		else
+			row_set_state(block, row, to);
 	}
 }
 
@@ -873,7 +346,7 @@ mark(struct store *store, size_t device, uint64_t first_seq, uint64_t last_seq, 
 		if (block_last_seq(block) >= first_seq && (to != ROW_DUE || block->sent > 0))
 			mark_rows(store, queue, block, first_seq, last_seq, to);
 		if (block->due == 0 && block->sent == 0)
-			unlink_block(store, queue, previous, block);
+			block_unlink(store, queue, previous, block);
 		else
 			previous = block;
 	}
@@ -935,9 +408,10 @@ store_oldest(const struct store *store, size_t device)
 	while (block && block->due == 0 && block->sent == 0)
 		block = block->next;
 	ts_ms = block ? first_time(block) : 0;
-	if (!is_undated(ts_ms))
+	if (!row_time_is_undated(ts_ms))
 		return ts_ms;
-	return store->dated && is_of_this_boot(store, ts_ms) ? date(store, ts_ms) : 0;
+	return store->boot.dated && row_time_is_of(&store->boot, ts_ms) ? row_time_date(&store->boot, ts_ms)
+									: 0;
 }
 
 struct store_counts
@@ -972,10 +446,8 @@ store_health(const struct store *store, struct health_store *ret)
 	ret->disk_busy_ms = disk->busy ? clock_mono_ms() - disk->asked_mono_ms : 0;
 }
 
-/* ---- the disk: what it is asked to do ---- */
-
-static void
-note_ready(struct store *store, size_t device)
+void
+store_note_ready(struct store *store, size_t device)
 {
 	struct queue *queue = &store->queues[device];
 
@@ -985,844 +457,27 @@ note_ready(struct store *store, size_t device)
 	store->ready[store->ready_count++] = device;
 }
 
-static void
-all_ready(struct store *store)
-{
-	for (size_t i = 0; i < store->device_count; i++)
-		note_ready(store, i);
-}
-
-static void
-ask(struct store *store, enum spooler_task task)
-{
-	store->disk->job.task = task;
-	store->disk->busy = true;
-	store->disk->asked_mono_ms = clock_mono_ms();
-	spooler_ask(store->disk->spooler, &store->disk->job);
-}
-
-static bool
-is_to_write(const struct row *row)
-{
-	return row->state != ROW_DONE && (row->place == PLACE_MEMORY || row->place == PLACE_UNCERTAIN);
-}
-
-static int64_t
-came_mono_ms(const struct row *row)
-{
-	return row->place == PLACE_MEMORY ? (int64_t)row->id : 0;
-}
-
-static struct row *
-first_loose(struct queue *queue)
-{
-	while (queue->loose_from && queue->loose_from->loose == 0)
-		queue->loose_from = queue->loose_from->next;
-	for (uint32_t at = 0; queue->loose_from && at < queue->loose_from->used;) {
-		struct row *row = row_at(queue->loose_from, at);
-
-		if (is_to_write(row))
-			return row;
-		at += row_bytes(row->length);
-	}
-	return NULL;
-}
-
-/* Put the loose rows of one device into the job. Returns false when the job is full. */
-static bool
-gather_device(struct store *store, size_t device)
-{
-	struct queue *queue = &store->queues[device];
-	struct disk *disk = store->disk;
-
-	for (struct block *block = queue->loose_from; block; block = block->next) {
-		for (uint32_t at = 0; block->loose > 0 && at < block->used;) {
-			struct row *row = row_at(block, at);
-			struct spool_row head = { .id = row->place == PLACE_MEMORY ? disk->next_id : row->id,
-				.ts_unix_ms = row->ts_unix_ms,
-				.device = (uint32_t)device,
-				.values = row->values,
-				.length = row->length };
-
-			at += row_bytes(row->length);
-			if (!is_to_write(row))
-				continue;
-			if (disk->job.rows.used >= disk->write_bytes ||
-			    spool_rows_add(&disk->job.rows, &head, row->members) < 0)
-				return false;
-			disk->next_id += row->place == PLACE_MEMORY;
-			row->id = head.id;
-			row->place = PLACE_WRITING;
-			queue->writing = true;
-		}
-	}
-	return true;
-}
-
-/* A device with a row that has waited too long writes all that it has: the next ones would follow one by one.
- */
-static void
-gather(struct store *store, int64_t now)
-{
-	struct disk *disk = store->disk;
-	int64_t wait = disk->settings->flush_after_ms;
-	bool everything = disk->closing || store->loose_bytes > store->max_bytes / 4;
-	int64_t next = CLOCK_NEVER;
-
-	disk->job.rows.used = 0;
-	for (size_t i = 0; i < store->device_count; i++) {
-		size_t device = (disk->turn + i) % store->device_count;
-		const struct row *row =
-		    store->queues[device].loose > 0 ? first_loose(&store->queues[device]) : NULL;
-
-		if (!row)
-			continue;
-		if (!everything && came_mono_ms(row) + wait > now) {
-			next = came_mono_ms(row) + wait < next ? came_mono_ms(row) + wait : next;
-		} else if (!gather_device(store, device)) {
-			disk->turn = device; /* the rest follows at once */
-			next = 0;
-			break;
-		}
-	}
-	if (next == 0 && disk->job.rows.used == 0)
-		next = now + RETRY_MIN_MS; /* no memory for the job */
-	disk->flush_mono_ms = next;
-}
-
-static bool
-has_room(const struct disk *disk)
-{
-	return disk->used_bytes <= disk->high_bytes;
-}
-
-static bool
-write_due(const struct store *store, int64_t now)
-{
-	const struct disk *disk = store->disk;
-
-	if (disk->closing)
-		return disk->gone_count > 0 || (store->loose > 0 && has_room(disk));
-	return (disk->flush_mono_ms <= now && has_room(disk)) || disk->gone_mono_ms <= now;
-}
-
-static bool
-ask_write(struct store *store, int64_t now)
-{
-	struct disk *disk = store->disk;
-	uint64_t *spare = disk->job.gone;
-	size_t spare_size = disk->job.gone_size;
-
-	if (!write_due(store, now))
-		return false;
-	disk->job.rows.used = 0;
-	if (has_room(disk) && (disk->closing || disk->flush_mono_ms <= now))
-		gather(store, now);
-	disk->job.gone = disk->gone;
-	disk->job.gone_count = disk->gone_count;
-	disk->job.gone_size = disk->gone_size;
-	disk->gone = spare;
-	disk->gone_size = spare_size;
-	disk->gone_count = 0;
-	disk->gone_mono_ms = CLOCK_NEVER;
-	if (disk->job.rows.used == 0 && disk->job.gone_count == 0)
-		return false;
-	ask(store, SPOOLER_WRITE);
-	return true;
-}
-
-static void
-want_nothing(struct store *store)
-{
-	for (size_t i = 0; i < store->device_count; i++) {
-		struct spool_range *range = &store->disk->job.ranges[i];
-		const struct hole *hole = &store->queues[i].hole;
-
-		*range = (struct spool_range){ .after_id = hole->after_id, .last_id = hole->last_id };
-	}
-	store->disk->job.newest_first = store->drop == DROP_NEWEST;
-	store->disk->job.before_unix_ms = 0;
-}
-
-/* Read back for the devices whose sessions wait for it, all alike. */
-static bool
-ask_read(struct store *store)
-{
-	struct disk *disk = store->disk;
-	size_t limit = store->max_bytes / 8 < READ_BYTES_MAX ? store->max_bytes / 8 : READ_BYTES_MAX;
-	size_t share;
-
-	if (store->hungry_count == 0 || disk->closing)
-		return false;
-	while (store->counts.bytes + 2 * limit > store->max_bytes && evict(store))
-		;
-	if (store->counts.bytes + 2 * limit > store->max_bytes)
-		return false;
-	share = limit / store->hungry_count;
-	share = share < READ_DEVICE_MIN ? READ_DEVICE_MIN : share > READ_DEVICE_MAX ? READ_DEVICE_MAX : share;
-	want_nothing(store);
-	for (size_t i = 0; i < store->device_count; i++)
-		if (store->queues[i].hungry && store->queues[i].hole.open)
-			disk->job.ranges[i].wanted = share;
-	disk->job.limit = limit;
-	ask(store, SPOOLER_READ);
-	return true;
-}
-
-/* How much each may keep, so that the devices that hold most give up `need` bytes together. */
-static uint64_t
-fair_level(const struct store *store, uint64_t need)
-{
-	uint64_t low = 0, high = 0;
-
-	for (size_t i = 0; i < store->device_count; i++)
-		high = store->queues[i].hole.bytes > high ? store->queues[i].hole.bytes : high;
-	while (low < high) {
-		uint64_t level = low + (high - low + 1) / 2;
-		uint64_t freed = 0;
-
-		for (size_t i = 0; i < store->device_count; i++)
-			if (store->queues[i].hole.bytes > level)
-				freed += store->queues[i].hole.bytes - level;
-		if (freed >= need)
-			low = level;
-		else
-			high = level - 1;
-	}
-	return low;
-}
-
-/* Nothing is on disk only: give up blocks that are in memory as well. */
-static void
-drop_both(struct store *store, uint64_t need)
-{
-	uint64_t freed = 0;
-
-	while (freed < need) {
-		struct queue *most = NULL;
-
-		for (size_t i = 0; i < store->device_count; i++) {
-			struct queue *queue = &store->queues[i];
-
-			if (is_evictable(queue->head) && queue->rows > (most ? most->rows : 0))
-				most = queue;
-		}
-		if (!most)
-			return;
-		freed += drop_block(store, most, NULL, most->head);
-	}
-}
-
-/* What is oldest is in memory as well, before the hole. Returns about how many bytes that frees on disk. */
-static uint64_t
-drop_before_hole(struct store *store, struct queue *queue, uint64_t need)
-{
-	uint64_t freed = 0;
-
-	while (freed < need && queue->hole.before && is_evictable(queue->head))
-		freed += drop_block(store, queue, NULL, queue->head);
-	return freed;
-}
-
-static bool
-set_quotas(struct store *store, uint64_t need)
-{
-	uint64_t level = fair_level(store, need);
-	bool any = false;
-
-	for (size_t i = 0; i < store->device_count; i++) {
-		struct queue *queue = &store->queues[i];
-		uint64_t quota = queue->hole.bytes > level ? queue->hole.bytes - level : 0;
-		uint64_t freed = store->drop == DROP_OLDEST ? drop_before_hole(store, queue, quota) : 0;
-
-		if (quota <= freed)
-			continue;
-		store->disk->job.ranges[i].wanted = quota - freed;
-		any = true;
-	}
-	return any;
-}
-
-/* The file is about as large as it may be. What belongs to nobody goes first. */
-static bool
-ask_room(struct store *store)
-{
-	struct disk *disk = store->disk;
-	uint64_t need = disk->high_bytes / 16;
-
-	if (has_room(disk) || (disk->closing && store->loose == 0))
-		return false;
-	if (disk->unknown_rows == 0 && store->hole_bytes == 0) {
-		if (disk->gone_count == 0)
-			drop_both(store, need);
-		if (disk->gone_count > 0)
-			disk->gone_mono_ms = 0;
-		return false;
-	}
-	want_nothing(store);
-	if (disk->unknown_rows > 0) {
-		disk->job.before_unix_ms = INT64_MAX;
-	} else if (!set_quotas(store, need)) {
-		disk->gone_mono_ms = 0;
-		return false;
-	}
-	ask(store, SPOOLER_DROP);
-	return true;
-}
-
-static int64_t
-max_age_ms(const struct disk *disk)
-{
-	return (int64_t)disk->settings->max_age_h * 3600 * 1000;
-}
-
-static void
-drop_aged_in_memory(struct store *store, struct queue *queue, int64_t before_unix_ms)
-{
-	struct block *previous = NULL, *next;
-
-	for (struct block *block = queue->head; block; block = next) {
-		uint32_t at = 0;
-
-		next = block->next;
-		while (at < block->used) {
-			struct row *row = row_at(block, at);
-
-			at += row_bytes(row->length);
-			if (row->state != ROW_DUE || is_undated(row->ts_unix_ms) || row->ts_unix_ms >= before_unix_ms)
-				continue;
-			store->counts.aged_rows++;
-			row_is_done(store, queue, block, row);
-		}
-		if (block->due == 0 && block->sent == 0)
-			unlink_block(store, queue, previous, block);
-		else
-			previous = block;
-	}
-}
-
-/* A clock that stands wrong for a moment must not cost a week of data: a row is too old when two looks in
- * succession say so. */
-static bool
-ask_age(struct store *store, int64_t now)
-{
-	struct disk *disk = store->disk;
-	int64_t clock = clock_unix_ms();
-	int64_t before = (clock < disk->seen_unix_ms ? clock : disk->seen_unix_ms) - max_age_ms(disk);
-
-	if (now < disk->age_mono_ms || disk->closing)
-		return false;
-	disk->age_mono_ms = now + AGE_LOOK_MS;
-	disk->seen_unix_ms = clock;
-	for (size_t i = 0; i < store->device_count; i++)
-		drop_aged_in_memory(store, &store->queues[i], before);
-	if (before <= 0 || (store->hole_bytes == 0 && disk->unknown_rows == 0))
-		return false;
-	want_nothing(store);
-	for (size_t i = 0; i < store->device_count; i++)
-		if (store->queues[i].hole.open)
-			disk->job.ranges[i].wanted = UINT64_MAX;
-	disk->job.newest_first = false;
-	disk->job.before_unix_ms = before;
-	ask(store, SPOOLER_DROP);
-	return true;
-}
-
-/* Devices leave the settings: what they have is to be there when they come back. */
-static void
-ask_leaving(struct store *store)
-{
-	struct disk *disk = store->disk;
-	bool room = disk->open && has_room(disk);
-
-	disk->job.rows.used = 0;
-	disk->job.gone_count = 0;
-	for (size_t i = 0; room && i < store->device_count; i++)
-		if (store->queues[i].leaves && store->queues[i].loose > 0)
-			room = gather_device(store, i);
-	if (disk->job.rows.used > 0)
-		ask(store, SPOOLER_WRITE);
-}
-
-static bool
-ask_open(struct store *store, int64_t now)
-{
-	if (store->disk->open)
-		return false;
-	if (now >= store->disk->retry_mono_ms)
-		ask(store, SPOOLER_OPEN);
-	return true;
-}
-
-/* The next job, if there is one. */
-static void
-go_on(struct store *store)
-{
-	int64_t now = clock_mono_ms();
-
-	if (store->disk->busy)
-		return;
-	if (store->disk->held) {
-		ask_leaving(store);
-		return;
-	}
-	if (ask_open(store, now) || ask_room(store) || ask_write(store, now) ||
-	    ask_read(store))
-		return;
-	ask_age(store, now);
-}
-
-/* ---- the disk: what it answers ---- */
-
-/* After a write: the rows of the job are on disk, or not, or nobody knows: an fsync that fails leaves what it
- * did not sync. */
-static void
-settle_rows(struct store *store, struct queue *queue, bool written)
-{
-	for (struct block *block = queue->loose_from; block; block = block->next) {
-		for (uint32_t at = 0; block->loose > 0 && at < block->used;) {
-			struct row *row = row_at(block, at);
-
-			at += row_bytes(row->length);
-			if (row->state == ROW_DONE || row->place != PLACE_WRITING)
-				continue;
-			row->place = written ? PLACE_DISK : PLACE_UNCERTAIN;
-			if (!written)
-				continue;
-			block->loose--;
-			queue->loose--;
-			store->loose--;
-			store->loose_bytes -= row_bytes(row->length);
-		}
-	}
-	queue->writing = false;
-}
-
-static void
-settle(struct store *store, bool written)
-{
-	for (size_t i = 0; i < store->device_count; i++) {
-		if (!store->queues[i].writing)
-			continue;
-		settle_rows(store, &store->queues[i], written);
-		if (store->disk->settings->flush_after_ms == 0)
-			note_ready(store, i);
-	}
-}
-
-/* What could not be forgotten is forgotten later. */
-static void
-take_back_gone(struct disk *disk)
-{
-	size_t count = disk->gone_count + disk->job.gone_count;
-	uint64_t *both;
-
-	if (disk->job.gone_count == 0)
-		return;
-	both = realloc(disk->gone, count * sizeof(both[0]));
-	if (both) {
-		memcpy(both + disk->gone_count, disk->job.gone, disk->job.gone_count * sizeof(both[0]));
-		disk->gone = both;
-		disk->gone_count = disk->gone_size = count;
-		disk->gone_mono_ms = 0;
-	}
-	disk->job.gone_count = 0;
-}
-
-/* The end of waiting for what the file holds. */
-static void
-release(struct store *store)
-{
-	if (store->disk->hold_mono_ms == CLOCK_NEVER)
-		return;
-	store->disk->hold_mono_ms = CLOCK_NEVER;
-	all_ready(store);
-}
-
-static void
-disk_fails(struct store *store, int error)
-{
-	struct disk *disk = store->disk;
-	int64_t now = clock_mono_ms();
-
-	disk->fault = -error;
-	if (disk->job.task == SPOOLER_WRITE) {
-		settle(store, false);
-		take_back_gone(disk);
-	}
-	if (disk->fault_mono_ms == CLOCK_NEVER) {
-		disk->fault_mono_ms = now;
-		if (error != -EBADMSG)
-			log_error("store: %s: %s: samples are kept in memory only", disk->settings->dir,
-			    error == -EBUSY ? "in use by another program" : strerror(-error));
-	}
-	/* A damaged file is put aside at once. */
-	disk->retry_mono_ms =
-	    error == -EBADMSG && disk->retry_ms == RETRY_MIN_MS ? now : now + disk->retry_ms;
-	disk->retry_ms = disk->retry_ms * 2 < RETRY_MAX_MS ? disk->retry_ms * 2 : RETRY_MAX_MS;
-	if ((disk->open || disk->turning) && disk->settings->flush_after_ms == 0)
-		all_ready(store);
-	disk->open = disk->turning = false;
-	release(store);
-}
-
-/* What is there from before this start, or from before its device left the settings, comes first in its queue. */
-static void
-adopt(struct store *store)
-{
-	struct disk *disk = store->disk;
-	uint64_t rows = 0;
-
-	for (size_t i = 0; i < store->device_count; i++) {
-		const struct spool_range *range = &disk->job.ranges[i];
-		bool wanted = !disk->known || store->queues[i].fresh;
-
-		store->queues[i].fresh = false;
-		if (range->rows == 0 || !wanted)
-			continue;
-		store->queues[i].hole = (struct hole){
-			.open = true,
-			.first_seq = FIRST_SEQ - range->rows,
-			.after_id = range->after_id,
-			.last_id = range->last_id,
-			.rows = range->rows,
-			.values = range->values,
-			.bytes = range->bytes,
-		};
-		store->hole_bytes += range->bytes;
-		store->counts.rows += range->rows;
-		rows += range->rows;
-	}
-	disk->unknown_rows = disk->job.unknown_rows;
-	if (rows > 0)
-		log_notice("store: %" PRIu64 " rows from before wait on disk", rows);
-	if (rows > 0 && disk->known)
-		all_ready(store);
-	if (disk->unknown_rows > 0 && !disk->known)
-		log_warning("store: %" PRIu64
-			    " rows on disk are of devices that are not configured: they are kept for %d h",
-		    disk->unknown_rows, disk->settings->max_age_h);
-}
-
-/* Another file than before: what was only in the old one is lost, what is in memory too is written again. */
-static void
-start_over(struct store *store)
-{
-	uint64_t lost = store->counts.lost_rows;
-
-	for (size_t i = 0; i < store->device_count; i++) {
-		struct queue *queue = &store->queues[i];
-
-		if (queue->hole.open) {
-			close_hole(store, queue);
-			note_ready(store, i);
-		}
-		queue->loose_from = queue->head;
-		for (struct block *block = queue->head; block; block = block->next)
-			for (uint32_t at = 0; at < block->used;) {
-				struct row *row = row_at(block, at);
-				bool was_safe = row->place == PLACE_DISK;
-
-				at += row_bytes(row->length);
-				if (row->place == PLACE_MEMORY)
-					continue;
-				row->place = PLACE_MEMORY;
-				row->id = 0;
-				if (row->state == ROW_DONE || !was_safe)
-					continue;
-				block->loose++;
-				queue->loose++;
-				store->loose++;
-				store->loose_bytes += row_bytes(row->length);
-			}
-	}
-	store->disk->gone_count = 0;
-	store->disk->gone_mono_ms = CLOCK_NEVER;
-	store->disk->unknown_rows = 0;
-	if (store->counts.lost_rows > lost)
-		log_error("store: %" PRIu64 " rows were in that file alone", store->counts.lost_rows - lost);
-}
-
-static void
-opened(struct store *store)
-{
-	struct disk *disk = store->disk;
-
-	if (disk->known && disk->job.file != disk->file)
-		start_over(store);
-	adopt(store);
-	disk->known = true;
-	disk->open = true;
-	if (disk->turning && disk->settings->flush_after_ms == 0)
-		all_ready(store);
-	disk->turning = false;
-	if (disk->job.next_id > disk->next_id)
-		disk->next_id = disk->job.next_id;
-	if (store->loose > 0)
-		disk->flush_mono_ms = 0;
-	release(store);
-}
-
-static void
-written(struct store *store)
-{
-	struct disk *disk = store->disk;
-
-	settle(store, true);
-	disk->job.gone_count = 0;
-	disk->retry_ms = RETRY_MIN_MS;
-	if (disk->fault_mono_ms == CLOCK_NEVER)
-		return;
-	log_notice("store: %s takes samples again, after %" PRId64 " s", disk->settings->dir,
-	    (clock_mono_ms() - disk->fault_mono_ms) / 1000);
-	disk->fault_mono_ms = CLOCK_NEVER;
-}
-
-static void
-leave_hole(struct store *store, struct hole *hole, uint64_t rows, uint64_t values, uint64_t bytes)
-{
-	rows = rows < hole->rows ? rows : hole->rows;
-	bytes = bytes < hole->bytes ? bytes : hole->bytes;
-	hole->rows -= rows;
-	hole->values -= values < hole->values ? values : hole->values;
-	hole->bytes -= bytes;
-	store->hole_bytes -= bytes;
-	store->counts.rows -= rows;
-}
-
-static int
-take_row_back(struct store *store, const struct spool_row *from)
-{
-	struct queue *queue = &store->queues[from->device];
-	struct hole *hole = &queue->hole;
-	struct block *block = hole->before;
-	uint32_t size = row_bytes(from->length);
-	struct row *row;
-
-	if (!block || block_last_seq(block) + 1 != hole->first_seq ||
-	    block->size - sizeof(*block) - block->used < size) {
-		block = insert_block(store, queue, hole->before, size);
-		if (!block)
-			return -ENOMEM;
-		block->first_seq = hole->first_seq;
-		hole->before = block;
-	}
-	row = put_row(store, queue, block, date(store, from->ts_unix_ms), from->values, from->members, from->length);
-	row->id = from->id;
-	row->place = PLACE_DISK;
-	hole->first_seq++;
-	hole->after_id = from->id;
-	leave_hole(store, hole, 1, from->values, spool_row_size(from->length));
-	if (is_undated(row->ts_unix_ms) && !is_of_this_boot(store, row->ts_unix_ms)) {
-		if (store->counts.undated_rows++ == 0)
-			log_warning("store: rows are dropped that were read before the clock was set and the machine was "
-				    "booted again: nobody knows their time");
-		row_is_done(store, queue, block, row);
-	}
-	return 0;
-}
-
-static void
-read_back(struct store *store)
-{
-	struct disk *disk = store->disk;
-	const struct spool_row *row;
-	bool whole = true;
-
-	for (size_t at = 0; whole && (row = spool_rows_at(&disk->job.rows, at));
-	     at += spool_row_size(row->length))
-		whole = take_row_back(store, row) == 0;
-	for (size_t i = 0; i < store->device_count; i++) {
-		const struct spool_range *range = &disk->job.ranges[i];
-		struct queue *queue = &store->queues[i];
-
-		if (range->wanted == 0)
-			continue;
-		note_fed(store, queue);
-		note_ready(store, i);
-		if (!whole)
-			continue; /* for want of memory; what did not fit is still in the hole */
-		if (range->reached_id > queue->hole.after_id)
-			queue->hole.after_id = range->reached_id;
-		if (queue->hole.after_id >= queue->hole.last_id)
-			close_hole(store, queue);
-	}
-}
-
-static void
-dropped_for_room(struct store *store, struct queue *queue, const struct spool_range *range)
-{
-	struct hole *hole = &queue->hole;
-
-	store->counts.dropped_rows += range->rows;
-	store->counts.dropped_values += range->values;
-	leave_hole(store, hole, range->rows, range->values, range->bytes);
-	if (store->disk->job.newest_first)
-		hole->last_id = range->reached_id > 0 ? range->reached_id - 1 : 0;
-	else
-		hole->after_id = range->reached_id;
-	if (hole->after_id >= hole->last_id)
-		close_hole(store, queue);
-}
-
-static void
-dropped(struct store *store)
-{
-	struct disk *disk = store->disk;
-	bool aged = disk->job.before_unix_ms != 0;
-
-	store->counts.aged_rows += disk->job.unknown_rows;
-	disk->unknown_rows -=
-	    disk->job.unknown_rows < disk->unknown_rows ? disk->job.unknown_rows : disk->unknown_rows;
-	if (disk->job.before_unix_ms == INT64_MAX && disk->job.unknown_rows == 0)
-		disk->unknown_rows = 0; /* there are none, whatever was counted */
-	for (size_t i = 0; i < store->device_count; i++) {
-		const struct spool_range *range = &disk->job.ranges[i];
-		struct queue *queue = &store->queues[i];
-
-		if (range->wanted == 0 || !queue->hole.open)
-			continue;
-		if (!aged) {
-			dropped_for_room(store, queue, range);
-		} else {
-			store->counts.aged_rows += range->rows;
-			leave_hole(store, &queue->hole, range->rows, range->values, range->bytes);
-			if (queue->hole.rows == 0)
-				close_hole(store, queue);
-		}
-		if (!queue->hole.open)
-			note_ready(store, i);
-	}
-}
-
-static void
-answered(struct store *store, const struct spooler_job *job)
-{
-	static void (*const handlers[])(struct store * store) = {
-		[SPOOLER_OPEN] = opened,
-		[SPOOLER_WRITE] = written,
-		[SPOOLER_READ] = read_back,
-		[SPOOLER_DROP] = dropped,
-	};
-	struct disk *disk = store->disk;
-
-	disk->busy = false;
-	store->counts.damaged_rows = job->damaged_rows;
-	if (job->error < 0) {
-		disk_fails(store, job->error);
-		return;
-	}
-	handlers[job->task](store);
-	disk->file = job->file;
-	if (job->task != SPOOLER_READ)
-		disk->used_bytes = job->used_bytes;
-}
-
-/* ---- the disk, for the owner ---- */
-
-static void
-take_settings(struct store *store, struct disk *disk, const struct settings *settings)
-{
-	uint64_t max_bytes = (uint64_t)settings->store.max_mb << 20;
-
-	disk->settings = &settings->store;
-	disk->write_bytes = max_bytes / 16 < WRITE_BYTES_MAX ? (size_t)(max_bytes / 16) : WRITE_BYTES_MAX;
-	disk->high_bytes = max_bytes - 2 * disk->write_bytes;
-	store->drop = settings->store.drop;
-	store->replay = settings->store.replay;
-}
-
-int
-store_attach(struct store *store, const struct settings *settings)
-{
-	struct disk *disk = calloc(1, sizeof(*disk));
-	int64_t now = clock_mono_ms();
-	int error;
-
-	if (!disk)
-		return -ENOMEM;
-	disk->job.ranges = calloc(store->device_count + 1, sizeof(disk->job.ranges[0]));
-	error = disk->job.ranges ? spooler_start(settings, &disk->spooler) : -ENOMEM;
-	if (error < 0) {
-		disk_free(disk);
-		return error;
-	}
-	take_settings(store, disk, settings);
-	disk->next_id = 1;
-	disk->gone_mono_ms = disk->flush_mono_ms = disk->fault_mono_ms = CLOCK_NEVER;
-	disk->hold_mono_ms = now + HOLD_MS;
-	disk->age_mono_ms = now + AGE_LOOK_MS;
-	disk->seen_unix_ms = clock_unix_ms();
-	disk->retry_ms = RETRY_MIN_MS;
-	for (size_t i = 0; i < store->device_count; i++)
-		store->queues[i].next_seq = store->queues[i].live_seq = FIRST_SEQ;
-	store->disk = disk;
-	go_on(store);
-	return 0;
-}
-
-bool
-store_busy(const struct store *store)
-{
-	return store->disk && store->disk->busy;
-}
-
-int
-store_fd(const struct store *store)
-{
-	return store->disk ? spooler_fd(store->disk->spooler) : -1;
-}
-
-int64_t
-store_due_mono_ms(const struct store *store)
-{
-	const struct disk *disk = store->disk;
-	int64_t due = CLOCK_NEVER;
-
-	if (!disk)
-		return CLOCK_NEVER;
-	due = disk->hold_mono_ms;
-	if (disk->busy || disk->held)
-		return due;
-	if (!disk->open)
-		return disk->retry_mono_ms < due ? disk->retry_mono_ms : due;
-	if (has_room(disk) && disk->flush_mono_ms < due)
-		due = disk->flush_mono_ms;
-	if (disk->gone_mono_ms < due)
-		due = disk->gone_mono_ms;
-	if (store->counts.rows + disk->unknown_rows > 0 && disk->age_mono_ms < due)
-		due = disk->age_mono_ms;
-	return due;
-}
-
 void
-store_tick(struct store *store)
+store_all_ready(struct store *store)
 {
-	const struct spooler_job *job;
-
-	if (!store->disk)
-		return;
-	if (store->disk->busy && (job = spooler_answer(store->disk->spooler)))
-		answered(store, job);
-	if (store->disk->hold_mono_ms <= clock_mono_ms())
-		release(store);
-	go_on(store);
+	for (size_t i = 0; i < store->device_count; i++)
+		store_note_ready(store, i);
 }
 
 void
 store_date(struct store *store, int64_t boot_unix_ms)
 {
-	store->dated = true;
-	store->boot_unix_ms = boot_unix_ms;
+	store->boot.dated = true;
+	store->boot.unix_ms = boot_unix_ms;
 	for (size_t i = 0; i < store->device_count; i++) {
 		for (struct block *block = store->queues[i].head; block; block = block->next)
 			for (uint32_t at = 0; at < block->used;) {
 				struct row *row = row_at(block, at);
 
-				row->ts_unix_ms = date(store, row->ts_unix_ms);
+				row->ts_unix_ms = row_time_date(&store->boot, row->ts_unix_ms);
 				at += row_bytes(row->length);
 			}
-		note_ready(store, i);
+		store_note_ready(store, i);
 	}
 }
 
@@ -1834,205 +489,4 @@ store_ready(struct store *store, size_t *ret_device)
 	*ret_device = store->ready[--store->ready_count];
 	store->queues[*ret_device].ready = false;
 	return true;
-}
-
-/* ---- other settings ---- */
-
-void
-store_hold(struct store *store, const struct difference *difference)
-{
-	const struct settings *settings = difference_from(difference);
-
-	if (!store->disk)
-		return;
-	for (size_t i = 0; i < store->device_count; i++)
-		store->queues[i].leaves = !difference_device_now(difference, &settings->devices[i]);
-	store->disk->held = true;
-	store_tick(store);
-}
-
-bool
-store_is_held(const struct store *store)
-{
-	return !store->disk || (store->disk->held && !store->disk->busy);
-}
-
-void
-store_release(struct store *store)
-{
-	if (!store->disk)
-		return;
-	for (size_t i = 0; i < store->device_count; i++)
-		store->queues[i].leaves = false;
-	store->disk->held = false;
-	store_tick(store);
-}
-
-/* What is on disk stays there. */
-static void
-drop_queue(struct store *store, struct queue *queue)
-{
-	for (struct block *block = queue->head; block; block = block->next)
-		for (uint32_t at = 0; at < block->used;) {
-			const struct row *row = row_at(block, at);
-
-			at += row_bytes(row->length);
-			if (row->state == ROW_DONE || row->place == PLACE_DISK)
-				continue;
-			store->loose_bytes -= row_bytes(row->length);
-			store->counts.dropped_rows++;
-			store->counts.dropped_values += row->values;
-		}
-	store->loose -= queue->loose;
-	store->counts.rows -= queue->rows + queue->hole.rows;
-	store->counts.bytes -= queue->bytes;
-	store->hole_bytes -= queue->hole.bytes;
-	store->hungry_count -= queue->hungry;
-	free_chain(queue->head);
-	*queue = (struct queue){ .head = NULL };
-}
-
-/* Returns how many rows of theirs are on disk. */
-static uint64_t
-drop_leaving(struct store *store, const struct difference *difference)
-{
-	const struct settings *settings = difference_from(difference);
-	uint64_t kept = 0;
-	uint64_t lost = 0;
-
-	for (size_t i = 0; i < store->device_count; i++) {
-		struct queue *queue = &store->queues[i];
-
-		if (difference_device_now(difference, &settings->devices[i]))
-			continue;
-		lost += queue->loose;
-		kept += queue->rows - queue->loose + queue->hole.rows;
-		drop_queue(store, queue);
-	}
-	if (kept > 0 && store->disk)
-		log_notice("store: %" PRIu64 " rows of devices that are not configured any more are kept on disk for %d h",
-		    kept, store->disk->settings->max_age_h);
-	if (lost > 0)
-		log_warning("store: %" PRIu64 " rows of devices that are not configured any more are lost", lost);
-	return kept;
-}
-
-static void
-move_queues(struct store *store, struct queue *queues, const struct difference *difference)
-{
-	const struct settings *settings = difference_to(difference);
-
-	for (size_t i = 0; i < settings->device_count; i++) {
-		const struct device *was = difference_device(difference, &settings->devices[i]);
-
-		if (was) {
-			queues[i] = store->queues[was->index];
-			queues[i].ready = false;
-			continue;
-		}
-		queues[i].fresh = store->disk != NULL;
-		queues[i].next_seq = queues[i].live_seq = store->disk ? FIRST_SEQ : 1;
-	}
-	free(store->queues);
-	store->queues = queues;
-	store->device_count = settings->device_count;
-	store->ready_count = 0;
-}
-
-static void
-resize(struct store *store, const struct settings *settings)
-{
-	uint32_t block_bytes;
-
-	store->max_bytes = (size_t)settings->store.memory_mb << 20;
-	block_bytes = choose_block_bytes(store->device_count, store->max_bytes);
-	if (block_bytes == store->block_bytes)
-		return;
-	free_chain(store->spare);
-	store->spare = NULL;
-	store->spare_count = 0;
-	store->block_bytes = block_bytes;
-}
-
-/* The file numbers devices by their names: unless they are in the same places, it is opened anew. */
-static void
-turn_disk(struct store *store, const struct settings *settings, bool same)
-{
-	struct disk *disk = store->disk;
-
-	take_settings(store, disk, settings);
-	disk->held = false;
-	disk->turn = 0;
-	if (same || !disk->open)
-		return;
-	disk->open = false;
-	disk->turning = true;
-	disk->retry_mono_ms = 0;
-}
-
-static bool
-has_same_places(const struct difference *difference)
-{
-	const struct settings *from = difference_from(difference);
-	const struct settings *to = difference_to(difference);
-
-	if (from->device_count != to->device_count || difference_store(difference))
-		return false;
-	for (size_t i = 0; i < to->device_count; i++)
-		if (difference_device(difference, &to->devices[i]) != &from->devices[i])
-			return false;
-	return true;
-}
-
-int
-store_rebind(struct store *store, const struct difference *difference)
-{
-	const struct settings *settings = difference_to(difference);
-	struct disk *disk = store->disk;
-	bool same = has_same_places(difference);
-	struct queue *queues = calloc(settings->device_count + 1, sizeof(queues[0]));
-	size_t *ready = calloc(settings->device_count + 1, sizeof(ready[0]));
-	struct spool_range *ranges = calloc(settings->device_count + 1, sizeof(ranges[0]));
-
-	if (!queues || !ready || !ranges || (disk && spooler_rebind(disk->spooler, settings, same) < 0)) {
-		free(queues);
-		free(ready);
-		free(ranges);
-		return -ENOMEM;
-	}
-	free(store->ready);
-	store->ready = ready;
-	if (disk) {
-		free(disk->job.ranges);
-		disk->job.ranges = ranges;
-		disk->unknown_rows += drop_leaving(store, difference);
-	} else {
-		free(ranges);
-		drop_leaving(store, difference);
-	}
-	move_queues(store, queues, difference);
-	resize(store, settings);
-	all_ready(store);
-	if (disk)
-		turn_disk(store, settings, same);
-	return 0;
-}
-
-void
-store_close(struct store *store, int timeout_ms)
-{
-	struct disk *disk = store->disk;
-	int64_t end_mono_ms = clock_mono_ms() + timeout_ms;
-
-	if (!disk)
-		return;
-	disk->closing = true;
-	disk->retry_mono_ms = 0; /* one more try */
-	do {
-		struct pollfd wait = { .fd = spooler_fd(disk->spooler), .events = POLLIN };
-
-		store_tick(store);
-		if (disk->busy)
-			poll(&wait, 1, clock_poll_ms(end_mono_ms));
-	} while (disk->busy && clock_mono_ms() < end_mono_ms);
 }

@@ -3,7 +3,7 @@
 #include <errno.h>
 #include <poll.h>
 
-#define WAIT_MS 5000
+#define WAIT_MS 20000
 
 void
 sinks_init(struct sinks *sinks, size_t samples, size_t outcomes)

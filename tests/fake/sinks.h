@@ -17,7 +17,7 @@ void sinks_done(struct sinks *sinks);
 struct sample_sink sinks_samples(struct sinks *sinks);
 struct outcome_sink sinks_outcomes(struct sinks *sinks);
 
-/* The next one, waited for up to 5 s; false if none came. What it owns is the caller's. */
+/* The next one, waited for up to 20 s; false if none came. What it owns is the caller's. */
 bool sinks_sample(struct sinks *sinks, struct sample *ret);
 bool sinks_quality(struct sinks *sinks, struct sample *ret);
 bool sinks_outcome(struct sinks *sinks, struct outcome *ret);

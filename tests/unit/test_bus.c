@@ -7,7 +7,9 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include <cmocka.h>
 
@@ -44,20 +46,44 @@ begin(void)
 	assert_int_equal(bus_worker_start(worker), 0);
 }
 
+#define PATIENCE_US 20000000 /* what is awaited comes at once, unless the machine is busy */
+
+static bool
+try_stop(void)
+{
+	bus_worker_tell_stop(worker);
+	if (!bus_worker_await(worker, clock_mono_us() + PATIENCE_US))
+		return false;
+	bus_worker_close(worker);
+	return true;
+}
+
 static void
 stop(void)
 {
-	bus_worker_tell_stop(worker);
-	bus_worker_await(worker, CLOCK_NEVER);
-	bus_worker_close(worker);
+	assert_true(try_stop());
+}
+
+/* Wait for so many requests in all. */
+static void
+await_asked(int count)
+{
+	int64_t until_us = clock_mono_us() + PATIENCE_US;
+
+	while (fake_link_asked(&fake) < count) {
+		assert_true(clock_mono_us() < until_us);
+		sched_yield();
+	}
 }
 
 static int
 tear_down(void **state)
 {
 	(void)state;
-	stop();
+	if (worker && !try_stop())
+		abort(); /* nothing that it uses may be freed */
 	bus_worker_free(worker);
+	worker = NULL;
 	sinks_done(&sinks);
 	return 0;
 }
@@ -150,9 +176,10 @@ test_changes_of_quality_are_told_once(void **state)
 	struct point *points[2], *other;
 
 	(void)state;
-	points[0] = bench_point(&bench, 1, TABLE_HOLDING, 10, 1, 50);
-	points[1] = bench_point(&bench, 1, TABLE_HOLDING, 20, 1, 50);
-	other = bench_point(&bench, 2, TABLE_HOLDING, 30, 2, 50);
+	bench.bus.timeout_ms = 400; /* and periods of 200: long beside what a busy machine is late */
+	points[0] = bench_point(&bench, 1, TABLE_HOLDING, 10, 1, 200);
+	points[1] = bench_point(&bench, 1, TABLE_HOLDING, 20, 1, 200);
+	other = bench_point(&bench, 2, TABLE_HOLDING, 30, 2, 200);
 	other->type = TYPE_FLOAT32;
 	fake.cells[30] = 0x7fc0; /* not a number */
 	begin();
@@ -176,8 +203,8 @@ test_a_point_that_is_late_is_stale(void **state)
 	struct sample sample;
 
 	(void)state;
-	bench_point(&bench, 1, TABLE_HOLDING, 10, 1, 50);
-	bench_point(&bench, 1, TABLE_HOLDING, 20, 1, 50);
+	bench_point(&bench, 1, TABLE_HOLDING, 10, 1, 200);
+	bench_point(&bench, 1, TABLE_HOLDING, 20, 1, 200);
 	begin();
 	expect_good();
 	SCRIPT(fake.cost_ms = 1200);
@@ -193,8 +220,8 @@ test_a_bus_that_cannot_be_opened_is_offline(void **state)
 	struct point *points[2];
 
 	(void)state;
-	points[0] = bench_point(&bench, 1, TABLE_HOLDING, 10, 1, 50);
-	points[1] = bench_point(&bench, 2, TABLE_HOLDING, 10, 1, 50);
+	points[0] = bench_point(&bench, 1, TABLE_HOLDING, 10, 1, 200);
+	points[1] = bench_point(&bench, 2, TABLE_HOLDING, 10, 1, 200);
 	fake.open_error = -ECONNREFUSED;
 	begin();
 	for (int i = 0; i < 2; i++)
@@ -214,8 +241,7 @@ test_a_command_overtakes_all_polls(void **state)
 		bench_point(&bench, 1, TABLE_HOLDING, 10 * i, 1, 100);
 	fake.cost_ms = 20; /* 100 polls of 20 ms every 100 ms: hopelessly late */
 	begin();
-	while (fake_link_asked(&fake) < 5)
-		poll(NULL, 0, 1);
+	await_asked(5);
 	before = fake_link_asked(&fake);
 	command(COMMAND_WRITE, &bench.points[50], 99, 1);
 	expect_outcome(1, OUTCOME_DONE);
@@ -331,8 +357,7 @@ test_a_closed_bus_answers_at_once(void **state)
 	assert_true(clock_mono_ms() - began < 1000);
 	assert_int_equal(fake_link_asked(&fake), 0);
 	SCRIPT(fake.open_error = 0);
-	while (fake_link_asked(&fake) == 0)
-		poll(NULL, 0, 5);
+	await_asked(1);
 }
 
 static void
@@ -369,28 +394,46 @@ test_a_lost_line_is_opened_again(void **state)
 	expect_outcome(2, OUTCOME_DONE);
 }
 
-static void
-test_a_dead_unit_does_not_keep_the_others_waiting(void **state)
+/* Count the requests of the first 1500 ms, by their own clock. Returns whether the machine let enough of them be made. */
+static bool
+try_dead_unit(void)
 {
 	int living = 0;
 	int dead = 0;
 
-	(void)state;
-	for (int i = 0; i < 10; i++)
-		bench_point(&bench, 1, TABLE_HOLDING, 10 * i, 1, 50);
-	for (int i = 0; i < 10; i++)
-		bench_point(&bench, 2, TABLE_HOLDING, 10 * i, 1, 50);
 	fake.dead_unit = 2; /* the timeout is 100 ms */
 	begin();
+	await_asked(1);
 	poll(NULL, 0, 1500);
 	pthread_mutex_lock(&fake.lock);
-	for (int i = 0; i < fake.asked_count; i++) {
+	for (int i = 0; i < fake.asked_count && fake.asked[i].at_us < fake.asked[0].at_us + 1500000; i++) {
 		living += fake.asked[i].unit == 1;
 		dead += fake.asked[i].unit == 2;
 	}
 	pthread_mutex_unlock(&fake.lock);
-	assert_in_range(dead, 3, 5);
-	assert_true(living > 180); /* of 300, of which 80 fall in the 4 timeouts */
+	assert_true(dead <= 5);
+	return dead >= 3 && living > 180; /* of 300, of which 80 fall in the 4 timeouts */
+}
+
+static void
+test_a_dead_unit_does_not_keep_the_others_waiting(void **state)
+{
+	bool enough = false;
+
+	for (int i = 0; i < 10; i++)
+		bench_point(&bench, 1, TABLE_HOLDING, 10 * i, 1, 50);
+	for (int i = 0; i < 10; i++)
+		bench_point(&bench, 2, TABLE_HOLDING, 10 * i, 1, 50);
+	/* A busy machine may make requests late, but not each time. */
+	for (int attempt = 0; attempt < 8 && !enough; attempt++) {
+		if (attempt > 0) {
+			tear_down(state);
+			fake_link_init(&fake);
+			sinks_init(&sinks, 10000, 200);
+		}
+		enough = try_dead_unit();
+	}
+	assert_true(enough);
 }
 
 static void
@@ -405,13 +448,12 @@ test_stopping_answers_all_that_waits(void **state)
 	bench.bus.timeout_ms = 60000;
 	fake.dead_unit = 1;
 	begin();
-	while (fake_link_asked(&fake) == 0)
-		poll(NULL, 0, 1);
+	await_asked(1);
 	for (uint64_t i = 0; i < 10; i++)
 		command(COMMAND_WRITE, &bench.points[0], 1, i);
 	began = clock_mono_ms();
 	stop();
-	assert_true(clock_mono_ms() - began < 1500);
+	assert_true(clock_mono_ms() - began < 5000); /* and not the timeout */
 	while (fifo_pop(sinks.outcomes, &outcome, 1) == 1) {
 		assert_int_equal(outcome.tag, stopped++);
 		assert_true(outcome.status == OUTCOME_STOPPED || outcome.status == OUTCOME_TIMEOUT);
@@ -432,8 +474,7 @@ test_commands_beyond_the_queue_are_refused(void **state)
 	bench.bus.timeout_ms = 60000;
 	fake.dead_unit = 1;
 	begin();
-	while (fake_link_asked(&fake) == 0)
-		poll(NULL, 0, 1);
+	await_asked(1);
 	while (bus_worker_command(worker, &wanted, 1) == 0)
 		taken++;
 	assert_in_range(taken, BUS_COMMANDS_MAX, 2 * BUS_COMMANDS_MAX);
@@ -507,8 +548,7 @@ test_who_asks_a_bus_that_stops_is_answered(void **state)
 	bench.bus.timeout_ms = 60000;
 	fake.dead_unit = 1;
 	begin();
-	while (fake_link_asked(&fake) == 0)
-		poll(NULL, 0, 1);
+	await_asked(1);
 	report = bus_worker_report(worker, false);
 	answers = ask_for_health(report);
 	stop();
@@ -530,8 +570,7 @@ test_questions_beyond_the_queue_are_refused(void **state)
 	bench.bus.timeout_ms = 60000;
 	fake.dead_unit = 1;
 	begin();
-	while (fake_link_asked(&fake) == 0)
-		poll(NULL, 0, 1);
+	await_asked(1);
 	report = question.bus = bus_worker_report(worker, false);
 	while (taken < 64 && bus_worker_ask(worker, &question) == 0)
 		taken++;
@@ -547,7 +586,7 @@ static void
 pause_worker(void)
 {
 	bus_worker_tell_pause(worker);
-	assert_true(bus_worker_await(worker, clock_mono_us() + 5000000));
+	assert_true(bus_worker_await(worker, clock_mono_us() + PATIENCE_US));
 }
 
 /* The worker of `other` takes over, on the same line. */
@@ -615,10 +654,7 @@ test_a_pause_waits_for_what_is_in_flight(void **state)
 	fake.cost_ms = 30;
 	begin();
 	for (int round = 0; round < 10; round++) {
-		int asked = fake_link_asked(&fake);
-
-		while (fake_link_asked(&fake) == asked)
-			sched_yield();
+		await_asked(fake_link_asked(&fake) + 1);
 		pause_worker();
 		while (fifo_pop(sinks.samples, &sample, 1) == 1)
 			samples++;
@@ -637,16 +673,14 @@ test_what_is_given_up_is_asked_again_on_a_new_connection(void **state)
 	bench.bus.timeout_ms = 60000;
 	fake.dead_unit = 1;
 	begin();
-	while (fake_link_asked(&fake) == 0)
-		sched_yield();
+	await_asked(1);
 	bus_worker_tell_pause(worker);
 	assert_false(bus_worker_await(worker, clock_mono_us() + 50000));
 	bus_worker_tell_stop(worker);
-	assert_true(bus_worker_await(worker, clock_mono_us() + 5000000));
+	assert_true(bus_worker_await(worker, clock_mono_us() + PATIENCE_US));
 	SCRIPT(fake.dead_unit = -1);
 	assert_int_equal(bus_worker_start(worker), 0);
-	while (fake_link_asked(&fake) < 2)
-		sched_yield();
+	await_asked(2);
 	assert_int_equal(fake.opened, 2);
 }
 
@@ -678,5 +712,6 @@ main(void)
 		TEST(test_what_is_given_up_is_asked_again_on_a_new_connection),
 	};
 
+	alarm(280); /* no test waits for ever, whatever is broken */
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
