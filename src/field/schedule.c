@@ -226,11 +226,13 @@ next_due(int64_t due_us, int64_t period, int64_t now_us)
 	return due_us + ((now_us - due_us) / period + 1) * period;
 }
 
+/* In overload a request may be made before its points are due, to keep the longer period on the whole; a unit that failed is asked
+ * ahead of time too. What was read for a point that sets its request's pace is not thrown away then. */
 bool
 schedule_deliver(struct schedule_item *item, int64_t asked_us)
 {
 	if (item->due_us > asked_us)
-		return false;
+		return item->request->early && item->point->period_ms == item->request->period_ms;
 	item->due_us = next_due(item->due_us, (int64_t)item->point->period_ms * 1000, asked_us);
 	return true;
 }
@@ -259,6 +261,7 @@ schedule_advance(struct schedule *schedule, struct poll_request *request, int64_
 		ready = held_until_us(&unit->state);
 	if (asked_us > ready && unit->state.failures == 0)
 		missed = (uint64_t)((asked_us - ready) / period_us(request));
+	request->early = asked_us < request->grid_us;
 	request->grid_us = next_due(request->grid_us, period_us(request), asked_us);
 	if (schedule_stretch(schedule) > 1)
 		request_wait(schedule, request, next_stretched(schedule, request, asked_us));

@@ -98,6 +98,7 @@ struct poll_request {
 	int64_t cost_us; /* for which it keeps the bus busy: predicted, then measured; 0: not known yet */
 	int64_t wire_us;
 	int failures;	   /* in a row, each while the unit was fine */
+	bool early;	   /* it was made before it was due without the stretch */
 	bool failing_told; /* the log says so */
 	bool answered;	   /* ever */
 	bool trial;	   /* of a point that was refused */
@@ -164,8 +165,8 @@ int schedule_wait_ms(const struct poll_request *request);
 /* The line was opened: what was due before is due now, and was not missed. */
 void schedule_opened(struct schedule *schedule, int64_t now_us);
 
-/* Is the item to be delivered with the reply to a request that was sent at `asked_us`? If so, moves it to its
- * next time. */
+/* Is the item to be delivered with the reply to a request that was sent at `asked_us`? If so, and it was due, moves it to its next
+ * time. */
 bool schedule_deliver(struct schedule_item *item, int64_t asked_us);
 
 /* The request was sent at `asked_us`: move it to its next deadline. Call it before the outcome moves the

@@ -165,6 +165,31 @@ test_a_fast_point_keeps_its_deadlines_beside_many_slow_ones(void **state)
 	schedule_done(schedule);
 }
 
+/* A poll that comes before anything of it is due is time lost, and a reading that nobody gets: not even when costs come and go,
+ * and the stretch with them. */
+static void
+test_every_poll_brings_something(void **state)
+{
+	unsigned dice = 1;
+
+	(void)state;
+	bench_init(&bench, BUS_TCP);
+	add_apart(3, 10);
+	begin();
+	for (int i = 0; i < 20000; i++) {
+		struct poll_request *request = next_request();
+		int64_t asked = now, cost;
+
+		dice = dice * 1103515245 + 12345;
+		cost = (dice >> 16) % 50 == 0 ? (dice >> 8) % (60 * MS) : (dice >> 8) % (2 * MS);
+		make(request, cost, true);
+		assert_true(deliver(request, asked) > 0);
+		if ((dice >> 20) % 8 == 0)
+			now += (dice >> 4) % (30 * MS); /* nobody let us run */
+	}
+	schedule_done(schedule);
+}
+
 /* Wanted is `load` times the time there is: every period becomes longer by this factor, whatever it was. */
 static void
 check_shares(double load)
@@ -1051,6 +1076,7 @@ int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_every_poll_brings_something),
 		cmocka_unit_test(test_buses_that_start_together_do_not_poll_together),
 		cmocka_unit_test(test_deadlines_do_not_drift),
 		cmocka_unit_test(test_a_fast_point_keeps_its_deadlines_beside_many_slow_ones),
