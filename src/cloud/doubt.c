@@ -77,10 +77,10 @@ doubt_closed(
 		*doubt = (struct doubt){ .state = DOUBT_ALONE, .wary_rows = 1, .first_seq = first_seq, .last_seq = last_seq };
 		break;
 	case DOUBT_ALONE:
-		if (trial)
-			suspect(doubt, first_seq, last_seq);
-		else
+		if (!trial)
 			extend(doubt, first_seq, last_seq, alone);
+		else if (++doubt->strikes >= DOUBT_CLOSINGS)
+			suspect(doubt, first_seq, last_seq);
 		break;
 	case DOUBT_SUSPECT:
 		if (trial && doubt->control)

@@ -1,9 +1,9 @@
 /* What to make of rows on which the server closed the connection, or which it refused: poison, or a server that just went away?
  *
  * The rule. What was in flight when the server closed is sent again, one message at a time and in order. That ends it, if it was
- * the server that went. A message that is closed on again, alone, is suspected: what is behind it goes first from now on, and the
- * suspect is tried alone, on a connection on which another message with values of the same device was acknowledged before. Only
- * then does it count when the server closes on it, or never acknowledges it. A suspect of more than one value is halved then; a
+ * the server that went. A message that is closed on alone DOUBT_CLOSINGS times in a row is suspected: only now order is given up,
+ * what is behind it goes first, and the suspect is tried alone, on a connection on which another message with values of the same
+ * device was acknowledged before. Only then does it count when the server closes on it, or never acknowledges it. A suspect of more than one value is halved then; a
  * single value is set aside the third time, and so is at once what the server itself calls malformed or too large (MQTT 5). A
  * server that is down, restarts, or takes nothing at all acknowledges nothing else, so nothing is ever set aside for its sake.
  *
@@ -18,7 +18,8 @@
 
 #include "cloud/batch.h"
 
-#define DOUBT_STRIKES 3 /* of a single value */
+#define DOUBT_CLOSINGS 4 /* of a message alone; a line that breaks now and then does not do that */
+#define DOUBT_STRIKES  3 /* of a single value */
 
 enum doubt_state {
 	DOUBT_NONE,
@@ -30,7 +31,7 @@ struct doubt {
 	enum doubt_state state;
 	uint64_t first_seq, last_seq;
 	bool control;	     /* on this connection another message was acknowledged */
-	unsigned strikes;    /* against the piece that is tried */
+	unsigned strikes;    /* against the piece that is tried, or the message that goes alone */
 	unsigned waits;	     /* how often the wait before the next try was doubled */
 	size_t rows_max;     /* of the piece; 0 = what fits */
 	unsigned values_max; /* the same */
