@@ -32,7 +32,7 @@
 
 #define SAMPLES_WAITING	  16384
 #define BURST		  256  /* samples taken in one turn of the loop */
-#define CLOSE_MS	  1000 /* for DISCONNECT to leave, at the end */
+#define CLOSE_MS	  500  /* for DISCONNECT to leave, at the end */
 #define TIMER_ACCURACY_MS 250
 #define SAVE_MS		  4000 /* for the disk, at the end */
 #define LOOK_MS		  100  /* whether the thread that is to answer still is there */
