@@ -520,9 +520,12 @@ calls_adopt(struct calls *calls, struct calls *from, const struct difference *di
 	for (size_t i = 0; i < calls->count; i++) {
 		struct call *call = &calls->list[i];
 		const struct device *was = difference_device(difference, call->device);
-		const struct calls_device *list = was ? &from->devices[was->index] : NULL;
+		const struct calls_device *list;
 
-		for (size_t j = 0; list && j < list->count; j++)
+		if (!was)
+			continue;
+		list = &from->devices[was->index];
+		for (size_t j = 0; j < list->count; j++)
 			if (is_same(call->wanted, list->calls[j].wanted)) {
 				adopt_call(call, &list->calls[j]);
 				break;
