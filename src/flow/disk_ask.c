@@ -75,25 +75,44 @@ gather_device(struct store *store, size_t device)
 	return true;
 }
 
-/* A device with a row that has waited too long writes all that it has: the next ones would follow one by one.
- */
+/* The oldest row of a device that is not on disk, or NULL. */
+static const struct row *
+oldest_loose(const struct store *store, size_t device)
+{
+	return store->queues[device].loose > 0 ? first_loose(&store->queues[device]) : NULL;
+}
+
+static bool
+has_overdue(const struct store *store, int64_t now)
+{
+	for (size_t i = 0; i < store->device_count; i++) {
+		const struct row *row = oldest_loose(store, i);
+
+		if (row && came_mono_ms(row) + store->disk->settings->flush_after_ms <= now)
+			return true;
+	}
+	return false;
+}
+
+/* A device with a row that has waited too long writes all that it has: the next ones would follow one by one. With it goes what has
+ * waited half as long: a commit costs more than what is in it, and devices are polled in phases of their own. */
 static void
 gather(struct store *store, int64_t now)
 {
 	struct disk *disk = store->disk;
 	int64_t wait = disk->settings->flush_after_ms;
+	int64_t enough = has_overdue(store, now) ? wait / 2 : wait;
 	bool everything = disk->closing || store->loose_bytes > store->max_bytes / 4;
 	int64_t next = CLOCK_NEVER;
 
 	disk->job.rows.used = 0;
 	for (size_t i = 0; i < store->device_count; i++) {
 		size_t device = (disk->turn + i) % store->device_count;
-		const struct row *row =
-		    store->queues[device].loose > 0 ? first_loose(&store->queues[device]) : NULL;
+		const struct row *row = oldest_loose(store, device);
 
 		if (!row)
 			continue;
-		if (!everything && came_mono_ms(row) + wait > now) {
+		if (!everything && came_mono_ms(row) + enough > now) {
 			next = came_mono_ms(row) + wait < next ? came_mono_ms(row) + wait : next;
 		} else if (!gather_device(store, device)) {
 			disk->turn = device; /* the rest follows at once */
