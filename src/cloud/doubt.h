@@ -3,8 +3,8 @@
  * The rule. What was in flight when the server closed is sent again, one message at a time and in order. That ends it, if it was
  * the server that went. A message that is closed on alone DOUBT_CLOSINGS times in a row is suspected: only now order is given up,
  * what is behind it goes first, and the suspect is tried alone, on a connection on which another message with values of the same
- * device was acknowledged before. Only then does it count when the server closes on it, or never acknowledges it. A suspect of more than one value is halved then; a
- * single value is set aside the third time, and so is at once what the server itself calls malformed or too large (MQTT 5). A
+ * device was acknowledged before. Only then does it count when the server closes on it, or never acknowledges it. A suspect of
+ * more than one value is halved then; a single value is set aside the third time, and so is at once what the server itself calls malformed or too large (MQTT 5). A
  * server that is down, restarts, or takes nothing at all acknowledges nothing else, so nothing is ever set aside for its sake.
  *
  * This is what decides, for one device: pure, time is passed in. Zero-initialise it.
