@@ -69,13 +69,18 @@ static void
 start_reader(struct thingsboard *tb)
 {
 	pthread_condattr_t monotonic;
+	sigset_t all, before;
 
 	pthread_mutex_init(&tb->lock, NULL);
 	pthread_condattr_init(&monotonic);
 	pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
 	pthread_cond_init(&tb->changed, &monotonic);
 	pthread_condattr_destroy(&monotonic);
+	/* Signals are for the test. */
+	sigfillset(&all);
+	pthread_sigmask(SIG_SETMASK, &all, &before);
 	assert_int_equal(pthread_create(&tb->reader, NULL, reader_run, tb), 0);
+	pthread_sigmask(SIG_SETMASK, &before, NULL);
 }
 
 /* ---- what it has read ---- */
