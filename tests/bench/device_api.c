@@ -348,7 +348,6 @@ publish_rpc_reply(const struct uplink *uplink)
 		return;
 	}
 	event = report_new("rpc_reply", uplink->device->token);
-	report_number(event, "at_us", clock_mono_us());
 	report_number(event, "id", id);
 	report_payload(event, "payload", uplink->payload);
 	report_bool(event, "late", !downlink_rpc_reply(uplink->device, id));
