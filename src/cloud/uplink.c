@@ -206,8 +206,11 @@ on_message(void *owner, const char *topic, const void *payload, size_t length)
 	if (kind == TB_RPC_RESPONSE && id == SENDER_LIMITS_ID)
 		sender_limits(route->uplink->sender, route->device, payload, length);
 	else if (kind != TB_RPC_REQUEST || id != SENDER_LIMITS_ID ||
-		 !sender_is_question(route->uplink->sender, route->device, payload, length))
+		 !sender_is_question(route->uplink->sender, route->device, payload, length)) {
+		if (kind == TB_RPC_REQUEST)
+			sender_note_request(route->uplink->sender, route->device);
 		downlink_message(route->uplink->downlink, route->device, topic, payload, length);
+	}
 }
 
 static const struct mqtt_events events = {
@@ -243,8 +246,9 @@ downlink_publish(void *ctx, size_t device, enum tb_topic topic, int64_t id, cons
 {
 	struct uplink *uplink = ctx;
 
-	sender_note_message(uplink->sender, device);
-	return port_publish(ctx, device, topic, id, payload, length);
+	if (topic == TB_ATTRIBUTES)
+		return sender_post_values(uplink->sender, device, (unsigned)id, payload, length);
+	return sender_post(uplink->sender, device, topic, id, payload, length);
 }
 
 static int
@@ -253,7 +257,9 @@ downlink_subscribe(void *ctx, size_t device, bool attributes)
 	struct uplink *uplink = ctx;
 	struct session *session = uplink->routes[device].session;
 
-	sender_note_message(uplink->sender, device);
+	/* To the topic of answers is free. */
+	if (sender_take(uplink->sender, device, attributes ? 2 : 1) > 0)
+		return -EAGAIN;
 	return session->ops->subscribe(session, attributes);
 }
 
