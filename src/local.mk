@@ -93,7 +93,8 @@ libfield_a_SOURCES = \
 	src/field/plan.c src/field/plan.h \
 	src/field/port.c src/field/port.h \
 	src/field/reopen.c src/field/reopen.h \
-	src/field/schedule.c src/field/schedule.h \
+	src/field/schedule.c src/field/schedule.h src/field/schedule_adopt.c src/field/schedule_init.c src/field/schedule_load.c \
+	src/field/schedule_plan.c src/field/schedule_refusal.c src/field/schedule_state.h src/field/schedule_unit.c \
 	src/field/serial.c src/field/serial.h \
 	src/field/serial_bus.c src/field/serial_bus.h \
 	src/field/speed.c src/field/speed.h \
