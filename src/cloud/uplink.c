@@ -200,17 +200,22 @@ static void
 on_message(void *owner, const char *topic, const void *payload, size_t length)
 {
 	struct route *route = owner;
+	struct uplink *uplink = route->uplink;
 	int64_t id;
 	enum tb_topic kind = tb_topic_parse(topic, &id);
 
-	if (kind == TB_RPC_RESPONSE && id == SENDER_LIMITS_ID)
-		sender_limits(route->uplink->sender, route->device, payload, length);
-	else if (kind != TB_RPC_REQUEST || id != SENDER_LIMITS_ID ||
-		 !sender_is_question(route->uplink->sender, route->device, payload, length)) {
-		if (kind == TB_RPC_REQUEST)
-			sender_note_request(route->uplink->sender, route->device);
-		downlink_message(route->uplink->downlink, route->device, topic, payload, length);
+	if (kind == TB_RPC_RESPONSE && id == SENDER_LIMITS_ID) {
+		sender_limits(uplink->sender, route->device, payload, length);
+		if (uplink->gateway)
+			gateway_api_go_on(uplink->gateway);
+		return;
 	}
+	if (kind == TB_RPC_REQUEST && id == SENDER_LIMITS_ID &&
+	    sender_is_question(uplink->sender, route->device, payload, length))
+		return;
+	if (kind == TB_RPC_REQUEST)
+		sender_note_request(uplink->sender, route->device);
+	downlink_message(uplink->downlink, route->device, topic, payload, length);
 }
 
 static const struct mqtt_events events = {
@@ -270,6 +275,14 @@ port_restart(void *ctx, size_t device, const char *why)
 	struct session *session = uplink->routes[device].session;
 
 	session->ops->restart(session, why);
+}
+
+static int64_t
+gateway_take(void *ctx, size_t device)
+{
+	struct uplink *uplink = ctx;
+
+	return sender_take(uplink->sender, device, 1);
 }
 
 static struct sender_port
@@ -671,7 +684,8 @@ make_base(struct uplink *uplink, const struct settings *settings, const struct p
 	*ret_mqtt = mqtt_new(&settings->server, uplink->loop, uplink->resolver, shared ? &gateway_api_events : &events);
 	if (*ret_mqtt && shared)
 		*ret_gateway = gateway_api_new(settings,
-		    provisioner_credentials(provisioner, settings->gateway->index), *ret_mqtt, uplink->loop, &events);
+		    provisioner_credentials(provisioner, settings->gateway->index), *ret_mqtt, uplink->loop, &events,
+		    (struct gateway_limits){ .take = gateway_take, .ctx = uplink });
 	if (*ret_mqtt && (*ret_gateway || !shared))
 		return 0;
 	error = errno;
