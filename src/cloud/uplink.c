@@ -293,6 +293,20 @@ sender_port(struct uplink *uplink)
 	};
 }
 
+static int
+claim_publish(void *ctx, size_t device, enum tb_topic topic, int64_t id, const void *payload, size_t length)
+{
+	struct uplink *uplink = ctx;
+
+	return sender_take(uplink->sender, device, 1) > 0 ? -EAGAIN : port_publish(ctx, device, topic, id, payload, length);
+}
+
+static struct sender_port
+claim_port(struct uplink *uplink)
+{
+	return (struct sender_port){ .is_up = port_is_up, .publish = claim_publish, .ctx = uplink };
+}
+
 /* ---- what the field and the disk say ---- */
 
 static void
@@ -527,6 +541,7 @@ on_timer(sd_event_source *source, uint64_t usec, void *userdata)
 	sender_tick(uplink->sender, now);
 	presence_tick(uplink->presence, now);
 	downlink_tick(uplink->downlink);
+	claims_tick(uplink->claims, now);
 	serve_store(uplink);
 	for (size_t i = 0; i < OVERFLOWS; i++)
 		overflow_tick(&uplink->overflows[i], now);
@@ -548,6 +563,7 @@ arm_timer(struct uplink *uplink)
 
 	due = earlier(due, downlink_due_mono_ms(uplink->downlink));
 	due = earlier(due, intake_due_mono_ms(uplink->intake));
+	due = earlier(due, claims_due_mono_ms(uplink->claims));
 	due = earlier(due, presence_due_mono_ms(uplink->presence));
 	due = earlier(due, store_due_mono_ms(uplink->store));
 	for (size_t i = 0; i < OVERFLOWS; i++)
@@ -840,7 +856,7 @@ switch_settings(struct uplink *uplink)
 	change->provisioner = provisioner_new(settings, uplink->keeper, uplink->loop, on_provisioned, uplink);
 	if (!change->provisioner)
 		return -errno;
-	change->claims = claims_new(settings, uplink->keeper, sender_port(uplink));
+	change->claims = claims_new(settings, uplink->keeper, claim_port(uplink));
 	if (!change->claims)
 		error = -ENOMEM;
 	/* The session that all share is made anew: what it is subscribed to and who is connected through it is of one piece. */
@@ -1052,7 +1068,7 @@ make_parts(struct uplink *uplink)
 		    provisioner_new(settings, uplink->keeper, uplink->loop, on_provisioned, uplink);
 	if (!uplink->provisioner)
 		return -errno;
-	uplink->claims = claims_new(settings, uplink->keeper, sender_port(uplink));
+	uplink->claims = claims_new(settings, uplink->keeper, claim_port(uplink));
 	if (!uplink->claims)
 		return -ENOMEM;
 	error = make_base(uplink, settings, uplink->provisioner, &uplink->mqtt, &uplink->gateway);
