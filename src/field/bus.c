@@ -421,7 +421,8 @@ judge_line(struct bus_worker *worker, int error, const struct link_report *repor
 		close_line(worker, 0);
 	} else if (error == -ENOTCONN) {
 		close_line(worker, -ECONNRESET);
-	} else if (error != -ETIMEDOUT && error != -EBADMSG && error != -EBUSY && error != -EINVAL) {
+	} else if (error != -ETIMEDOUT && error != -EBADMSG && error != -EBUSY && error != -ETIME &&
+		   error != -EINVAL) {
 		close_line(worker, error);
 	}
 }
@@ -473,8 +474,8 @@ note_given_up(struct bus_worker *worker, struct poll_unit *unit, int timeout_ms,
 /* Make one request and let everybody know what came of it but the one who asked.
  * unit  NULL if nothing of it is polled
  * poll  what is polled, or NULL for a command
- * Returns what exchange() does; after -ENOTCONN and -ECANCELED with nothing sent it is as if it had not been
- * called. */
+ * Returns what exchange() does; after -ENOTCONN, -ETIME, and -ECANCELED with nothing sent it is as if it had not
+ * been called. */
 static int
 ask(struct bus_worker *worker, struct poll_unit *unit, struct poll_request *poll,
     const struct pdu_request *request, int timeout_ms, uint16_t *cells, struct link_report *report)
@@ -487,7 +488,7 @@ ask(struct bus_worker *worker, struct poll_unit *unit, struct poll_request *poll
 		note_given_up(worker, unit, timeout_ms, report);
 		return error;
 	}
-	if (error != -ENOTCONN && unit) {
+	if (error != -ENOTCONN && error != -ETIME && unit) {
 		unit_count(&unit->state.counters, error);
 		if (poll)
 			note_missed(worker, schedule_advance(&worker->schedule, poll, report->asked_mono_us));

@@ -20,6 +20,7 @@ SPOILT = {f"fault {kind}" for kind in (
     "wrong_unit", "wrong_function", "wrong_count", "wrong_transaction", "bad_crc", "cut",
 )}
 EXAMPLES = 5
+CLOCK_MS = 2  # times are whole milliseconds, and what was read within one of the monotonic clock has one time
 
 
 @dataclasses.dataclass
@@ -176,7 +177,7 @@ class Checker:
         late = self._late(reply, row)
         if reply.outcome in SPOILT:
             self.verdict.find("invented", f"{row.series} {row.value} at {row.ts}: the reply was spoilt ({reply.outcome})")
-        if not -1 <= late <= self._allowed_ms(reply):
+        if not -CLOCK_MS < late <= self._allowed_ms(reply):
             self.verdict.find("wrong time", f"{row.series} {row.value}: ts {row.ts} is {late:+.0f} ms from its reply")
         self.verdict.counts["late_ms"] = max(self.verdict.counts["late_ms"], int(late))
 
@@ -272,7 +273,7 @@ class Checker:
             times[reply.value].append(reply)
         for row in came:
             self.verdict.counts["states"] += 1
-            if not any(-1 <= self._late(reply, row) <= self._allowed_ms(reply) for reply in times[row.value]):
+            if not any(-CLOCK_MS < self._late(reply, row) <= self._allowed_ms(reply) for reply in times[row.value]):
                 self.verdict.find("invented", f"{row.series} {row.value} at {row.ts}: the register did not show that then")
 
     # ---- commands ----
@@ -321,8 +322,9 @@ class Checker:
     def _check_lateness(self, about, command, write):
         start = max([command.asked] + [at for at in command.subscribed if at <= write.at])
         for freeze in self.freezes:
-            if freeze.overlaps(start, start + self.limits.rpc_ms):
-                start = max(start, freeze.end)  # it may have come in while the process stood still
+            # it may have come in while the process stood still; what came before that was known to expire
+            if freeze.overlaps(start, start + self.limits.time_ms):
+                start = max(start, freeze.end)
         late = write.at - start - self.limits.rpc_ms
         if late > self.limits.time_ms:
             self.verdict.find("command", f"{about}: written {late:.0f} ms after it had expired")
