@@ -141,6 +141,7 @@ libcloud_a_SOURCES = \
 	src/cloud/aside.c src/cloud/aside.h \
 	src/cloud/doubt.c src/cloud/doubt.h \
 	src/cloud/flights.c src/cloud/flights.h \
+	src/cloud/held.c src/cloud/held.h \
 	src/cloud/chores.c src/cloud/chores.h \
 	src/cloud/device_api.c src/cloud/device_api.h \
 	src/cloud/gateway_api.c src/cloud/gateway_api.h src/cloud/session.h \

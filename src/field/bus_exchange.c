@@ -99,7 +99,8 @@ judge_line(struct bus_worker *worker, int error, const struct link_report *repor
 		bus_line_close(worker, 0);
 	} else if (error == -ENOTCONN) {
 		bus_line_close(worker, -ECONNRESET);
-	} else if (error != -ETIMEDOUT && error != -EBADMSG && error != -EBUSY && error != -EINVAL) {
+	} else if (error != -ETIMEDOUT && error != -EBADMSG && error != -EBUSY && error != -ETIME &&
+		   error != -EINVAL) {
 		bus_line_close(worker, error);
 	}
 }
@@ -161,7 +162,7 @@ bus_exchange(struct bus_worker *worker, struct poll_unit *unit, struct poll_requ
 		note_given_up(worker, unit, timeout_ms, report);
 		return error;
 	}
-	if (error != -ENOTCONN && unit) {
+	if (error != -ENOTCONN && error != -ETIME && unit) {
 		unit_count(&unit->state.counters, error);
 		if (poll)
 			overload_poll(&worker->overload, &worker->schedule,

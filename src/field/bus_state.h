@@ -71,7 +71,7 @@ void bus_line_adopt(struct bus_worker *worker, struct bus_worker *from);
 /* Make one request and let everybody know what came of it but the one who asked.
  * unit  NULL if nothing of it is polled
  * poll  what is polled, or NULL for a command
- * Returns what exchange() does; after -ENOTCONN and -ECANCELED with nothing sent it is as if it had not been called. */
+ * Returns what exchange() does; after -ENOTCONN, -ETIME, and -ECANCELED with nothing sent it is as if it had not been called. */
 int bus_exchange(struct bus_worker *worker, struct poll_unit *unit, struct poll_request *poll,
     const struct pdu_request *request, int timeout_ms, uint16_t *cells, struct link_report *report);
 

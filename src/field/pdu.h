@@ -43,6 +43,7 @@ struct pdu_request {
 	int count;	       /* cells */
 	const uint16_t *cells; /* writes: `count` of them, the caller's; coils as 0 or 1; function 22: the AND
 				  mask and the OR mask of its one register */
+	int64_t send_by_mono_us; /* it has no sense any more when it would go out later; 0: it has whenever that is */
 };
 
 /* The request that reads or writes `count` cells of `table`: a single cell is written with functions 5 and 6,
