@@ -200,17 +200,22 @@ static void
 on_message(void *owner, const char *topic, const void *payload, size_t length)
 {
 	struct route *route = owner;
+	struct uplink *uplink = route->uplink;
 	int64_t id;
 	enum tb_topic kind = tb_topic_parse(topic, &id);
 
-	if (kind == TB_RPC_RESPONSE && id == SENDER_LIMITS_ID)
-		sender_limits(route->uplink->sender, route->device, payload, length);
-	else if (kind != TB_RPC_REQUEST || id != SENDER_LIMITS_ID ||
-		 !sender_is_question(route->uplink->sender, route->device, payload, length)) {
-		if (kind == TB_RPC_REQUEST)
-			sender_note_request(route->uplink->sender, route->device);
-		downlink_message(route->uplink->downlink, route->device, topic, payload, length);
+	if (kind == TB_RPC_RESPONSE && id == SENDER_LIMITS_ID) {
+		sender_limits(uplink->sender, route->device, payload, length);
+		if (uplink->gateway)
+			gateway_api_go_on(uplink->gateway);
+		return;
 	}
+	if (kind == TB_RPC_REQUEST && id == SENDER_LIMITS_ID &&
+	    sender_is_question(uplink->sender, route->device, payload, length))
+		return;
+	if (kind == TB_RPC_REQUEST)
+		sender_note_request(uplink->sender, route->device);
+	downlink_message(uplink->downlink, route->device, topic, payload, length);
 }
 
 static const struct mqtt_events events = {
@@ -272,12 +277,34 @@ port_restart(void *ctx, size_t device, const char *why)
 	session->ops->restart(session, why);
 }
 
+static int64_t
+gateway_take(void *ctx, size_t device)
+{
+	struct uplink *uplink = ctx;
+
+	return sender_take(uplink->sender, device, 1);
+}
+
 static struct sender_port
 sender_port(struct uplink *uplink)
 {
 	return (struct sender_port){
 		.is_up = port_is_up, .publish = port_publish, .restart = port_restart, .ctx = uplink
 	};
+}
+
+static int
+claim_publish(void *ctx, size_t device, enum tb_topic topic, int64_t id, const void *payload, size_t length)
+{
+	struct uplink *uplink = ctx;
+
+	return sender_take(uplink->sender, device, 1) > 0 ? -EAGAIN : port_publish(ctx, device, topic, id, payload, length);
+}
+
+static struct sender_port
+claim_port(struct uplink *uplink)
+{
+	return (struct sender_port){ .is_up = port_is_up, .publish = claim_publish, .ctx = uplink };
 }
 
 /* ---- what the field and the disk say ---- */
@@ -514,6 +541,7 @@ on_timer(sd_event_source *source, uint64_t usec, void *userdata)
 	sender_tick(uplink->sender, now);
 	presence_tick(uplink->presence, now);
 	downlink_tick(uplink->downlink);
+	claims_tick(uplink->claims, now);
 	serve_store(uplink);
 	for (size_t i = 0; i < OVERFLOWS; i++)
 		overflow_tick(&uplink->overflows[i], now);
@@ -535,6 +563,7 @@ arm_timer(struct uplink *uplink)
 
 	due = earlier(due, downlink_due_mono_ms(uplink->downlink));
 	due = earlier(due, intake_due_mono_ms(uplink->intake));
+	due = earlier(due, claims_due_mono_ms(uplink->claims));
 	due = earlier(due, presence_due_mono_ms(uplink->presence));
 	due = earlier(due, store_due_mono_ms(uplink->store));
 	for (size_t i = 0; i < OVERFLOWS; i++)
@@ -680,7 +709,8 @@ make_base(struct uplink *uplink, const struct settings *settings, const struct p
 	*ret_mqtt = mqtt_new(&settings->server, uplink->loop, uplink->resolver, shared ? &gateway_api_events : &events);
 	if (*ret_mqtt && shared)
 		*ret_gateway = gateway_api_new(settings,
-		    provisioner_credentials(provisioner, settings->gateway->index), *ret_mqtt, uplink->loop, &events);
+		    provisioner_credentials(provisioner, settings->gateway->index), *ret_mqtt, uplink->loop, &events,
+		    (struct gateway_limits){ .take = gateway_take, .ctx = uplink });
 	if (*ret_mqtt && (*ret_gateway || !shared))
 		return 0;
 	error = errno;
@@ -835,7 +865,7 @@ switch_settings(struct uplink *uplink)
 	change->provisioner = provisioner_new(settings, uplink->keeper, uplink->loop, on_provisioned, uplink);
 	if (!change->provisioner)
 		return -errno;
-	change->claims = claims_new(settings, uplink->keeper, sender_port(uplink));
+	change->claims = claims_new(settings, uplink->keeper, claim_port(uplink));
 	if (!change->claims)
 		error = -ENOMEM;
 	/* The session that all share is made anew: what it is subscribed to and who is connected through it is of one piece. */
@@ -1047,7 +1077,7 @@ make_parts(struct uplink *uplink)
 		    provisioner_new(settings, uplink->keeper, uplink->loop, on_provisioned, uplink);
 	if (!uplink->provisioner)
 		return -errno;
-	uplink->claims = claims_new(settings, uplink->keeper, sender_port(uplink));
+	uplink->claims = claims_new(settings, uplink->keeper, claim_port(uplink));
 	if (!uplink->claims)
 		return -ENOMEM;
 	error = make_base(uplink, settings, uplink->provisioner, &uplink->mqtt, &uplink->gateway);
