@@ -1,7 +1,7 @@
 """What the units showed against what arrived: the judge of a torture run. It knows no process and no clock; all is passed in.
 
-Times are Unix milliseconds. A *series* is one key of one device. Values of a counting series are unique: every read of the register
-shows another one, so that each reply can be followed all the way.
+Times are Unix milliseconds, so fine that nothing comes before its cause (world.py: from_mono). A *series* is one key of one device.
+Values of a counting series are unique: every read of the register shows another one, so that each reply can be followed all the way.
 """
 
 import bisect
@@ -20,7 +20,7 @@ SPOILT = {f"fault {kind}" for kind in (
     "wrong_unit", "wrong_function", "wrong_count", "wrong_transaction", "bad_crc", "cut",
 )}
 EXAMPLES = 5
-ROUNDING_MS = 3  # times of the log are whole milliseconds, and a process that goes on asks again at once
+CLOCK_MS = 2  # times are whole milliseconds, and what was read within one of the monotonic clock has one time
 
 
 @dataclasses.dataclass
@@ -130,7 +130,7 @@ class Checker:
         by_bus = collections.defaultdict(list)
         for reply in shown:
             by_bus[reply.bus].append(reply)
-        moments = [life.end for life in self.lives] + [freeze.end - ROUNDING_MS for freeze in self.freezes]
+        moments = [life.end for life in self.lives] + [freeze.end for freeze in self.freezes]
         excused = set()
         for replies in by_bus.values():
             replies.sort(key=lambda reply: reply.asked)
@@ -149,7 +149,7 @@ class Checker:
             if reply.outcome == "fault late":
                 late[reply.bus].append(reply)
         return {reply.request for reply in shown if reply.bus in late
-                and any(other.asked < reply.asked <= other.at <= reply.at + ROUNDING_MS for other in late[reply.bus])}
+                and any(other.asked < reply.asked <= other.at <= reply.at for other in late[reply.bus])}
 
     def _check_series(self, series, shown, came):
         index_of = {}
@@ -177,7 +177,7 @@ class Checker:
         late = self._late(reply, row)
         if reply.outcome in SPOILT:
             self.verdict.find("invented", f"{row.series} {row.value} at {row.ts}: the reply was spoilt ({reply.outcome})")
-        if not -1 <= late <= self._allowed_ms(reply):
+        if not -CLOCK_MS < late <= self._allowed_ms(reply):
             self.verdict.find("wrong time", f"{row.series} {row.value}: ts {row.ts} is {late:+.0f} ms from its reply")
         self.verdict.counts["late_ms"] = max(self.verdict.counts["late_ms"], int(late))
 
@@ -273,7 +273,7 @@ class Checker:
             times[reply.value].append(reply)
         for row in came:
             self.verdict.counts["states"] += 1
-            if not any(-1 <= self._late(reply, row) <= self._allowed_ms(reply) for reply in times[row.value]):
+            if not any(-CLOCK_MS < self._late(reply, row) <= self._allowed_ms(reply) for reply in times[row.value]):
                 self.verdict.find("invented", f"{row.series} {row.value} at {row.ts}: the register did not show that then")
 
     # ---- commands ----
@@ -300,7 +300,7 @@ class Checker:
             self.verdict.find("command", f"{about}: two different replies: {command.replies}")
         for payload, at in command.replies:
             self.verdict.counts["commands answered"] += 1
-            self._check_reply(about, command, [write for write in writes if write.at <= at + 1], writes, payload)
+            self._check_reply(about, command, [write for write in writes if write.at <= at], writes, payload)
 
     def _check_reply(self, about, command, before, writes, payload):
         error = payload.get("error") if isinstance(payload, dict) else None
@@ -320,12 +320,13 @@ class Checker:
             self.verdict.find("command", f"{about}: '{error}', and it was executed")
 
     def _check_lateness(self, about, command, write):
-        start = max([command.asked] + [at for at in command.subscribed if at <= write.at + ROUNDING_MS])
+        start = max([command.asked] + [at for at in command.subscribed if at <= write.at])
         for freeze in self.freezes:
-            if freeze.overlaps(start, start + self.limits.rpc_ms):
-                start = max(start, freeze.end)  # it may have come in while the process stood still
+            # it may have come in while the process stood still; what came before that was known to expire
+            if freeze.overlaps(start, start + self.limits.time_ms):
+                start = max(start, freeze.end)
         late = write.at - start - self.limits.rpc_ms
         if late > self.limits.time_ms:
             self.verdict.find("command", f"{about}: written {late:.0f} ms after it had expired")
-        if write.at < command.asked - ROUNDING_MS:
+        if write.at < command.asked:
             self.verdict.find("command", f"{about}: written before it was asked for")

@@ -82,7 +82,7 @@ class Telemetry(unittest.TestCase):
         self.assertTrue(self.check())
 
     def test_a_wrong_time(self):
-        for value, ts in ((20, 2290), (30, 3300 + 501), (40, 0)):
+        for value, ts in ((20, 2298), (30, 3300 + 501), (40, 0)):
             with self.subTest(ts=ts):
                 self.setUp()
                 self.change(value, ts=ts)
@@ -272,6 +272,12 @@ class Commands(unittest.TestCase):
         self.assertEqual(self.check([], [Write(0, 1, 5, 3200, True)]), 1)
         self.assertEqual(self.check([], [Write(0, 1, 5, 3200, True)], subscribed=[1900]), 0)
         self.assertEqual(self.check([], [Write(0, 1, 5, 3200, True)], windows=[window(1100, 2900, FROZEN)]), 0)
+        self.assertEqual(self.check([], [Write(0, 1, 5, 6200, True)], windows=[window(2400, 6100, FROZEN)]), 1)
+
+    def test_cause_and_effect_are_told_apart(self):
+        self.assertEqual(self.check([], [Write(0, 1, 5, 8000.1, True)], subscribed=[8000]), 0)
+        self.assertEqual(self.check([], [Write(0, 1, 5, 7999.9, True)], subscribed=[8000]), 1)
+        self.assertEqual(self.check([], [Write(0, 1, 5, 999.9, True)]), 1)
 
     def test_nobody_asked(self):
         self.assertEqual(self.check([], [Write(0, 2, 5, 1050, True)]), 1)

@@ -28,8 +28,27 @@ TIMEOUT_MS = {"tcp": 1000, "rtu": 600, "rtu-over-tcp": 1000}
 RPC_TIMEOUT_MS = 1500
 
 
+def _epoch_ms():
+    """What the monotonic clock has to be given to show the time of day."""
+    pairs = []
+    for _ in range(10):
+        before = time.monotonic()
+        wall = time.time()
+        pairs.append((time.monotonic() - before, 1000 * (wall - before)))
+    return min(pairs)[1]
+
+
+EPOCH_MS = _epoch_ms()
+
+
+def from_mono(at_us):
+    """The moment of an event, which each of our processes takes from the one monotonic clock: what caused another is not after it,
+    not by a microsecond."""
+    return EPOCH_MS + at_us / 1000
+
+
 def now_ms():
-    return time.time() * 1000
+    return EPOCH_MS + 1000 * time.monotonic()
 
 
 @dataclasses.dataclass
@@ -82,7 +101,7 @@ class Record:
             self._shown(event)
         elif kind == "write":
             high, low = event["values"]
-            self.writes.append(Write(event["bus"], event["unit"], high << 16 | low, event["at"], event["executed"]))
+            self.writes.append(Write(event["bus"], event["unit"], high << 16 | low, from_mono(event["at_us"]), event["executed"]))
         else:
             return event
         return None
@@ -90,20 +109,20 @@ class Record:
     def _shown(self, event):
         device = self.by_unit[event["bus"], event["unit"]]
         keys = {0: ["n", "k"], SLOW: ["m"], WRITTEN: ["w"]}[event["addr"]]
-        asked = event["at"] - (event["at_us"] - event["asked_us"]) / 1000
+        asked, at = from_mono(event["asked_us"]), from_mono(event["at_us"])
         request = (event["bus"], event["asked_us"], event["at_us"])
         words = event["read"]
         for index, key in enumerate(keys):
             value = words[2 * index] << 16 | words[2 * index + 1]
             if key == "n":
                 self.newest_shown[device.name] = value
-            self.shown.append(Shown(f"{device.name}.{key}", value, asked, event["at"], event["bus"], event["outcome"], request))
+            self.shown.append(Shown(f"{device.name}.{key}", value, asked, at, event["bus"], event["outcome"], request))
 
     def from_bench(self, line):
         event = json.loads(line)
         kind = event.get("event")
         if kind == "telemetry":
-            token, at = event["token"], event["at"]
+            token, at = event["token"], from_mono(event["at_us"])
             for key, value in event["values"].items():
                 self.arrived.append(Arrived(f"{token}.{key}", value, event["ts"], at, event["session"]))
                 if key == "n":
@@ -111,13 +130,14 @@ class Record:
         elif kind == "rpc_reply":
             command = self.commands.get((event["token"], event["id"]))
             if command:
-                command.replies.append((event["payload"], event["at"]))
+                command.replies.append((event["payload"], from_mono(event["at_us"])))
         elif kind == "subscribe":
-            self.subscribed[event["token"]].append(event["at"])
+            self.subscribed[event["token"]].append(from_mono(event["at_us"]))
         else:
             # Here and not where the question was asked: the reply may be the next line.
             if "rpc" in event:
                 self.commands[self.asking.device, event["rpc"]] = self.asking
+                self.asking.asked = from_mono(event["at_us"])
             return event
         return None
 
