@@ -19,6 +19,8 @@ DISK = "disk"  # the durable store could not be written
 SPOILT = {f"fault {kind}" for kind in (
     "wrong_unit", "wrong_function", "wrong_count", "wrong_transaction", "bad_crc", "cut",
 )}
+# Replies that are whole before the last byte has left.
+FOLLOWED = {"fault glued", "fault garbage_after"}
 EXAMPLES = 5
 CLOCK_MS = 2  # times are whole milliseconds, and what was read within one of the monotonic clock has one time
 
@@ -108,16 +110,17 @@ class Checker:
 
     # ---- telemetry ----
 
-    def check_telemetry(self, shown, arrived, states=()):
-        """shown, arrived: in the order of their happening; states: series whose values are not unique."""
+    def check_telemetry(self, shown, arrived, states=(), others=()):
+        """shown, arrived: in the order of their happening; states: series whose values are not unique; others: replies that are
+        judged elsewhere (derived.py)."""
         by_series = collections.defaultdict(list)
         came = collections.defaultdict(list)
         for reply in shown:
             by_series[reply.series].append(reply)
         for row in arrived:
             came[row.series].append(row)
-        self.in_flight = self._find_in_flight(shown)
-        self.displaced = self._find_displaced(shown)
+        self.in_flight = self._find_in_flight([*shown, *others])
+        self.displaced = self._find_displaced([*shown, *others])
         for series in sorted(set(by_series) | set(came)):
             if series in states:
                 self._check_state(by_series[series], came[series])
@@ -177,7 +180,7 @@ class Checker:
         late = self._late(reply, row)
         if reply.outcome in SPOILT:
             self.verdict.find("invented", f"{row.series} {row.value} at {row.ts}: the reply was spoilt ({reply.outcome})")
-        if not -CLOCK_MS < late <= self._allowed_ms(reply):
+        if not -self._early_ms(reply) < late <= self._allowed_ms(reply):
             self.verdict.find("wrong time", f"{row.series} {row.value}: ts {row.ts} is {late:+.0f} ms from its reply")
         self.verdict.counts["late_ms"] = max(self.verdict.counts["late_ms"], int(late))
 
@@ -194,6 +197,11 @@ class Checker:
     def _late(self, reply, row):
         """How long after its reply the row claims to have been read."""
         return min((row.ts - offset - reply.at for offset in self._offsets(reply.at)), key=abs)
+
+    @staticmethod
+    def _early_ms(reply):
+        """By what a time may be before the moment when the reply had left."""
+        return CLOCK_MS + (reply.at - reply.asked if reply.outcome in FOLLOWED else 0)
 
     def _allowed_ms(self, reply):
         """A reply that waited for a process which stood still gets the time at which it was found, but only within its timeout."""
@@ -273,7 +281,7 @@ class Checker:
             times[reply.value].append(reply)
         for row in came:
             self.verdict.counts["states"] += 1
-            if not any(-CLOCK_MS < self._late(reply, row) <= self._allowed_ms(reply) for reply in times[row.value]):
+            if not any(-self._early_ms(reply) < self._late(reply, row) <= self._allowed_ms(reply) for reply in times[row.value]):
                 self.verdict.find("invented", f"{row.series} {row.value} at {row.ts}: the register did not show that then")
 
     # ---- commands ----
