@@ -14,6 +14,7 @@ OUTAGE = "outage"  # the server takes nothing: more than a moment's worth is wai
 REPEAT = "repeat"  # a message may be sent again, for its PUBACK may have been lost
 FROZEN = "frozen"  # the process stood still
 DISK = "disk"  # the durable store could not be written
+FORGETS = "forgets"  # the server forgets the commands that wait
 
 # Replies that a unit gave, but which no master may believe.
 SPOILT = {f"fault {kind}" for kind in (
@@ -77,6 +78,8 @@ class Limits:
     recovery_ms: float = 8000  # after an outage: connecting again, acknowledgements that are overdue
     flush_ms: float = None  # the store is durable, and what is older than this is on disk; None = memory only
     rpc_ms: float = 1500  # a command that has not started by then is not started
+    answer_ms: float = 3000  # a command that is given in a calm has its reply by then
+    waits_ms: float = 15000  # so long a command waits at the server, and is given to whoever comes
     step_ms: float = 1500  # so near to a step of the clock either time is right
 
 
@@ -306,9 +309,28 @@ class Checker:
             self._check_lateness(about, command, write)
         if len({str(payload) for payload, _ in command.replies}) > 1:
             self.verdict.find("command", f"{about}: two different replies: {command.replies}")
+        self._check_answered(about, command)
         for payload, at in command.replies:
             self.verdict.counts["commands answered"] += 1
             self._check_reply(about, command, [write for write in writes if write.at <= at], writes, payload)
+
+    def _check_answered(self, about, command):
+        """The server gives a command to the device when it is asked for, and each time when the device comes back, until it has a
+        reply. One such moment in a calm is enough."""
+        end = command.asked + self.limits.waits_ms
+        if command.replies or any(FORGETS in w.excuses and w.overlaps(command.asked, end) for w in self.windows):
+            return
+        for at in [command.asked, *command.subscribed]:
+            # when it is asked for the session may be dead without anybody knowing
+            before_ms = self.limits.recovery_ms if at == command.asked else 0
+            if command.asked <= at <= end and self._is_calm(before_ms, at, self.limits.answer_ms):
+                self.verdict.find("command", f"{about}: given at {at:.0f} and never answered")
+                return
+
+    def _is_calm(self, before_ms, at, after_ms):
+        life = self._life_at(at)
+        return life and at + after_ms <= life.end and not any(
+            (OUTAGE in w.excuses or FROZEN in w.excuses) and w.overlaps(at - before_ms, at + after_ms) for w in self.windows)
 
     def _check_reply(self, about, command, before, writes, payload):
         error = payload.get("error") if isinstance(payload, dict) else None

@@ -9,7 +9,7 @@ import unittest
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 
 from checker import (
-    DISK, FROZEN, OUTAGE, POLL, REPEAT, Arrived, Checker, Command, Life, Limits, Shown, Window, Write,
+    DISK, FORGETS, FROZEN, OUTAGE, POLL, REPEAT, Arrived, Checker, Command, Life, Limits, Shown, Window, Write,
 )
 from derived import Derived
 from faults import FAULTS, FIELD, make_plan, possible
@@ -229,7 +229,7 @@ class States(unittest.TestCase):
 
 
 class Commands(unittest.TestCase):
-    def check(self, replies, writes, windows=(), subscribed=(), value=5, lives=(Life(0),)):
+    def check(self, replies, writes, windows=(), subscribed=(), value=5, lives=(Life(0, 3900),)):
         command = Command("A", 0, 1, value, 1000, list(subscribed), list(replies))
         verdict = Checker(Limits(rpc_ms=1500), windows, lives).check_commands([command], writes)
         return len(verdict.faults.get("command", []))
@@ -287,6 +287,16 @@ class Commands(unittest.TestCase):
         self.assertEqual(self.check([], [Write(0, 1, 5, 8000.1, True)], subscribed=[8000]), 0)
         self.assertEqual(self.check([], [Write(0, 1, 5, 7999.9, True)], subscribed=[8000]), 1)
         self.assertEqual(self.check([], [Write(0, 1, 5, 999.9, True)]), 1)
+
+    def test_never_answered(self):
+        lives = [Life(0, 60000)]
+        self.assertEqual(self.check([], [], lives=lives), 1)
+        self.assertEqual(self.check([], [], lives=[Life(0, 3900)]), 0)
+        away = window(500, 20000, OUTAGE)
+        self.assertEqual(self.check([], [], windows=[away], lives=lives), 0)
+        self.assertEqual(self.check([], [], windows=[window(500, 9000, OUTAGE)], subscribed=[9500], lives=lives), 1)
+        self.assertEqual(self.check([], [], windows=[away], subscribed=[20500], lives=lives), 0)  # the server has given it up
+        self.assertEqual(self.check([], [], windows=[window(1500, 1500, OUTAGE, FORGETS)], subscribed=[2500], lives=lives), 0)
 
     def test_nobody_asked(self):
         self.assertEqual(self.check([], [Write(0, 2, 5, 1050, True)]), 1)
