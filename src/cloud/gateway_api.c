@@ -57,6 +57,8 @@ struct gateway_api {
 	const struct server_settings *server;
 	const struct device *gateway;
 	struct mqtt_events events;
+	struct gateway_limits limits;
+	int64_t room_mono_ms; /* they let no device connect before; 0 = they do */
 	struct mqtt_session *session;
 	struct child *children;
 	struct child *itself; /* of them */
@@ -180,6 +182,8 @@ arm_timer(struct gateway_api *api)
 	for (const struct child *child = api->children; child; child = child->next)
 		if (child->state == CHILD_LEFT && child->again_mono_ms < due_ms)
 			due_ms = child->again_mono_ms;
+	if (api->room_mono_ms > 0 && api->room_mono_ms < due_ms)
+		due_ms = api->room_mono_ms;
 	if (due_ms == CLOCK_NEVER) {
 		sd_event_source_set_enabled(api->timer, SD_EVENT_OFF);
 		return;
@@ -213,13 +217,19 @@ dequeue(struct child *child)
 		}
 }
 
+/* ThingsBoard connects a device beyond the limits all the same, but nothing that is for it comes down. */
 static void
 connect_next(struct gateway_api *api)
 {
+	api->room_mono_ms = 0;
 	while (api->up && api->queue && api->connects < CONNECTS_MAX) {
 		struct child *child = api->queue;
-		int length = tb_gateway_connect(child->device->name, api->text, sizeof(api->text));
+		int length;
 
+		api->room_mono_ms = api->limits.take(api->limits.ctx, child->device->index);
+		if (api->room_mono_ms > 0)
+			break;
+		length = tb_gateway_connect(child->device->name, api->text, sizeof(api->text));
 		if (send_text(api, child, TB_GATEWAY_CONNECT, length, true) < 0)
 			break;
 		dequeue(child);
@@ -793,7 +803,7 @@ gateway_api_give(struct gateway_api *api, const struct session *session, const s
 
 struct gateway_api *
 gateway_api_new(const struct settings *settings, const struct credentials *credentials, struct mqtt *mqtt, sd_event *loop,
-    const struct mqtt_events *events)
+    const struct mqtt_events *events, struct gateway_limits limits)
 {
 	struct gateway_api *api = calloc(1, sizeof(*api));
 	int error;
@@ -803,6 +813,7 @@ gateway_api_new(const struct settings *settings, const struct credentials *crede
 	api->server = &settings->server;
 	api->gateway = settings->gateway;
 	api->events = *events;
+	api->limits = limits;
 	api->queue_end = &api->queue;
 	error = sd_event_add_time(loop, &api->timer, CLOCK_MONOTONIC, 0, TIMER_ACCURACY_US, on_timer, api);
 	if (error >= 0)
@@ -821,6 +832,12 @@ gateway_api_new(const struct settings *settings, const struct credentials *crede
 		return NULL;
 	}
 	return api;
+}
+
+void
+gateway_api_go_on(struct gateway_api *api)
+{
+	call_soon(api);
 }
 
 void

@@ -318,6 +318,23 @@ build_attributes(struct outbox *outbox)
 	    bytes > ATTRIBUTES_MIN ? bytes : ATTRIBUTES_MIN, now < max ? now : max);
 }
 
+bool
+outbox_shares_limits(const struct outbox *outbox)
+{
+	return outbox->limits != &outbox->session->limits;
+}
+
+bool
+outbox_waits_for_room(struct outbox *outbox)
+{
+	if (clock_mono_ms() >= outbox->room_mono_ms || !outbox_may_send(outbox) ||
+	    outbox->flights.count >= window(outbox) ||
+	    store_depth(outbox->all->store, outbox->device->index) == 0)
+		return false;
+	wake_at(outbox, outbox->room_mono_ms);
+	return true;
+}
+
 /* ---- messages without data points ---- */
 
 int64_t
@@ -326,6 +343,9 @@ outbox_take(struct outbox *outbox, unsigned messages)
 	int64_t now = clock_mono_ms();
 	int64_t due = limits_due_mono_ms(outbox->limits, 0, now);
 
+	/* For the devices of a gateway there is time to wait for what the server allows. */
+	if (outbox_shares_limits(outbox) && now < outbox->session->answer_mono_ms)
+		return outbox->session->answer_mono_ms;
 	if (due > now)
 		return due;
 	for (unsigned i = 0; i < messages; i++)
@@ -634,7 +654,7 @@ outbox_up(struct outbox *outbox)
 	int64_t now = clock_mono_ms();
 
 	/* CONNECT, and what is behind it: the end of the session before. For a device of a gateway a token was taken already. */
-	if (outbox->limits == &outbox->session->limits) {
+	if (!outbox_shares_limits(outbox)) {
 		limits_begin(outbox->limits);
 		limits_begin(&outbox->session->devices);
 		limits_spend(outbox->limits, 0, now);
@@ -678,7 +698,7 @@ outbox_down(struct outbox *outbox, int end)
 	end_trial(outbox);
 	drop_held(outbox);
 	/* The server ends the session of a device itself when its gateway goes. */
-	if (outbox->limits != &outbox->session->limits)
+	if (outbox_shares_limits(outbox))
 		limits_lose(outbox->limits, clock_mono_ms());
 	store_rewind(outbox->all->store, outbox->device->index);
 	if (blame == BLAME_MAYBE || blame == BLAME_MESSAGE) {

@@ -102,6 +102,12 @@ int64_t outbox_take(struct outbox *outbox, unsigned messages);
 /* Send attributes that the server lacks. */
 void outbox_send_attributes(struct outbox *outbox);
 
+/* Are its limits those of others as well? */
+bool outbox_shares_limits(const struct outbox *outbox);
+
+/* Is there something that only waits for the limits? It is looked at again then. */
+bool outbox_waits_for_room(struct outbox *outbox);
+
 /* Send one message of rows. Returns 0, or negative errno if there is nothing that can go now. */
 int outbox_send_rows(struct outbox *outbox);
 

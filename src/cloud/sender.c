@@ -57,6 +57,20 @@ must_queue(struct sender *sender, struct outbox *outbox)
 	return true;
 }
 
+/* The limits that it shares with others let it send nothing now: it is the next, for who comes later would only take what it waits
+ * for, and do so again and again. */
+static void
+be_next_in_line(struct sender *sender, struct outbox *outbox)
+{
+	if (outbox->in_line || !outbox_shares_limits(outbox) || !outbox_waits_for_room(outbox))
+		return;
+	outbox->in_line = true;
+	outbox->next_in_line = sender->line;
+	if (!sender->line)
+		sender->line_end = outbox;
+	sender->line = outbox;
+}
+
 static void
 pump(struct sender *sender, struct outbox *outbox)
 {
@@ -65,8 +79,10 @@ pump(struct sender *sender, struct outbox *outbox)
 		return;
 	outbox_send_attributes(outbox);
 	while (outbox_may_send(outbox) && !must_queue(sender, outbox))
-		if (outbox_send_rows(outbox) < 0)
+		if (outbox_send_rows(outbox) < 0) {
+			be_next_in_line(sender, outbox);
 			return;
+		}
 }
 
 void
@@ -75,10 +91,14 @@ sender_serve(struct sender *sender)
 	while (sender->line && sender->all.flight_count < replay_window(sender)) {
 		struct outbox *outbox = sender->line;
 
+		if (outbox_shares_limits(outbox) && outbox_waits_for_room(outbox))
+			return;
 		sender->line = outbox->next_in_line;
 		outbox->in_line = false;
 		if (outbox_may_send(outbox) && outbox_send_rows(outbox) == 0)
 			pump(sender, outbox); /* to the end of the line, if there is more */
+		else
+			be_next_in_line(sender, outbox);
 	}
 }
 
