@@ -59,6 +59,9 @@ struct pdu_request pdu_write_multiple(
 /* Function 22: the unit makes its register (register AND masks[0]) OR (masks[1] AND NOT masks[0]). [6.16] */
 struct pdu_request pdu_mask_write(int unit, int addr, const uint16_t masks[2]);
 
+/* Does the exception come from a gateway, which speaks for a unit that did not answer? */
+bool pdu_is_gateways(int exception);
+
 bool pdu_writes(const struct pdu_request *request);
 
 /* Write the request to `pdu`, which has room for PDU_MAX bytes. Returns its length; -EINVAL if the standard
