@@ -9,7 +9,6 @@
 #include <mosquitto.h>
 #include <mqtt_protocol.h>
 #include <netinet/in.h>
-#include <setjmp.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -18,6 +17,7 @@
 #include <unistd.h>
 
 #include "base/random.h"
+#include "cloud/outlive.h"
 #include "cloud/reason.h"
 #include "cloud/tls.h"
 
@@ -271,40 +271,19 @@ is_closing(int code, int error)
 	       (code == MOSQ_ERR_ERRNO && (error == 0 || error == EPIPE || error == ECONNRESET));
 }
 
-/* ---- what ends the library, and not us ---- */
-
-/* libmosquitto 2.0 has an assertion fail on a property of MQTT 5 that it does not know, in whatever packet, by logging that for no
- * client (property_mosq.c, logging_mosq.c; mended in 2.1). No server may end the process. */
-static _Thread_local jmp_buf *way_out; /* of a read */
-
-/* All but that one end the process as they always do. */
-void
-__assert_fail(const char *assertion, const char *file, unsigned line, const char *function) /* NOLINT: its name is the C library's */
+/* What the library has in its hands when it gives up is lost, some bytes; it holds no lock then. */
+static int
+call_read(void *ctx)
 {
-	static const char name[] = "logging_mosq.c";
-	size_t length = strlen(file);
+	struct connection *connection = ctx;
 
-	if (way_out && length >= sizeof(name) - 1 && strcmp(file + length - (sizeof(name) - 1), name) == 0)
-		longjmp(*way_out, 1);
-	fprintf(stderr, "%s:%u: %s: Assertion `%s' failed.\n", file, line, function, assertion);
-	abort();
+	return mosquitto_loop_read(connection->mosq, 1);
 }
 
-/* What the library has in its hands then is lost, some bytes; no lock is held there. */
 static int
 read_packets(struct connection *connection)
 {
-	jmp_buf here;
-	int rc;
-
-	if (setjmp(here) != 0) {
-		way_out = NULL;
-		return MOSQ_ERR_MALFORMED_PACKET;
-	}
-	way_out = &here;
-	rc = mosquitto_loop_read(connection->mosq, 1);
-	way_out = NULL;
-	return rc;
+	return outlive(call_read, connection, MOSQ_ERR_MALFORMED_PACKET);
 }
 
 /* ---- the descriptor ---- */
