@@ -13,6 +13,7 @@
 #include "base/log.h"
 #include "field/bus.h"
 #include "field/checkup.h"
+#include "field/line.h"
 #include "field/memory.h"
 #include "field/port.h"
 #include "field/reopen.h"
@@ -27,6 +28,7 @@
 #define OPEN_GRACE_US	    300000
 #define LOAD_WINDOW_US	    10000000
 #define LOAD_MISSED_PERCENT 5 /* of the polls in a window: more is called overload, one slow reply is not */
+#define ILLEGAL_DATA_ADDRESS 2 /* Modbus Application Protocol V1.1b3, 7 */
 #define KEYS_TOLD	    3
 #define STALE_LOOK_US	    1000000 /* between looks for points that were not read in time */
 #define PERIODS_TOLD	    4
@@ -117,12 +119,28 @@ request_text(const struct poll_request *request, char *text, size_t size)
 	return text;
 }
 
+/* What may be wrong with a unit that nobody has heard yet; empty for one that was there before. */
+static const char *
+silent_advice(const struct bus *bus, const struct unit *unit, char *text, size_t size)
+{
+	static const char *const parities[] = { [PARITY_NONE] = "none", [PARITY_EVEN] = "even", [PARITY_ODD] = "odd",
+		[PARITY_MARK] = "mark", [PARITY_SPACE] = "space" };
+
+	text[0] = '\0';
+	if (unit->answered_us == 0 && line_is_serial(bus))
+		snprintf(text, size, "; it never did: is it wired, of address %d, and set to %d baud, parity %s?", unit->id, bus->baud,
+		    parities[bus->parity]);
+	else if (unit->answered_us == 0)
+		snprintf(text, size, "; it never did: is there a unit %d behind that address?", unit->id);
+	return text;
+}
+
 static void
 log_unit(const struct bus_worker *worker, const struct poll_unit *unit, enum unit_change change, int error,
     int timeout_ms, int64_t away_us)
 {
 	const char *bus = worker->bus->name;
-	char text[64];
+	char text[64], advice[128];
 
 	if (change == UNIT_BACK) {
 		log_notice("bus %s unit %d: answers again after %s", bus, unit->state.id,
@@ -141,12 +159,13 @@ log_unit(const struct bus_worker *worker, const struct poll_unit *unit, enum uni
 		snprintf(text, sizeof(text), "the line is never quiet");
 	else
 		snprintf(text, sizeof(text), "%.60s", strerror(-error));
+	silent_advice(worker->bus, &unit->state, advice, sizeof(advice));
 	if (unit->shortest || writer_greets(worker->writer, unit->state.id))
-		log_warning("bus %s unit %d: no answer (%s), asked again every %d..%d s", bus, unit->state.id,
-		    text, UNIT_PAUSE_MIN_MS / 1000, unit->state.pause_max_ms / 1000);
+		log_warning("bus %s unit %d: no answer (%s), asked again every %d..%d s%s", bus, unit->state.id,
+		    text, UNIT_PAUSE_MIN_MS / 1000, unit->state.pause_max_ms / 1000, advice);
 	else
-		log_warning("bus %s unit %d: no answer (%s), asked again with the next command", bus,
-		    unit->state.id, text);
+		log_warning("bus %s unit %d: no answer (%s), asked again with the next command%s", bus,
+		    unit->state.id, text, advice);
 }
 
 /* --- samples and what becomes of points --- */
@@ -742,6 +761,19 @@ note_failed(const struct bus_worker *worker, struct poll_request *poll)
 		    poll->unit->state.id, request_text(poll, text, sizeof(text)));
 }
 
+/* Manuals number registers from 1, with a digit before that is the table: 40011 is holding register 10. */
+static const char *
+address_advice(const struct poll_request *poll, int exception, char *text, size_t size)
+{
+	static const int first[] = { [TABLE_DISCRETE] = 10001, [TABLE_INPUT] = 30001, [TABLE_HOLDING] = 40001 };
+	int from = (size_t)poll->table < sizeof(first) / sizeof(first[0]) ? first[poll->table] : 0;
+
+	text[0] = '\0';
+	if (exception == ILLEGAL_DATA_ADDRESS && from > 0 && poll->addr >= from && poll->addr < from + 9999)
+		snprintf(text, size, "; addr counts from 0 in each table: is %d meant?", poll->addr - from);
+	return text;
+}
+
 static void
 note_refused(struct bus_worker *worker, struct poll_request *poll, int exception)
 {
@@ -755,15 +787,15 @@ note_refused(struct bus_worker *worker, struct poll_request *poll, int exception
 	bool news;
 	enum schedule_verdict verdict =
 	    schedule_refused(&worker->schedule, poll, exception, clock_mono_us(), &news);
-	char text[320];
+	char text[320], advice[64];
 
 	if (verdict == SCHEDULE_KEPT || verdict == SCHEDULE_LEFT_OUT)
 		note_request_quality(worker, poll, QUALITY_REFUSED);
 	/* Of a search its begin and what it finds is told. */
 	if (news || verdict == SCHEDULE_HOLES || (verdict == SCHEDULE_LEFT_OUT && searched))
-		log_warning("bus %s unit %d: %s: exception %d (%s)%s", worker->bus->name,
+		log_warning("bus %s unit %d: %s: exception %d (%s)%s%s", worker->bus->name,
 		    poll->unit->state.id, request_text(poll, text, sizeof(text)), exception,
-		    exception_name(exception), what[verdict]);
+		    exception_name(exception), what[verdict], address_advice(poll, exception, advice, sizeof(advice)));
 }
 
 static bool

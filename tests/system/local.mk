@@ -36,6 +36,7 @@ SYSTEM_TESTS = \
 	tests/system/345-descriptions \
 	tests/system/400-faults \
 	tests/system/410-line \
+	tests/system/415-advice \
 	tests/system/420-transcript \
 	tests/system/500-service \
 	tests/system/525-status \
