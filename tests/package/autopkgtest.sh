@@ -15,6 +15,6 @@ finish() {
 	rm -rf --one-file-system "$folder"
 }
 trap finish EXIT
-mmdebstrap --quiet --variant=apt --include=dpkg-dev "$suite" "$root" ${MIRROR:+"$MIRROR"}
+mmdebstrap --quiet --variant=apt --include=apt-utils,dpkg-dev --skip=cleanup/apt/lists "$suite" "$root" ${MIRROR:+"$MIRROR"}
 mount -t proc proc "$root/proc"
 autopkgtest --no-built-binaries "$package" "$tree" -- chroot "$root"
