@@ -1,9 +1,9 @@
 # The Debian package: how it is made, in a fresh root, and what it promises.
-TESTS += tests/package/version.sh tests/package/program.sh tests/package/unit.sh tests/package/completion.sh
+TESTS += tests/package/version.sh tests/package/program.sh tests/package/unit.sh tests/package/completion.sh tests/package/manual.sh
 EXTRA_DIST += tests/package/autopkgtest.sh tests/package/emulated.sh tests/package/inside.sh tests/package/install.sh tests/package/newer.sh tests/package/guest.sh \
 	tests/package/image.sh tests/package/machine.py tests/package/world.py tests/package/system.py \
 	tests/package/steps_package.py tests/package/steps_service.py tests/package/steps_trouble.py \
-	tests/package/version.sh tests/package/program.sh tests/package/unit.sh tests/package/completion.sh
+	tests/package/version.sh tests/package/program.sh tests/package/unit.sh tests/package/completion.sh tests/package/manual.sh
 
 SUITE = bookworm
 PACKAGES = packages
