@@ -74,22 +74,28 @@ libconf_a_SOURCES = \
 
 libfield_a_CFLAGS = $(AM_CFLAGS) $(MODBUS_CFLAGS) $(SERIALPORT_CFLAGS)
 libfield_a_SOURCES = \
-	src/field/bus.c src/field/bus.h \
+	src/field/bus.c src/field/bus.h src/field/bus_exchange.c src/field/bus_line.c src/field/bus_state.h src/field/bus_turn.c \
+	src/field/bus_log.c src/field/bus_log.h \
 	src/field/checkup.c src/field/checkup.h \
+	src/field/delivery.c src/field/delivery.h \
 	src/field/errands.c src/field/errands.h \
 	src/field/field.c src/field/field.h \
 	src/field/frame.c src/field/frame.h \
 	src/field/hotplug.c src/field/hotplug.h \
+	src/field/inbox.c src/field/inbox.h \
 	src/field/instrument.c src/field/instrument.h \
 	src/field/line.c src/field/line.h \
 	src/field/link.h \
 	src/field/link_modbus.c src/field/link_modbus.h \
+	src/field/lore.c src/field/lore.h \
 	src/field/memory.c src/field/memory.h \
+	src/field/overload.c src/field/overload.h \
 	src/field/pdu.c src/field/pdu.h \
 	src/field/plan.c src/field/plan.h \
 	src/field/port.c src/field/port.h \
 	src/field/reopen.c src/field/reopen.h \
-	src/field/schedule.c src/field/schedule.h \
+	src/field/schedule.c src/field/schedule.h src/field/schedule_adopt.c src/field/schedule_init.c src/field/schedule_load.c \
+	src/field/schedule_plan.c src/field/schedule_refusal.c src/field/schedule_state.h src/field/schedule_unit.c \
 	src/field/serial.c src/field/serial.h \
 	src/field/serial_bus.c src/field/serial_bus.h \
 	src/field/speed.c src/field/speed.h \
@@ -136,6 +142,7 @@ libcloud_a_SOURCES = \
 	src/cloud/aside.c src/cloud/aside.h \
 	src/cloud/doubt.c src/cloud/doubt.h \
 	src/cloud/flights.c src/cloud/flights.h \
+	src/cloud/held.c src/cloud/held.h \
 	src/cloud/chores.c src/cloud/chores.h \
 	src/cloud/device_api.c src/cloud/device_api.h \
 	src/cloud/gateway_api.c src/cloud/gateway_api.h src/cloud/session.h \
@@ -171,6 +178,7 @@ libcli_a_CFLAGS = $(AM_CFLAGS) $(OPENSSL_CFLAGS) $(SYSTEMD_CFLAGS)
 libcli_a_SOURCES = \
 	src/cli/check.c \
 	src/cli/cli.c src/cli/cli.h \
+	src/cli/deadline.c src/cli/deadline.h \
 	src/cli/desk.c src/cli/desk.h \
 	src/cli/gateway.c src/cli/gateway.h \
 	src/cli/herald.c src/cli/herald.h \

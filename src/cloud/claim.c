@@ -2,11 +2,13 @@
 
 #include "cloud/claim.h"
 
+#include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/clock.h"
 #include "base/hash.h"
 #include "base/log.h"
 #include "cloud/reason.h"
@@ -15,12 +17,16 @@
 
 #define PAYLOAD_MAX 2048 /* 255 characters of a secret, escaped, are 1530 bytes at most */
 #define NOTE_MAX    64
+#define ROOM_MS	    1000  /* the limits that the server told have no room: it is looked again */
+#define AGAIN_MS    10000 /* after "quota exceeded" */
 
 struct item {
 	const struct device *device; /* NULL: it has no claim */
 	char *path;		     /* NULL: nothing is remembered */
 	bool due;
 	int id; /* of the message that waits for its PUBACK, or 0 */
+	int64_t again_mono_ms; /* not before: the server has too much, or its limits have no room; 0 = now */
+	bool quota_said;
 };
 
 struct claims {
@@ -28,6 +34,7 @@ struct claims {
 	struct keeper *keeper;
 	struct sender_port port;
 	struct item *items; /* by the index of the device */
+	int64_t due_mono_ms; /* the earliest again_mono_ms, or CLOCK_NEVER */
 };
 
 /* What is kept once this very claim was made. */
@@ -62,6 +69,7 @@ claims_new(const struct settings *settings, struct keeper *keeper, struct sender
 	claims->settings = settings;
 	claims->keeper = keeper;
 	claims->port = port;
+	claims->due_mono_ms = CLOCK_NEVER;
 	claims->items = calloc(settings->device_count + 1, sizeof(claims->items[0]));
 	if (!claims->items) {
 		free(claims);
@@ -104,6 +112,14 @@ print_payload(const struct claim *claim, char *text, size_t size)
 }
 
 static void
+say_again(struct claims *claims, struct item *item, int64_t delay_ms)
+{
+	item->again_mono_ms = clock_mono_ms() + delay_ms;
+	if (item->again_mono_ms < claims->due_mono_ms)
+		claims->due_mono_ms = item->again_mono_ms;
+}
+
+static void
 say(struct claims *claims, struct item *item)
 {
 	size_t index = item->device->index;
@@ -112,12 +128,39 @@ say(struct claims *claims, struct item *item)
 
 	if (!item->due || item->id != 0 || !claims->port.is_up(claims->port.ctx, index))
 		return;
+	item->again_mono_ms = 0;
 	length = print_payload(item->device->claim, payload, sizeof(payload));
 	if (length > 0)
 		length = claims->port.publish(claims->port.ctx, index, TB_CLAIM, 0, payload, (size_t)length);
 	explicit_bzero(payload, sizeof(payload));
 	if (length > 0)
 		item->id = length;
+	else if (length == -EAGAIN)
+		say_again(claims, item, ROOM_MS);
+}
+
+int64_t
+claims_due_mono_ms(const struct claims *claims)
+{
+	return claims->due_mono_ms;
+}
+
+void
+claims_tick(struct claims *claims, int64_t now_mono_ms)
+{
+	if (now_mono_ms < claims->due_mono_ms)
+		return;
+	claims->due_mono_ms = CLOCK_NEVER;
+	for (size_t i = 0; i < claims->settings->device_count; i++) {
+		struct item *item = &claims->items[i];
+
+		if (item->again_mono_ms == 0)
+			continue;
+		if (item->again_mono_ms <= now_mono_ms)
+			say(claims, item);
+		else if (item->again_mono_ms < claims->due_mono_ms)
+			claims->due_mono_ms = item->again_mono_ms;
+	}
 }
 
 static void
@@ -141,6 +184,7 @@ void
 claims_down(struct claims *claims, size_t device)
 {
 	claims->items[device].id = 0;
+	claims->items[device].again_mono_ms = 0;
 }
 
 bool
@@ -154,6 +198,7 @@ claims_acked(struct claims *claims, size_t device, int id)
 		return false;
 	item->id = 0;
 	item->due = false;
+	item->quota_said = false;
 	log_notice("device %s: has told the server with which secret it can be claimed", item->device->name);
 	print_note(item->device->claim, note);
 	error = item->path ? keeper_probe(claims->keeper) : 0;
@@ -172,6 +217,14 @@ claims_refused(struct claims *claims, size_t device, int id, int reason)
 	if (item->id == 0 || item->id != id)
 		return false;
 	item->id = 0;
+	if (reason_blame(reason) == BLAME_RATE) {
+		if (!item->quota_said)
+			log_warning("device %s: the server does not take its claim now: %s: it is told again every %d s",
+			    item->device->name, reason_text(reason), AGAIN_MS / 1000);
+		item->quota_said = true;
+		say_again(claims, item, AGAIN_MS);
+		return true;
+	}
 	item->due = false;
 	log_warning("device %s: the server refuses its claim: %s", item->device->name, reason_text(reason));
 	return true;

@@ -17,6 +17,7 @@
 
 #define ASK_AGAIN_MS 10000 /* an attribute request that fails is not answered at all */
 #define ASK_TRIES    5
+#define ROOM_MS	     500 /* the server's limits have no room for a subscription: it is looked again */
 #define ASKS_MORE    64 /* requests to the server without an answer, beyond one of each device */
 
 enum stage { STAGE_DOWN, STAGE_SUBSCRIBING, STAGE_ASKING, STAGE_READY };
@@ -148,7 +149,7 @@ subscribe(struct downlink *downlink, struct channel *channel)
 	channel->stage = STAGE_SUBSCRIBING;
 	channel->subscribe_id =
 	    downlink->port.subscribe(downlink->port.ctx, device, shared_count(channel->device) > 0);
-	set_due(downlink, channel, ASK_AGAIN_MS);
+	set_due(downlink, channel, channel->subscribe_id == -EAGAIN ? ROOM_MS : ASK_AGAIN_MS);
 }
 
 static void
@@ -355,7 +356,9 @@ downlink_due_mono_ms(const struct downlink *downlink)
 static void
 try_again(struct downlink *downlink, struct channel *channel)
 {
-	if (++channel->tries >= ASK_TRIES) {
+	bool waits = channel->stage == STAGE_SUBSCRIBING && channel->subscribe_id == -EAGAIN;
+
+	if (!waits && ++channel->tries >= ASK_TRIES) {
 		log_warning("device %s: the server does not answer its %s", channel->device->name,
 		    channel->stage == STAGE_ASKING ? "request for shared attributes" : "subscriptions");
 		heap_remove(&downlink->due, &channel->due);

@@ -57,6 +57,8 @@ struct gateway_api {
 	const struct server_settings *server;
 	const struct device *gateway;
 	struct mqtt_events events;
+	struct gateway_limits limits;
+	int64_t room_mono_ms; /* they let no device connect before; 0 = they do */
 	struct mqtt_session *session;
 	struct child *children;
 	struct child *itself; /* of them */
@@ -180,6 +182,8 @@ arm_timer(struct gateway_api *api)
 	for (const struct child *child = api->children; child; child = child->next)
 		if (child->state == CHILD_LEFT && child->again_mono_ms < due_ms)
 			due_ms = child->again_mono_ms;
+	if (api->room_mono_ms > 0 && api->room_mono_ms < due_ms)
+		due_ms = api->room_mono_ms;
 	if (due_ms == CLOCK_NEVER) {
 		sd_event_source_set_enabled(api->timer, SD_EVENT_OFF);
 		return;
@@ -213,13 +217,19 @@ dequeue(struct child *child)
 		}
 }
 
+/* ThingsBoard connects a device beyond the limits all the same, but nothing that is for it comes down. */
 static void
 connect_next(struct gateway_api *api)
 {
+	api->room_mono_ms = 0;
 	while (api->up && api->queue && api->connects < CONNECTS_MAX) {
 		struct child *child = api->queue;
-		int length = tb_gateway_connect(child->device->name, api->text, sizeof(api->text));
+		int length;
 
+		api->room_mono_ms = api->limits.take(api->limits.ctx, child->device->index);
+		if (api->room_mono_ms > 0)
+			break;
+		length = tb_gateway_connect(child->device->name, api->text, sizeof(api->text));
 		if (send_text(api, child, TB_GATEWAY_CONNECT, length, true) < 0)
 			break;
 		dequeue(child);
@@ -349,6 +359,14 @@ on_subscribed(void *owner, int id, bool granted)
 }
 
 static void
+note_connected(struct child *child)
+{
+	child->why = NULL;
+	set_state(child, CHILD_UP);
+	child->api->events.up(child->owner);
+}
+
+static void
 on_acked(void *owner, int id)
 {
 	struct gateway_api *api = owner;
@@ -360,10 +378,9 @@ on_acked(void *owner, int id)
 		connect_next(api);
 	} else if (flight.connect) {
 		api->refusal_said = false;
-		flight.child->why = NULL;
-		set_state(flight.child, CHILD_UP);
 		connect_next(api);
-		api->events.up(flight.child->owner);
+		if (flight.child->state == CHILD_CONNECTING)
+			note_connected(flight.child);
 	} else {
 		api->events.acked(flight.child->owner, id);
 	}
@@ -523,10 +540,16 @@ take_message(struct gateway_api *api, const char *topic, const struct tb_json *j
 	struct tb_gateway_message message;
 	struct child *child;
 
-	if (tb_gateway_parse(json, &message) < 0 || !(child = child_find(api, message.device)) || child->state != CHILD_UP)
+	if (tb_gateway_parse(json, &message) < 0 || !(child = child_find(api, message.device)))
 		return;
 	if (child->itself)
 		return; /* it is spoken to on the topics of a device */
+	/* What waits for a device is sent as soon as the server knows it to be there, and not again: not to be missed, although
+	 * the PUBACK may come behind it. */
+	if (child->state == CHILD_CONNECTING)
+		note_connected(child);
+	if (child->state != CHILD_UP)
+		return;
 	if (strcmp(topic, TB_GATEWAY_RPC) == 0 && message.id >= 0)
 		pass_on(child, TB_RPC_REQUEST, message.id, message.data);
 	else if (strcmp(topic, TB_GATEWAY_ATTRIBUTES) == 0)
@@ -780,7 +803,7 @@ gateway_api_give(struct gateway_api *api, const struct session *session, const s
 
 struct gateway_api *
 gateway_api_new(const struct settings *settings, const struct credentials *credentials, struct mqtt *mqtt, sd_event *loop,
-    const struct mqtt_events *events)
+    const struct mqtt_events *events, struct gateway_limits limits)
 {
 	struct gateway_api *api = calloc(1, sizeof(*api));
 	int error;
@@ -790,6 +813,7 @@ gateway_api_new(const struct settings *settings, const struct credentials *crede
 	api->server = &settings->server;
 	api->gateway = settings->gateway;
 	api->events = *events;
+	api->limits = limits;
 	api->queue_end = &api->queue;
 	error = sd_event_add_time(loop, &api->timer, CLOCK_MONOTONIC, 0, TIMER_ACCURACY_US, on_timer, api);
 	if (error >= 0)
@@ -808,6 +832,12 @@ gateway_api_new(const struct settings *settings, const struct credentials *crede
 		return NULL;
 	}
 	return api;
+}
+
+void
+gateway_api_go_on(struct gateway_api *api)
+{
+	call_soon(api);
 }
 
 void

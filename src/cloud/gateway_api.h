@@ -18,13 +18,22 @@ struct gateway_api;
 /* For mqtt_new(): the events of the one session, whose owner is the gateway_api. */
 extern const struct mqtt_events gateway_api_events;
 
+/* What the server's limits let go: take a token for another message of a device. Returns 0, or the mono ms when there will be one. */
+struct gateway_limits {
+	int64_t (*take)(void *ctx, size_t device);
+	void *ctx;
+};
+
 /* The credentials are those of settings->gateway, and outlive it, as the settings do. `events` tell the owners of
  * gateway_api_add() what happens. Returns NULL with errno set. */
 struct gateway_api *gateway_api_new(const struct settings *settings, const struct credentials *credentials, struct mqtt *mqtt,
-    sd_event *loop, const struct mqtt_events *events);
+    sd_event *loop, const struct mqtt_events *events, struct gateway_limits limits);
 
 /* After all sessions of it. NULL is fine. */
 void gateway_api_free(struct gateway_api *api);
+
+/* The limits are known, or are others now. */
+void gateway_api_go_on(struct gateway_api *api);
 
 /* The session of a device, or of the gateway itself. Returns NULL with errno set. */
 struct session *gateway_api_add(struct gateway_api *api, const struct device *device, void *owner);

@@ -29,14 +29,14 @@ make_bucket(double capacity, double seconds)
 	};
 }
 
-/* What cannot be understood counts as no limit. */
-static void
+/* What cannot be understood counts as no limit. Returns whether it is another one than before. */
+static bool
 rate_set(struct rate *rate, const char *text)
 {
 	struct rate made = { .count = 0 };
 
 	if (strcmp(rate->text, text) == 0 || strlen(text) >= sizeof(made.text))
-		return;
+		return false;
 	strcpy(made.text, text);
 	while (made.count < LIMITS_BUCKETS) {
 		unsigned capacity, seconds;
@@ -50,6 +50,7 @@ rate_set(struct rate *rate, const char *text)
 			break;
 	}
 	*rate = made;
+	return true;
 }
 
 static void
@@ -81,11 +82,35 @@ positive(const struct tb_json *answer, const char *key)
 	return 0;
 }
 
+static void
+rate_spend(struct rate *rate, double tokens)
+{
+	for (size_t i = 0; i < rate->count; i++)
+		rate->buckets[i].tokens -= tokens;
+}
+
+/* The server's bucket never holds less than nothing. */
+static void
+rate_lose(struct rate *rate, double tokens)
+{
+	for (size_t i = 0; i < rate->count; i++)
+		rate->buckets[i].tokens = fmax(rate->buckets[i].tokens - tokens, fmin(rate->buckets[i].tokens, 0));
+}
+
+void
+limits_begin(struct limits *limits)
+{
+	limits->messages = 0;
+}
+
 int
-limits_hear(struct limits *limits, const void *payload, size_t length, int64_t now_mono_ms)
+limits_hear(
+    struct limits *limits, enum limits_whose whose, const void *payload, size_t length, int64_t now_mono_ms)
 {
 	struct tb_json *answer = tb_json_parse(payload, length);
-	const struct tb_json *rates = answer ? tb_json_get(answer, "rateLimits") : NULL;
+	const struct tb_json *own = answer ? tb_json_get(answer, "rateLimits") : NULL;
+	const struct tb_json *devices = answer ? tb_json_get(answer, "gatewayRateLimits") : NULL;
+	const struct tb_json *rates = whose == LIMITS_OF_ITS_DEVICES && devices ? devices : own;
 	int in_flight = answer ? positive(answer, "maxInflightMessages") : 0;
 	int packet = answer ? positive(answer, "maxPayloadSize") : 0;
 
@@ -98,7 +123,8 @@ limits_hear(struct limits *limits, const void *payload, size_t length, int64_t n
 		const struct tb_json *rate = rates ? tb_json_get(rates, names[kind]) : NULL;
 		const char *text = rate ? tb_json_text(rate) : NULL;
 
-		rate_set(&limits->rates[kind], text ? text : "");
+		if (rate_set(&limits->rates[kind], text ? text : "") && kind == LIMITS_MESSAGES)
+			rate_lose(&limits->rates[kind], limits->messages);
 	}
 	limits->in_flight_max = in_flight * LIMITS_SHARE < 1 && in_flight > 0 ? 1 : (int)(in_flight * LIMITS_SHARE);
 	limits->packet_max = (size_t)packet;
@@ -175,23 +201,26 @@ limits_due_mono_ms(struct limits *limits, unsigned points, int64_t now_mono_ms)
 	return now_mono_ms + (int64_t)ceil(wait_ms);
 }
 
-static void
-rate_spend(struct rate *rate, double tokens)
-{
-	for (size_t i = 0; i < rate->count; i++)
-		rate->buckets[i].tokens -= tokens;
-}
-
 void
 limits_spend(struct limits *limits, unsigned points, int64_t now_mono_ms)
 {
 	refill(limits, now_mono_ms);
 	if (points == 0) {
+		limits->messages++;
 		rate_spend(&limits->rates[LIMITS_MESSAGES], 1);
 		return;
 	}
 	rate_spend(&limits->rates[LIMITS_TELEMETRY_MESSAGES], 1);
 	rate_spend(&limits->rates[LIMITS_DATA_POINTS], points);
+}
+
+void
+limits_lose(struct limits *limits, int64_t now_mono_ms)
+{
+	refill(limits, now_mono_ms);
+	limits->messages++;
+	if (least_tokens(&limits->rates[LIMITS_MESSAGES]) >= 1)
+		rate_lose(&limits->rates[LIMITS_MESSAGES], 1);
 }
 
 void

@@ -3,7 +3,9 @@
  * ours are LIMITS_SHARE of them, which leaves the rest for what we do not see: other clocks, its own bookkeeping.
  *
  * A message with data points, telemetry or attributes, costs a token of telemetry messages and one of data points for each
- * value; any other message costs a token of messages (DefaultTransportService.checkLimits, v4.3.1.3). Pure: time is passed in.
+ * value; any other message costs a token of messages (DefaultTransportService.checkLimits, v4.3.1.3). A gateway is told of two
+ * sets of buckets: one for what it says of itself, one for what it says for its devices, all of them together
+ * (DefaultTransportRateLimitService.checkLimits). Pure: time is passed in.
  */
 #ifndef CLOUD_LIMITS_H
 #define CLOUD_LIMITS_H
@@ -36,15 +38,23 @@ enum limits_kind { LIMITS_MESSAGES, LIMITS_TELEMETRY_MESSAGES, LIMITS_DATA_POINT
 struct limits {
 	struct rate rates[LIMITS_KINDS];
 	int64_t filled_mono_ms;
+	unsigned messages;  /* that were spent on this connection */
 	int in_flight_max;  /* messages without PUBACK; 0 = the server did not say */
 	size_t packet_max;  /* MQTT's remaining length, topic included; 0 = it did not say */
 };
 
+/* A new connection. */
+void limits_begin(struct limits *limits);
+
+enum limits_whose { LIMITS_OF_SESSION, LIMITS_OF_ITS_DEVICES };
+
 /* The request, and the answer of the server. What it said before is forgotten, but for what is missing in buckets that stay as
- * they were. Returns 0, or -EINVAL when it is no answer to this request: a server that does not know it answers something else,
+ * they were; from new ones what went before the answer is taken. An answer without a set for the devices of a gateway has one
+ * for all. Returns 0, or -EINVAL when it is no answer to this request: a server that does not know it answers something else,
  * or nothing. */
 #define LIMITS_REQUEST "{\"method\":\"getSessionLimits\",\"params\":{}}"
-int limits_hear(struct limits *limits, const void *payload, size_t length, int64_t now_mono_ms);
+int limits_hear(
+    struct limits *limits, enum limits_whose whose, const void *payload, size_t length, int64_t now_mono_ms);
 
 /* Data points that a message can have at all, >= 1; LIMITS_NONE if that is not limited. */
 unsigned limits_points_max(const struct limits *limits);
@@ -57,6 +67,9 @@ int64_t limits_due_mono_ms(struct limits *limits, unsigned points, int64_t now_m
 
 /* It is sent. What cannot wait may be sent when nothing is due, too: the others wait for it then. */
 void limits_spend(struct limits *limits, unsigned points, int64_t now_mono_ms);
+
+/* The server takes a token of messages for what it does itself, if there is one. */
+void limits_lose(struct limits *limits, int64_t now_mono_ms);
 
 /* The server's buckets are emptier than thought: so are ours. With `all` false only those of at most a minute. */
 void limits_drain(struct limits *limits, bool all, int64_t now_mono_ms);

@@ -286,7 +286,7 @@ outbox_may_send(struct outbox *outbox)
 static unsigned
 values_max(struct outbox *outbox)
 {
-	unsigned max = limits_points_max(&outbox->session->limits);
+	unsigned max = limits_points_max(outbox->limits);
 
 	if (outbox->values_max != 0 && clock_mono_ms() >= outbox->values_max_until_mono_ms)
 		outbox->values_max = 0;
@@ -299,10 +299,10 @@ has_room(struct outbox *outbox, unsigned values)
 {
 	int64_t now = clock_mono_ms();
 
-	if (values <= limits_room(&outbox->session->limits, now))
+	if (values <= limits_room(outbox->limits, now))
 		return true;
 	outbox->counts.limit_waits++;
-	outbox->room_mono_ms = limits_due_mono_ms(&outbox->session->limits, values, now);
+	outbox->room_mono_ms = limits_due_mono_ms(outbox->limits, values, now);
 	wake_at(outbox, outbox->room_mono_ms);
 	return false;
 }
@@ -311,11 +311,138 @@ static struct attributes_message
 build_attributes(struct outbox *outbox)
 {
 	unsigned max = values_max(outbox);
-	unsigned now = limits_room(&outbox->session->limits, clock_mono_ms());
+	unsigned now = limits_room(outbox->limits, clock_mono_ms());
 	size_t bytes = bytes_max(outbox);
 
 	return attributes_build(outbox->attributes, outbox->all->payload,
 	    bytes > ATTRIBUTES_MIN ? bytes : ATTRIBUTES_MIN, now < max ? now : max);
+}
+
+bool
+outbox_shares_limits(const struct outbox *outbox)
+{
+	return outbox->limits != &outbox->session->limits;
+}
+
+bool
+outbox_waits_for_room(struct outbox *outbox)
+{
+	if (clock_mono_ms() >= outbox->room_mono_ms || !outbox_may_send(outbox) ||
+	    outbox->flights.count >= window(outbox) ||
+	    store_depth(outbox->all->store, outbox->device->index) == 0)
+		return false;
+	wake_at(outbox, outbox->room_mono_ms);
+	return true;
+}
+
+/* ---- messages without data points ---- */
+
+int64_t
+outbox_take(struct outbox *outbox, unsigned messages)
+{
+	int64_t now = clock_mono_ms();
+	int64_t due = limits_due_mono_ms(outbox->limits, 0, now);
+
+	/* For the devices of a gateway there is time to wait for what the server allows. */
+	if (outbox_shares_limits(outbox) && now < outbox->session->answer_mono_ms)
+		return outbox->session->answer_mono_ms;
+	if (due > now)
+		return due;
+	for (unsigned i = 0; i < messages; i++)
+		limits_spend(outbox->limits, 0, now);
+	return 0;
+}
+
+static int
+post_now(struct outbox *outbox, enum tb_topic topic, int64_t id, const void *payload, size_t length)
+{
+	int result = publish(outbox, topic, id, payload, length);
+
+	if (result > 0)
+		limits_spend(outbox->limits, 0, clock_mono_ms());
+	return result;
+}
+
+/* Said once in an hour, with how many it were since. */
+static void
+say_dropped(struct outbox *outbox)
+{
+	uint64_t dropped = outbox->held.dropped - outbox->held_said;
+	int64_t now = clock_mono_ms();
+
+	if (dropped == 0 || (outbox->held_said_mono_ms != 0 && now - outbox->held_said_mono_ms < SAY_AGAIN_MS))
+		return;
+	outbox->held_said_mono_ms = now;
+	outbox->held_said = outbox->held.dropped;
+	log_warning("device %s: more commands come than the server's limit of messages lets it answer: %" PRIu64
+		    " replies are dropped",
+	    outbox->device->name, dropped);
+}
+
+/* The server asks again on the next connection: not worth a word. */
+static void
+drop_held(struct outbox *outbox)
+{
+	uint64_t before = outbox->held.dropped;
+
+	held_clear(&outbox->held);
+	outbox->held_said += outbox->held.dropped - before;
+}
+
+int
+outbox_post(struct outbox *outbox, enum tb_topic topic, int64_t id, const void *payload, size_t length)
+{
+	int64_t now = clock_mono_ms();
+	int64_t due = limits_due_mono_ms(outbox->limits, 0, now);
+	int error;
+
+	if (!outbox_is_up(outbox))
+		return -ENOTCONN;
+	if (!outbox->held.first && due <= now)
+		return post_now(outbox, topic, id, payload, length);
+	error = held_add(&outbox->held, topic, id, payload, length, now);
+	say_dropped(outbox);
+	wake_at(outbox, due);
+	return error;
+}
+
+int
+outbox_post_values(struct outbox *outbox, unsigned points, const void *payload, size_t length)
+{
+	int64_t now = clock_mono_ms();
+	int result;
+
+	if (points > limits_points_max(outbox->limits))
+		return -EMSGSIZE;
+	if (limits_due_mono_ms(outbox->limits, points, now) > now)
+		return -EAGAIN;
+	result = publish(outbox, TB_ATTRIBUTES, 0, payload, length);
+	if (result > 0)
+		limits_spend(outbox->limits, points, now);
+	return result;
+}
+
+/* One at a time: others that share the limits want to have their turn as well. */
+void
+outbox_send_held(struct outbox *outbox)
+{
+	int64_t now = clock_mono_ms();
+	struct held_message *message;
+	int64_t due;
+
+	if (!outbox->held.first || !outbox_is_up(outbox))
+		return;
+	due = limits_due_mono_ms(outbox->limits, 0, now);
+	message = held_next(&outbox->held, outbox->all->settings->server.rpc_timeout_ms, now);
+	if (message && due <= now) {
+		if (post_now(outbox, message->topic, message->id, message->payload, message->length) < 0)
+			outbox->held.dropped += message->topic == TB_RPC_RESPONSE;
+		held_remove(&outbox->held, message);
+		due = now + 1;
+	}
+	say_dropped(outbox);
+	if (outbox->held.first)
+		wake_at(outbox, due);
 }
 
 void
@@ -354,7 +481,7 @@ outbox_send_attributes(struct outbox *outbox)
 		attributes_unsend(outbox->attributes);
 		return;
 	}
-	limits_spend(&outbox->session->limits, message.values, clock_mono_ms());
+	limits_spend(outbox->limits, message.values, clock_mono_ms());
 	outbox->attributes_id = id;
 	outbox->attributes_trial = message.trial;
 	if (message.trial)
@@ -471,7 +598,7 @@ take_off(struct outbox *outbox, int id, const struct batch *batch, bool trial)
 		outbox->part_seq = batch->first_seq;
 		outbox->part_from = 0;
 	}
-	limits_spend(&outbox->session->limits, batch->values, now);
+	limits_spend(outbox->limits, batch->values, now);
 	if (trial)
 		outbox->session->trying = outbox;
 	outbox->counts.messages++;
@@ -526,10 +653,14 @@ outbox_up(struct outbox *outbox)
 {
 	int64_t now = clock_mono_ms();
 
-	/* CONNECT, and what is behind it: the end of the session before. */
-	limits_spend(&outbox->session->limits, 0, now);
-	limits_spend(&outbox->session->limits, 0, now);
-	ask_limits(outbox);
+	/* CONNECT, and what is behind it: the end of the session before. For a device of a gateway a token was taken already. */
+	if (!outbox_shares_limits(outbox)) {
+		limits_begin(outbox->limits);
+		limits_begin(&outbox->session->devices);
+		limits_spend(outbox->limits, 0, now);
+		limits_spend(outbox->limits, 0, now);
+		ask_limits(outbox);
+	}
 	doubt_up(&outbox->doubt, pace_ms(outbox), now);
 	if (outbox->attributes_retry_mono_ms > 0)
 		outbox->attributes_retry_mono_ms = now + (pace_ms(outbox) << outbox->attributes_waits);
@@ -565,6 +696,10 @@ outbox_down(struct outbox *outbox, int end)
 					 : "it closes the connection";
 
 	end_trial(outbox);
+	drop_held(outbox);
+	/* The server ends the session of a device itself when its gateway goes. */
+	if (outbox_shares_limits(outbox))
+		limits_lose(outbox->limits, clock_mono_ms());
 	store_rewind(outbox->all->store, outbox->device->index);
 	if (blame == BLAME_MAYBE || blame == BLAME_MESSAGE) {
 		if (flights->count > 0)
@@ -573,7 +708,7 @@ outbox_down(struct outbox *outbox, int end)
 			doubt_attributes(outbox, false, why);
 	}
 	if (blame != BLAME_NONE && (flights->count > 0 || outbox->attributes_id != 0))
-		limits_drain(&outbox->session->limits, blame == BLAME_RATE, clock_mono_ms());
+		limits_drain(outbox->limits, blame == BLAME_RATE, clock_mono_ms());
 	outbox->all->flight_count -= flights->count;
 	flights->count = 0;
 	outbox->attributes_id = 0;
@@ -634,7 +769,7 @@ outbox_refused(struct outbox *outbox, int id, int reason)
 
 	if (for_now) {
 		outbox->pause_mono_ms = clock_mono_ms() + QUOTA_PAUSE_MS;
-		limits_drain(&outbox->session->limits, true, clock_mono_ms());
+		limits_drain(outbox->limits, true, clock_mono_ms());
 	}
 	if (flights_land(&outbox->flights, id, &flight)) {
 		if (flight.trial)
@@ -700,9 +835,12 @@ set_facts(struct outbox *outbox)
 }
 
 int
-outbox_init(struct outbox *outbox, struct outboxes *all, const struct device *device, struct sender_session *session)
+outbox_init(struct outbox *outbox, struct outboxes *all, const struct device *device, struct sender_session *session,
+    struct limits *limits)
 {
-	*outbox = (struct outbox){ .all = all, .device = device, .session = session, .payload_max = TB_MAX_PAYLOAD };
+	*outbox = (struct outbox){
+		.all = all, .device = device, .session = session, .limits = limits, .payload_max = TB_MAX_PAYLOAD
+	};
 	outbox->attributes = attributes_new(device, FACTS);
 	if (!outbox->attributes || flights_init(&outbox->flights, all->settings->server.in_flight) < 0)
 		return -ENOMEM;
@@ -717,6 +855,8 @@ outbox_adopt(struct outbox *outbox, struct outbox *from, const struct difference
 	made.all = outbox->all;
 	made.device = outbox->device;
 	made.session = outbox->session;
+	made.limits = outbox->limits;
+	from->held = (struct held){ .first = NULL };
 	made.attributes = outbox->attributes;
 	made.due = outbox->due;
 	made.in_line = false;
@@ -736,6 +876,7 @@ outbox_adopt(struct outbox *outbox, struct outbox *from, const struct difference
 void
 outbox_done(struct outbox *outbox)
 {
+	held_clear(&outbox->held);
 	attributes_free(outbox->attributes);
 	flights_done(&outbox->flights);
 }

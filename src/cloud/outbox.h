@@ -11,12 +11,14 @@
 #include "cloud/attributes.h"
 #include "cloud/doubt.h"
 #include "cloud/flights.h"
+#include "cloud/held.h"
 #include "cloud/limits.h"
 #include "cloud/sender.h"
 
 /* A session, and what its server allows: of one device, or of all that share it. */
 struct sender_session {
-	struct limits limits;
+	struct limits limits;	/* with what holds for the connection */
+	struct limits devices;	/* of a gateway: what it may say for its devices */
 	int64_t answer_mono_ms; /* until when an answer to the question for limits is awaited; 0 = it is not */
 	const struct outbox *trying; /* has on its way what is in doubt: one at a time, or nobody knows whose the server did not take */
 };
@@ -36,6 +38,10 @@ struct outbox {
 	struct outboxes *all;
 	const struct device *device;
 	struct sender_session *session;
+	struct limits *limits; /* one of the session's */
+	struct held held;
+	int64_t held_said_mono_ms;
+	uint64_t held_said; /* of held.dropped */
 	struct attributes *attributes;
 	int attributes_id; /* the message that waits for its PUBACK, or 0 */
 	bool attributes_trial;
@@ -68,8 +74,10 @@ struct outbox {
 	struct outbox *next_in_line;
 };
 
-/* Returns 0 or -ENOMEM. */
-int outbox_init(struct outbox *outbox, struct outboxes *all, const struct device *device, struct sender_session *session);
+/* Returns 0 or -ENOMEM.
+ * limits  its own of the session's */
+int outbox_init(struct outbox *outbox, struct outboxes *all, const struct device *device, struct sender_session *session,
+    struct limits *limits);
 void outbox_done(struct outbox *outbox);
 
 /* Go on where `from` of older settings has been. */
@@ -80,8 +88,25 @@ bool outbox_is_up(const struct outbox *outbox);
 /* May it send, as far as it alone is concerned? */
 bool outbox_may_send(struct outbox *outbox);
 
+/* See sender_post(). */
+int outbox_post(struct outbox *outbox, enum tb_topic topic, int64_t id, const void *payload, size_t length);
+
+/* Let go of what is held back, as far as the limits allow. */
+void outbox_send_held(struct outbox *outbox);
+
+int outbox_post_values(struct outbox *outbox, unsigned points, const void *payload, size_t length);
+
+/* See sender_take(). */
+int64_t outbox_take(struct outbox *outbox, unsigned messages);
+
 /* Send attributes that the server lacks. */
 void outbox_send_attributes(struct outbox *outbox);
+
+/* Are its limits those of others as well? */
+bool outbox_shares_limits(const struct outbox *outbox);
+
+/* Is there something that only waits for the limits? It is looked at again then. */
+bool outbox_waits_for_room(struct outbox *outbox);
 
 /* Send one message of rows. Returns 0, or negative errno if there is nothing that can go now. */
 int outbox_send_rows(struct outbox *outbox);

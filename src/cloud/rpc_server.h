@@ -1,6 +1,7 @@
 /* RPC requests that the server makes: each becomes commands, and is answered whatever happens, once, and on
  * the connection that asked; ThingsBoard asks again on a new connection, and gets the same answer without a
- * second write. The reply comes within rpc_timeout_ms and a moment, be the unit dead. The cloud's thread.
+ * second write. The reply is there within rpc_timeout_ms and a moment, be the unit dead; it goes as soon as the
+ * server's limits let it (sender.h). The cloud's thread.
  */
 #ifndef CLOUD_RPC_SERVER_H
 #define CLOUD_RPC_SERVER_H

@@ -57,15 +57,32 @@ must_queue(struct sender *sender, struct outbox *outbox)
 	return true;
 }
 
+/* The limits that it shares with others let it send nothing now: it is the next, for who comes later would only take what it waits
+ * for, and do so again and again. */
+static void
+be_next_in_line(struct sender *sender, struct outbox *outbox)
+{
+	if (outbox->in_line || !outbox_shares_limits(outbox) || !outbox_waits_for_room(outbox))
+		return;
+	outbox->in_line = true;
+	outbox->next_in_line = sender->line;
+	if (!sender->line)
+		sender->line_end = outbox;
+	sender->line = outbox;
+}
+
 static void
 pump(struct sender *sender, struct outbox *outbox)
 {
+	outbox_send_held(outbox);
 	if (!outbox_may_send(outbox))
 		return;
 	outbox_send_attributes(outbox);
 	while (outbox_may_send(outbox) && !must_queue(sender, outbox))
-		if (outbox_send_rows(outbox) < 0)
+		if (outbox_send_rows(outbox) < 0) {
+			be_next_in_line(sender, outbox);
 			return;
+		}
 }
 
 void
@@ -74,10 +91,14 @@ sender_serve(struct sender *sender)
 	while (sender->line && sender->all.flight_count < replay_window(sender)) {
 		struct outbox *outbox = sender->line;
 
+		if (outbox_shares_limits(outbox) && outbox_waits_for_room(outbox))
+			return;
 		sender->line = outbox->next_in_line;
 		outbox->in_line = false;
 		if (outbox_may_send(outbox) && outbox_send_rows(outbox) == 0)
 			pump(sender, outbox); /* to the end of the line, if there is more */
+		else
+			be_next_in_line(sender, outbox);
 	}
 }
 
@@ -128,8 +149,11 @@ sender_limits(struct sender *sender, size_t device, const void *payload, size_t 
 {
 	struct sender_session *session = sender->outboxes[device].session;
 
-	if (limits_hear(&session->limits, payload, length, clock_mono_ms()) == 0)
-		limits_settled(sender, session, false);
+	if (limits_hear(&session->limits, LIMITS_OF_SESSION, payload, length, clock_mono_ms()) < 0)
+		return;
+	if (sender->shared)
+		limits_hear(&session->devices, LIMITS_OF_ITS_DEVICES, payload, length, clock_mono_ms());
+	limits_settled(sender, session, false);
 }
 
 bool
@@ -141,10 +165,32 @@ sender_is_question(struct sender *sender, size_t device, const void *payload, si
 	return true;
 }
 
-void
-sender_note_message(struct sender *sender, size_t device)
+int
+sender_post(
+    struct sender *sender, size_t device, enum tb_topic topic, int64_t id, const void *payload, size_t length)
 {
-	limits_spend(&sender->outboxes[device].session->limits, 0, clock_mono_ms());
+	return outbox_post(&sender->outboxes[device], topic, id, payload, length);
+}
+
+int
+sender_post_values(struct sender *sender, size_t device, unsigned points, const void *payload, size_t length)
+{
+	return outbox_post_values(&sender->outboxes[device], points, payload, length);
+}
+
+int64_t
+sender_take(struct sender *sender, size_t device, unsigned messages)
+{
+	return outbox_take(&sender->outboxes[device], messages);
+}
+
+void
+sender_note_request(struct sender *sender, size_t device)
+{
+	struct sender_session *session = sender->outboxes[device].session;
+
+	if (sender->outboxes[device].limits == &session->limits)
+		limits_lose(&session->limits, clock_mono_ms());
 }
 
 /* ---- time ---- */
@@ -191,7 +237,7 @@ sender_is_flushed(const struct sender *sender)
 		const struct outbox *outbox = &sender->outboxes[i];
 
 		if (outbox_is_up(outbox) && (store_depth(sender->all.store, i) > 0 || outbox->attributes_id != 0 ||
-						attributes_due(outbox->attributes)))
+						outbox->held.first || attributes_due(outbox->attributes)))
 			return false;
 	}
 	return true;
@@ -202,7 +248,7 @@ sender_is_idle(const struct sender *sender, size_t device)
 {
 	const struct outbox *outbox = &sender->outboxes[device];
 
-	return store_depth(sender->all.store, device) == 0 && outbox->attributes_id == 0 &&
+	return store_depth(sender->all.store, device) == 0 && outbox->attributes_id == 0 && !outbox->held.first &&
 	       (!outbox_is_up(outbox) || !attributes_due(outbox->attributes));
 }
 
@@ -230,9 +276,13 @@ make_outboxes(struct sender *sender)
 	sender->sessions = calloc(settings->device_count + 1, sizeof(sender->sessions[0]));
 	if (!sender->outboxes || !sender->sessions)
 		return -ENOMEM;
-	for (size_t i = 0; error == 0 && i < settings->device_count; i++)
-		error = outbox_init(&sender->outboxes[i], &sender->all, &settings->devices[i],
-		    &sender->sessions[sender->shared ? 0 : i]);
+	for (size_t i = 0; error == 0 && i < settings->device_count; i++) {
+		struct sender_session *session = &sender->sessions[sender->shared ? 0 : i];
+		bool of_gateway = sender->shared && &settings->devices[i] != settings->gateway;
+
+		error = outbox_init(&sender->outboxes[i], &sender->all, &settings->devices[i], session,
+		    of_gateway ? &session->devices : &session->limits);
+	}
 	return error;
 }
 

@@ -55,8 +55,20 @@ void sender_limits(struct sender *sender, size_t device, const void *payload, si
  * to who has subscribed, and will not answer. */
 bool sender_is_question(struct sender *sender, size_t device, const void *payload, size_t length);
 
-/* Somebody else sent, on the device's session, a message that has no data points. */
-void sender_note_message(struct sender *sender, size_t device);
+/* An RPC request came: the server notes for a token that we have acknowledged it (but not of a device of a gateway). */
+void sender_note_request(struct sender *sender, size_t device);
+
+/* Send a message without data points, or hold it back until the server's limits let it go: replies to RPC first (held.h), while
+ * the connection lasts. Returns the id > 0 that will be acknowledged, 0 if it waits, or negative errno as publish() does.
+ * sender_post_values() does so with `points` client attributes, which do not wait: -EAGAIN, or -EMSGSIZE
+ * if they can never be so many. */
+int sender_post(
+    struct sender *sender, size_t device, enum tb_topic topic, int64_t id, const void *payload, size_t length);
+int sender_post_values(struct sender *sender, size_t device, unsigned points, const void *payload, size_t length);
+
+/* Take tokens for so many messages without data points, which the caller sends himself. Returns 0, or the mono ms when there will
+ * be one. */
+int64_t sender_take(struct sender *sender, size_t device, unsigned messages);
 
 /* A client attribute has this value. It goes out with the next sender_pump(). */
 void sender_attribute(struct sender *sender, const struct point *point, const struct value *value);

@@ -1,5 +1,6 @@
 #include "cloud/shared.h"
 
+#include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -15,6 +16,7 @@
 #define KEYS_MAX  60000 /* bytes of an attribute request */
 #define KEY_BYTES 1024	/* KEY_error: 255 characters are 765 bytes at most */
 #define TELL_MS	  200
+#define ROOM_MS	  500 /* they have no room: it is looked again */
 
 /* VALUE_NONE once the unit has it or has refused it. */
 struct wanted {
@@ -40,6 +42,7 @@ struct shared_device {
 	const struct device *device;
 	bool up;
 	struct heap_node due;  /* mono ms: tell the server why */
+	size_t tell_max;       /* in one message; 0 = what fits */
 	bool delay_said;       /* that shared attributes wait for a unit */
 	bool news;	       /* the server has not been asked for all of them */
 	struct wanted *wanted; /* one for each shared point */
@@ -334,25 +337,28 @@ static void
 tell_all(struct shared *shared, struct shared_device *list)
 {
 	char *payload = shared->payload;
-	bool more = false;
-	size_t used = 1;
+	size_t used = 1, end = 0, told = 0;
+	int result;
 
 	payload[0] = '{';
-	for (size_t i = 0; i < list->count; i++) {
-		struct wanted *wanted = &list->wanted[i];
-
-		if (!wanted->untold)
-			continue;
-		wanted->untold = !put_why(wanted, payload, &used);
-		more = more || wanted->untold;
+	for (; end < list->count && (list->tell_max == 0 || told < list->tell_max); end++) {
+		if (list->wanted[end].untold && !put_why(&list->wanted[end], payload, &used))
+			break;
+		told += list->wanted[end].untold;
 	}
 	payload[used] = '}';
 	heap_remove(&shared->due, &list->due);
-	if (used > 1)
-		shared->port.publish(
-		    shared->port.ctx, list->device->index, TB_ATTRIBUTES, 0, payload, used + 1);
-	if (more && used > 1)
-		heap_set(&shared->due, &list->due, clock_mono_ms() + TELL_MS);
+	if (told == 0)
+		return;
+	result = shared->port.publish(
+	    shared->port.ctx, list->device->index, TB_ATTRIBUTES, (int64_t)told, payload, used + 1);
+	if (result == -EMSGSIZE && told > 1)
+		list->tell_max = told / 2; /* the server takes less at a time */
+	else if (result != -EAGAIN)
+		for (size_t i = 0; i < end; i++)
+			list->wanted[i].untold = false;
+	if (end < list->count || result == -EAGAIN || (result == -EMSGSIZE && told > 1))
+		heap_set(&shared->due, &list->due, clock_mono_ms() + (result == -EAGAIN ? ROOM_MS : TELL_MS));
 }
 
 void

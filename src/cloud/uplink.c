@@ -32,9 +32,8 @@
 
 #define SAMPLES_WAITING	  16384
 #define BURST		  256  /* samples taken in one turn of the loop */
-#define CLOSE_MS	  500  /* for DISCONNECT to leave, at the end */
+#define CLOSE_MS	  400  /* for DISCONNECT to leave, at the end */
 #define TIMER_ACCURACY_MS 250
-#define SAVE_MS		  4000 /* for the disk, at the end */
 #define LOOK_MS		  100  /* whether the thread that is to answer still is there */
 #define QUESTIONS_MAX	  4
 #define CLAIM_ORDERS_MAX  16
@@ -100,7 +99,7 @@ struct uplink {
 	struct fifo *claim_orders; /* struct claim_order */
 	struct fifo *chores;	/* struct chore, of the gateway itself */
 	struct fifo *done;	/* struct chore_done */
-	struct fifo *stop; /* of int: the grace in ms */
+	struct fifo *stop; /* struct uplink_end */
 	struct fifo *orders;
 	struct fifo *answers;
 	bool holding;	      /* an ORDER_HOLD has no answer */
@@ -117,7 +116,8 @@ struct uplink {
 
 	bool stopping;
 	bool closing;
-	int64_t stop_mono_ms; /* the grace, then the time for DISCONNECT, is over */
+	struct uplink_end end;
+	int64_t stop_mono_ms; /* the time for PUBACKs, then that for DISCONNECT, is over */
 
 	struct sample burst[BURST];
 };
@@ -200,14 +200,22 @@ static void
 on_message(void *owner, const char *topic, const void *payload, size_t length)
 {
 	struct route *route = owner;
+	struct uplink *uplink = route->uplink;
 	int64_t id;
 	enum tb_topic kind = tb_topic_parse(topic, &id);
 
-	if (kind == TB_RPC_RESPONSE && id == SENDER_LIMITS_ID)
-		sender_limits(route->uplink->sender, route->device, payload, length);
-	else if (kind != TB_RPC_REQUEST || id != SENDER_LIMITS_ID ||
-		 !sender_is_question(route->uplink->sender, route->device, payload, length))
-		downlink_message(route->uplink->downlink, route->device, topic, payload, length);
+	if (kind == TB_RPC_RESPONSE && id == SENDER_LIMITS_ID) {
+		sender_limits(uplink->sender, route->device, payload, length);
+		if (uplink->gateway)
+			gateway_api_go_on(uplink->gateway);
+		return;
+	}
+	if (kind == TB_RPC_REQUEST && id == SENDER_LIMITS_ID &&
+	    sender_is_question(uplink->sender, route->device, payload, length))
+		return;
+	if (kind == TB_RPC_REQUEST)
+		sender_note_request(uplink->sender, route->device);
+	downlink_message(uplink->downlink, route->device, topic, payload, length);
 }
 
 static const struct mqtt_events events = {
@@ -243,8 +251,9 @@ downlink_publish(void *ctx, size_t device, enum tb_topic topic, int64_t id, cons
 {
 	struct uplink *uplink = ctx;
 
-	sender_note_message(uplink->sender, device);
-	return port_publish(ctx, device, topic, id, payload, length);
+	if (topic == TB_ATTRIBUTES)
+		return sender_post_values(uplink->sender, device, (unsigned)id, payload, length);
+	return sender_post(uplink->sender, device, topic, id, payload, length);
 }
 
 static int
@@ -253,7 +262,9 @@ downlink_subscribe(void *ctx, size_t device, bool attributes)
 	struct uplink *uplink = ctx;
 	struct session *session = uplink->routes[device].session;
 
-	sender_note_message(uplink->sender, device);
+	/* To the topic of answers is free. */
+	if (sender_take(uplink->sender, device, attributes ? 2 : 1) > 0)
+		return -EAGAIN;
 	return session->ops->subscribe(session, attributes);
 }
 
@@ -266,12 +277,34 @@ port_restart(void *ctx, size_t device, const char *why)
 	session->ops->restart(session, why);
 }
 
+static int64_t
+gateway_take(void *ctx, size_t device)
+{
+	struct uplink *uplink = ctx;
+
+	return sender_take(uplink->sender, device, 1);
+}
+
 static struct sender_port
 sender_port(struct uplink *uplink)
 {
 	return (struct sender_port){
 		.is_up = port_is_up, .publish = port_publish, .restart = port_restart, .ctx = uplink
 	};
+}
+
+static int
+claim_publish(void *ctx, size_t device, enum tb_topic topic, int64_t id, const void *payload, size_t length)
+{
+	struct uplink *uplink = ctx;
+
+	return sender_take(uplink->sender, device, 1) > 0 ? -EAGAIN : port_publish(ctx, device, topic, id, payload, length);
+}
+
+static struct sender_port
+claim_port(struct uplink *uplink)
+{
+	return (struct sender_port){ .is_up = port_is_up, .publish = claim_publish, .ctx = uplink };
 }
 
 /* ---- what the field and the disk say ---- */
@@ -508,6 +541,7 @@ on_timer(sd_event_source *source, uint64_t usec, void *userdata)
 	sender_tick(uplink->sender, now);
 	presence_tick(uplink->presence, now);
 	downlink_tick(uplink->downlink);
+	claims_tick(uplink->claims, now);
 	serve_store(uplink);
 	for (size_t i = 0; i < OVERFLOWS; i++)
 		overflow_tick(&uplink->overflows[i], now);
@@ -529,6 +563,7 @@ arm_timer(struct uplink *uplink)
 
 	due = earlier(due, downlink_due_mono_ms(uplink->downlink));
 	due = earlier(due, intake_due_mono_ms(uplink->intake));
+	due = earlier(due, claims_due_mono_ms(uplink->claims));
 	due = earlier(due, presence_due_mono_ms(uplink->presence));
 	due = earlier(due, store_due_mono_ms(uplink->store));
 	for (size_t i = 0; i < OVERFLOWS; i++)
@@ -548,12 +583,22 @@ arm_timer(struct uplink *uplink)
 
 /* ---- the end ---- */
 
+/* What there is to be forgotten may be forgotten at the next start: the disk is waited for because of what would be lost. */
+static void
+save(struct uplink *uplink)
+{
+	bool at_risk = store_counts(uplink->store).unsaved_rows > 0;
+	int64_t left_ms = (at_risk ? uplink->end.disk_mono_ms : uplink->end.cloud_mono_ms) - clock_mono_ms();
+
+	store_close(uplink->store, left_ms > 0 ? (int)left_ms : 0);
+}
+
 static void
 finish(struct uplink *uplink)
 {
 	struct store_counts counts;
 
-	store_close(uplink->store, SAVE_MS);
+	save(uplink);
 	counts = store_counts(uplink->store);
 	for (size_t at = 0; at < OVERFLOWS; at++)
 		overflow_finish(&uplink->overflows[at]);
@@ -561,9 +606,8 @@ finish(struct uplink *uplink)
 		log_notice("store: %" PRIu64 " rows wait on disk for the next start",
 		    counts.rows - counts.unsaved_rows);
 	if (counts.unsaved_rows > 0)
-		log_warning("store: %" PRIu64
-			    " rows were not delivered and are lost: they are in memory only",
-		    counts.unsaved_rows);
+		log_warning("store: %" PRIu64 " rows were not delivered and are lost: %s", counts.unsaved_rows,
+		    store_busy(uplink->store) ? "the disk has not taken them in time" : "they are in memory only");
 	sd_event_exit(uplink->loop, 0);
 }
 
@@ -574,8 +618,9 @@ go_on_stopping(struct uplink *uplink)
 
 	if (!uplink->closing && (sender_is_flushed(uplink->sender) || now >= uplink->stop_mono_ms)) {
 		uplink->closing = true;
-		uplink->stop_mono_ms = now + CLOSE_MS;
+		uplink->stop_mono_ms = earlier(now + CLOSE_MS, uplink->end.cloud_mono_ms);
 		mqtt_close_all(uplink->mqtt);
+		store_close(uplink->store, 0); /* it begins to save what is left */
 	} else if (uplink->closing && (mqtt_active(uplink->mqtt) == 0 || now >= uplink->stop_mono_ms)) {
 		finish(uplink);
 	}
@@ -585,10 +630,9 @@ static int
 on_stop(sd_event_source *source, int fd, uint32_t revents, void *userdata)
 {
 	struct uplink *uplink = userdata;
-	int grace_ms;
 
 	(void)fd, (void)revents;
-	if (fifo_pop(uplink->stop, &grace_ms, 1) == 0)
+	if (fifo_pop(uplink->stop, &uplink->end, 1) == 0)
 		return 0;
 	sd_event_source_set_enabled(source, SD_EVENT_OFF);
 	/* The field has stopped before us: what it left is all that there will be. */
@@ -598,7 +642,7 @@ on_stop(sd_event_source *source, int fd, uint32_t revents, void *userdata)
 	send_news(uplink);
 	on_outcomes(NULL, -1, 0, uplink);
 	uplink->stopping = true;
-	uplink->stop_mono_ms = clock_mono_ms() + grace_ms;
+	uplink->stop_mono_ms = uplink->end.cloud_mono_ms - CLOSE_MS;
 	return 0;
 }
 
@@ -665,7 +709,8 @@ make_base(struct uplink *uplink, const struct settings *settings, const struct p
 	*ret_mqtt = mqtt_new(&settings->server, uplink->loop, uplink->resolver, shared ? &gateway_api_events : &events);
 	if (*ret_mqtt && shared)
 		*ret_gateway = gateway_api_new(settings,
-		    provisioner_credentials(provisioner, settings->gateway->index), *ret_mqtt, uplink->loop, &events);
+		    provisioner_credentials(provisioner, settings->gateway->index), *ret_mqtt, uplink->loop, &events,
+		    (struct gateway_limits){ .take = gateway_take, .ctx = uplink });
 	if (*ret_mqtt && (*ret_gateway || !shared))
 		return 0;
 	error = errno;
@@ -820,7 +865,7 @@ switch_settings(struct uplink *uplink)
 	change->provisioner = provisioner_new(settings, uplink->keeper, uplink->loop, on_provisioned, uplink);
 	if (!change->provisioner)
 		return -errno;
-	change->claims = claims_new(settings, uplink->keeper, sender_port(uplink));
+	change->claims = claims_new(settings, uplink->keeper, claim_port(uplink));
 	if (!change->claims)
 		error = -ENOMEM;
 	/* The session that all share is made anew: what it is subscribed to and who is connected through it is of one piece. */
@@ -1015,7 +1060,7 @@ make_parts(struct uplink *uplink)
 	uplink->claim_orders = fifo_new(sizeof(struct claim_order), CLAIM_ORDERS_MAX);
 	uplink->chores = fifo_new(sizeof(struct chore), CHORES_MAX);
 	uplink->done = fifo_new(sizeof(struct chore_done), CHORES_MAX);
-	uplink->stop = fifo_new(sizeof(int), 1);
+	uplink->stop = fifo_new(sizeof(struct uplink_end), 1);
 	uplink->orders = fifo_new(sizeof(enum order), 1);
 	uplink->answers = fifo_new(sizeof(struct answer), 2);
 	uplink->routes = make_routes(uplink, settings);
@@ -1032,7 +1077,7 @@ make_parts(struct uplink *uplink)
 		    provisioner_new(settings, uplink->keeper, uplink->loop, on_provisioned, uplink);
 	if (!uplink->provisioner)
 		return -errno;
-	uplink->claims = claims_new(settings, uplink->keeper, sender_port(uplink));
+	uplink->claims = claims_new(settings, uplink->keeper, claim_port(uplink));
 	if (!uplink->claims)
 		return -ENOMEM;
 	error = make_base(uplink, settings, uplink->provisioner, &uplink->mqtt, &uplink->gateway);
@@ -1082,7 +1127,7 @@ uplink_free(struct uplink *uplink)
 	if (!uplink)
 		return;
 	if (uplink->running)
-		uplink_stop(uplink, 0);
+		uplink_stop(uplink, (struct uplink_end){ .cloud_mono_ms = 0 });
 	provisioner_free(uplink->provisioner);
 	if (uplink->routes)
 		close_sessions(uplink->routes, uplink->settings->device_count);
@@ -1189,9 +1234,15 @@ uplink_start(struct uplink *uplink, struct command_sink commands)
 	return -error;
 }
 
-/* Returns what the thread answers; -ETIMEDOUT; -EIO if there is no thread any more. */
+static bool
+never(void)
+{
+	return false;
+}
+
+/* Returns what the thread answers; -ETIMEDOUT; -ECANCELED; -EIO if there is no thread any more. */
 static int
-give_order(struct uplink *uplink, enum order order, int timeout_ms)
+give_order(struct uplink *uplink, enum order order, int timeout_ms, bool (*given_up)(void))
 {
 	int64_t end_mono_ms = clock_mono_ms() + timeout_ms;
 	struct pollfd wait = { .fd = fifo_fd(uplink->answers), .events = POLLIN };
@@ -1208,6 +1259,8 @@ give_order(struct uplink *uplink, enum order order, int timeout_ms)
 			return answer.result;
 		if (uplink_failed(uplink))
 			return -EIO;
+		if (given_up())
+			return -ECANCELED;
 		if (timeout_ms > 0 && clock_mono_ms() >= end_mono_ms)
 			return -ETIMEDOUT;
 	}
@@ -1236,9 +1289,9 @@ uplink_prepare(struct uplink *uplink, const struct difference *difference, struc
 }
 
 int
-uplink_hold(struct uplink *uplink, int timeout_ms)
+uplink_hold(struct uplink *uplink, int timeout_ms, bool (*given_up)(void))
 {
-	return give_order(uplink, ORDER_HOLD, timeout_ms);
+	return give_order(uplink, ORDER_HOLD, timeout_ms, given_up);
 }
 
 int
@@ -1248,7 +1301,7 @@ uplink_switch(struct uplink *uplink, void (*meanwhile)(void *ctx), void *ctx)
 
 	uplink->change->meanwhile = meanwhile;
 	uplink->change->ctx = ctx;
-	error = give_order(uplink, ORDER_SWITCH, 0);
+	error = give_order(uplink, ORDER_SWITCH, 0, never);
 	if (error < 0)
 		return error;
 	free_change(uplink->change);
@@ -1261,7 +1314,7 @@ uplink_give_up(struct uplink *uplink)
 {
 	if (!uplink->change)
 		return;
-	give_order(uplink, ORDER_RELEASE, 0);
+	give_order(uplink, ORDER_RELEASE, 0, never);
 	free_change(uplink->change);
 	uplink->change = NULL;
 }
@@ -1273,11 +1326,11 @@ uplink_failed(const struct uplink *uplink)
 }
 
 void
-uplink_stop(struct uplink *uplink, int grace_ms)
+uplink_stop(struct uplink *uplink, struct uplink_end end)
 {
 	if (!uplink->running)
 		return;
-	fifo_push(uplink->stop, &grace_ms, 1);
+	fifo_push(uplink->stop, &end, 1);
 	pthread_join(uplink->thread, NULL);
 	uplink->running = false;
 	answer_questions(uplink);

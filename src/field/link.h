@@ -81,7 +81,8 @@ struct link_ops {
 	/* Make one request and take its reply.
 	 * cells  reads: request->count are written, only on success
 	 * Returns 0; the exception 1..255; -ETIMEDOUT or -EBADMSG: no or no valid answer, the line can be
-	 * used again; -EBUSY: nothing was sent, since the line never was quiet; -ENOTCONN: nothing was sent,
+	 * used again; -EBUSY: nothing was sent, since the line never was quiet; -ETIME: nothing was sent,
+	 * since by then request->send_by_mono_us was over; -ENOTCONN: nothing was sent,
 	 * the peer had ended the connection: open it and ask again; -EINVAL: no such request; -ECANCELED: the
 	 * bus is to stop; else negative errno: the line is gone, close it. */
 	int (*exchange)(struct link *link, const struct pdu_request *request, int timeout_ms, uint16_t *cells,

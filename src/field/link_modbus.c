@@ -514,6 +514,12 @@ conclude(struct link_modbus *self, int error, struct link_report *report)
 	return error;
 }
 
+static bool
+request_is_over(const struct pdu_request *request)
+{
+	return request->send_by_mono_us != 0 && clock_mono_us() >= request->send_by_mono_us;
+}
+
 static int
 transact(struct link_modbus *self, struct exchange *exchange, int timeout_ms)
 {
@@ -522,6 +528,9 @@ transact(struct link_modbus *self, struct exchange *exchange, int timeout_ms)
 
 	if (error != 0)
 		return error == -EBUSY ? conclude(self, error, report) : error;
+	/* As late as we can look: between here and the bytes on the wire nothing waits. */
+	if (request_is_over(exchange->request))
+		return -ETIME;
 	report->sent = true;
 	report->asked_mono_us = clock_mono_us();
 	error = is_mbap(self) ? send_mbap(self, exchange) : send_rtu(self, exchange);

@@ -132,6 +132,12 @@ pdu_mask_write(int unit, int addr, const uint16_t masks[2])
 }
 
 bool
+pdu_is_gateways(int exception)
+{
+	return exception == PDU_GATEWAY_NO_PATH || exception == PDU_GATEWAY_NO_ANSWER;
+}
+
+bool
 pdu_writes(const struct pdu_request *request)
 {
 	const struct function *row = function_find(request->function);

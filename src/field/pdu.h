@@ -43,6 +43,7 @@ struct pdu_request {
 	int count;	       /* cells */
 	const uint16_t *cells; /* writes: `count` of them, the caller's; coils as 0 or 1; function 22: the AND
 				  mask and the OR mask of its one register */
+	int64_t send_by_mono_us; /* it has no sense any more when it would go out later; 0: it has whenever that is */
 };
 
 /* The request that reads or writes `count` cells of `table`: a single cell is written with functions 5 and 6,
@@ -57,6 +58,9 @@ struct pdu_request pdu_write_multiple(
 
 /* Function 22: the unit makes its register (register AND masks[0]) OR (masks[1] AND NOT masks[0]). [6.16] */
 struct pdu_request pdu_mask_write(int unit, int addr, const uint16_t masks[2]);
+
+/* Does the exception come from a gateway, which speaks for a unit that did not answer? */
+bool pdu_is_gateways(int exception);
 
 bool pdu_writes(const struct pdu_request *request);
 

@@ -10,10 +10,10 @@
 
 #include "base/clock.h"
 #include "base/duration.h"
-#include "base/fifo.h"
 #include "base/log.h"
 #include "field/checkup.h"
 #include "field/errands.h"
+#include "field/inbox.h"
 #include "field/instrument.h"
 #include "field/line.h"
 #include "field/port.h"
@@ -40,7 +40,6 @@
 /* Waking so much later than wanted is not the doing of a busy machine. */
 #define STANDSTILL_US	  2000000
 #define STANDSTILL_CHUNKS 1024 /* that may have come meanwhile */
-#define QUESTIONS_MAX	  4
 #define BUSY_MAX_MS	  1000
 #define GREET_MIN_US	  1000000
 #define GREET_MAX_US	  30000000
@@ -53,10 +52,7 @@ enum talk_owner { OWNER_NOBODY, OWNER_OPEN, OWNER_POLL, OWNER_WRITE, OWNER_CLOSE
 struct serial_bus {
 	const struct bus *bus;
 	struct thread thread;
-	struct fifo *commands; /* struct command */
-	struct fifo *questions; /* struct health_question */
-	int calm_fd;	       /* readable when one of pause and questions is */
-	int news_fd;	       /* and when commands are */
+	struct inbox inbox;
 	struct errands errands;
 	struct instruments instruments;
 	struct listener *listener;
@@ -348,7 +344,7 @@ open_line(struct serial_bus *self)
 	if (self->reopen.error != 0 || now_us >= grace_us)
 		errands_refuse(&self->errands, OUTCOME_OFFLINE, self->reopen.error, true);
 	waits = self->errands.count > 0;
-	wake = waits ? self->calm_fd : self->news_fd;
+	wake = inbox_fd(&self->inbox, !waits);
 	if (now_us < self->reopen.at_us) {
 		int watch_fd = port_watch_fd(self->port);
 		int64_t until_us = waits ? earlier(self->reopen.at_us, grace_us) : self->reopen.at_us;
@@ -731,8 +727,7 @@ answer_questions(struct serial_bus *self)
 {
 	struct health_question question;
 
-
-	while (fifo_pop(self->questions, &question, 1) == 1) {
+	while (inbox_question(&self->inbox, &question)) {
 		count_errors(self);
 		fill_report(self, question.bus);
 		health_give_back(&question);
@@ -744,13 +739,14 @@ answer_questions(struct serial_bus *self)
 static void
 take_commands(struct serial_bus *self)
 {
-	struct command command;
+	struct inbox_command taken;
 
-	while (errands_room(&self->errands) > 0 && fifo_pop(self->commands, &command, 1) == 1) {
-		struct instrument *instrument = instruments_find(&self->instruments, command.point->device);
+	while (errands_room(&self->errands) > 0 && inbox_command(&self->inbox, &taken)) {
+		const struct command *command = &taken.command;
+		struct instrument *instrument = instruments_find(&self->instruments, command->point->device);
 
-		errands_take(&self->errands, &command);
-		if (command.kind == COMMAND_READ && instrument && instrument->polled)
+		errands_take(&self->errands, command);
+		if (command->kind == COMMAND_READ && instrument && instrument->polled)
 			instrument->wanted = true;
 	}
 }
@@ -810,7 +806,7 @@ due_us(struct serial_bus *self)
 static void
 rest(struct serial_bus *self)
 {
-	int wake = errands_room(&self->errands) > 0 ? self->news_fd : self->calm_fd;
+	int wake = inbox_fd(&self->inbox, errands_room(&self->errands) > 0);
 	int64_t now_us = clock_mono_us();
 	int64_t until_us = due_us(self);
 	bool look = now_us >= self->look_us;
@@ -902,6 +898,8 @@ init(struct serial_bus *self, const struct settings *settings, struct resolver *
 	int error = thread_init(&self->thread);
 
 	if (error == 0)
+		error = inbox_init(&self->inbox, &self->thread, SERIAL_BUS_COMMANDS_MAX);
+	if (error == 0)
 		error = instruments_init(&self->instruments, settings, self->bus, samples);
 	if (error == 0)
 		error = script_init(&self->on_open, &self->bus->on_open, false);
@@ -911,15 +909,6 @@ init(struct serial_bus *self, const struct settings *settings, struct resolver *
 		error = listener_new(settings, self->bus, &sink, &self->listener);
 	if (error != 0)
 		return error;
-	self->commands = fifo_new(sizeof(struct command), SERIAL_BUS_COMMANDS_MAX);
-	self->questions = fifo_new(sizeof(struct health_question), QUESTIONS_MAX);
-	if (!self->commands || !self->questions)
-		return -errno;
-	self->calm_fd = thread_watch_both(thread_pause_fd(&self->thread), fifo_fd(self->questions));
-	if (self->calm_fd >= 0)
-		self->news_fd = thread_watch_both(self->calm_fd, fifo_fd(self->commands));
-	if (self->news_fd < 0)
-		return -errno;
 	self->port = port_new(self->bus, resolver, thread_stop_fd(&self->thread));
 	return self->port ? 0 : -errno;
 }
@@ -934,7 +923,6 @@ serial_bus_new(const struct settings *settings, const struct bus *bus, struct re
 	if (!self)
 		return NULL;
 	self->bus = bus;
-	self->calm_fd = self->news_fd = -1;
 	self->greet_us = CLOCK_NEVER;
 	self->closed_us = clock_mono_us();
 	reopen_init(&self->reopen, bus, self->closed_us);
@@ -953,19 +941,14 @@ serial_bus_free(struct serial_bus *self)
 {
 	if (!self)
 		return;
-	if (self->commands && self->port)
+	if (self->port)
 		serial_bus_close(self);
 	port_free(self->port);
-	fifo_free(self->commands);
 	listener_free(self->listener);
 	script_done(&self->on_open);
 	script_done(&self->on_close);
 	instruments_done(&self->instruments);
-	if (self->news_fd >= 0)
-		close(self->news_fd);
-	if (self->calm_fd >= 0)
-		close(self->calm_fd);
-	fifo_free(self->questions);
+	inbox_done(&self->inbox);
 	thread_done(&self->thread);
 	free(self);
 }
@@ -1081,7 +1064,7 @@ serial_bus_report(const struct serial_bus *self, bool full)
 int
 serial_bus_ask(struct serial_bus *self, const struct health_question *question)
 {
-	return fifo_push(self->questions, question, 1) == 1 ? 0 : -EBUSY;
+	return inbox_ask(&self->inbox, question);
 }
 
 /* It waits for nothing in a conversation but for RTS, and for what patterns may take. */
@@ -1094,5 +1077,5 @@ serial_bus_busy_max_ms(const struct serial_bus *self)
 int
 serial_bus_command(struct serial_bus *self, const struct command *commands, size_t count)
 {
-	return fifo_push_all(self->commands, commands, count) ? 0 : -EBUSY;
+	return inbox_push(&self->inbox, commands, count);
 }

@@ -273,6 +273,8 @@ failure_of(const struct job *job, int error, bool asked, bool writing)
 
 	if (job->written)
 		outcome.status = OUTCOME_UNVERIFIED;
+	else if (error == -ETIME)
+		outcome.status = OUTCOME_EXPIRED;
 	else if (error > 0)
 		outcome.status = OUTCOME_EXCEPTION;
 	else if (error == -EINVAL)
@@ -303,16 +305,25 @@ writer_refuse(struct writer *writer, enum outcome_status status, int error)
 	writer->greet = false;
 }
 
+/* When nothing of the job may begin any more. */
+static int64_t
+expiry_us(const struct job *job)
+{
+	int64_t expiry_ms = job->command.expires_mono_ms;
+
+	return !is_begun(job) && expiry_ms < CLOCK_NEVER / 1000 - 1 ? (expiry_ms + 1) * 1000 : CLOCK_NEVER;
+}
+
 void
 writer_expire(struct writer *writer)
 {
-	int64_t now_ms = writer->job_count > 0 ? clock_mono_ms() : 0;
+	int64_t now_us = writer->job_count > 0 ? clock_mono_us() : 0;
 
 	for (size_t i = 0; i < writer->job_count; i++) {
 		struct job *job = &writer->jobs[i];
 		struct outcome outcome = { .status = OUTCOME_EXPIRED };
 
-		if (!is_begun(job) && now_ms > job->command.expires_mono_ms)
+		if (now_us >= expiry_us(job))
 			finish(writer, job, &outcome);
 	}
 	sweep(writer);
@@ -520,13 +531,29 @@ struct step {
 	bool writing; /* it was a write */
 };
 
+/* It may have to wait, for the line or for a read before it, so that the time is over by then. */
+static int64_t
+send_by_us(const struct step *step)
+{
+	int64_t by_us = CLOCK_NEVER;
+
+	for (size_t i = 0; i < step->run->job_count; i++) {
+		int64_t over_us = expiry_us(&step->writer->jobs[step->run->jobs[i]]);
+
+		by_us = over_us < by_us ? over_us : by_us;
+	}
+	return by_us;
+}
+
 static int
-ask(struct step *step, const struct pdu_request *request, uint16_t *cells)
+ask(struct step *step, struct pdu_request *request, uint16_t *cells)
 {
 	struct writer *writer = step->writer;
 	struct link_report report = { 0 };
-	int error = writer->port.ask(writer->port.ctx, request, step->run->timeout_ms, cells, &report);
+	int error;
 
+	request->send_by_mono_us = send_by_us(step);
+	error = writer->port.ask(writer->port.ctx, request, step->run->timeout_ms, cells, &report);
 	step->asked = report.sent;
 	step->writing = pdu_writes(request);
 	return error == -EAGAIN ? -EIO : error; /* which has a meaning of its own here */
@@ -550,7 +577,7 @@ must_wait(const struct writer *writer, int unit)
 }
 
 static int
-write_request(struct step *step, const struct pdu_request *request)
+write_request(struct step *step, struct pdu_request *request)
 {
 	struct writer *writer = step->writer;
 	int pause_ms = writer->units[request->unit].write_pause_ms;
@@ -1000,12 +1027,10 @@ writer_due_us(const struct writer *writer)
 	for (size_t i = 0; i < writer->job_count; i++) {
 		const struct job *job = &writer->jobs[i];
 		int64_t ready = ready_us(writer, job);
-		int64_t expiry_ms = job->command.expires_mono_ms;
+		int64_t over = expiry_us(job);
 
-		if (!is_begun(job) && expiry_ms < CLOCK_NEVER / 1000 - 1 && (expiry_ms + 1) * 1000 < ready)
-			ready = (expiry_ms + 1) * 1000;
-		if (ready < due_us)
-			due_us = ready;
+		ready = over < ready ? over : ready;
+		due_us = ready < due_us ? ready : due_us;
 	}
 	return due_us;
 }

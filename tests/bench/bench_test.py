@@ -932,7 +932,7 @@ class Gateways(BenchCase):
         self.assertFalse(self.bench.raw_command("latest", token="gw/A")["ok"])
 
     def test_case_62_gateway_limit(self):
-        self.bench.command("limits", token="gw", telemetry_data_points="1:3600")
+        self.bench.command("limits", token="gw", children=True, telemetry_data_points="1:3600")
         for version, body in ((4, b"\0\1"), (5, b"\0\1\x97\0")):
             raw = self.raw("gw", version=version)
             raw.publish("v1/gateway/telemetry", '{"A":[{"x":1,"y":2}]}')
@@ -940,6 +940,18 @@ class Gateways(BenchCase):
             if version == 5:
                 self.assertEqual(raw.receive()[0], DISCONNECT)
             self.assertIsNone(raw.receive())
+
+    def test_a_gateway_and_its_children_have_limits_of_their_own(self):
+        self.bench.command("limits", token="gw", children=True, telemetry_data_points="2:3600", messages="1:3600")
+        client = self.client("gw")
+        client.subscribe("v1/gateway/rpc")
+        client.acked("v1/devices/me/telemetry", '{"x":1,"y":2,"z":3}')
+        client.acked("v1/gateway/connect", '{"device":"A"}')
+        # There is no token left for what comes down to this one.
+        client.acked("v1/gateway/connect", '{"device":"B"}')
+        self.bench.command("rpc", token="gw/B", method="lost")
+        self.bench.command("rpc", token="gw/A", method="heard")
+        self.assertEqual(client.message()[1]["data"]["method"], "heard")
 
 
 class Provisioning(BenchCase):

@@ -250,7 +250,10 @@ command_restart_server(struct work *work)
 static const char *
 command_limits(struct work *work)
 {
-	struct limits *limits = work->device ? &work->device->limits : &work->bench->knobs.limits;
+	bool children = control_bool(work->command, "children", false);
+	struct limits *limits = !work->device ? &work->bench->knobs.limits
+				: children	? &work->device->child_limits
+						: &work->device->limits;
 	const struct {
 		const char *name;
 		struct limiter *limiter;

@@ -255,31 +255,42 @@ device_forget_series(struct device *device)
 	lh_foreach(device->series, entry) series_done(lh_entry_v(entry));
 }
 
+static bool
+limits_take(struct bench *bench, struct limits *own, size_t points)
+{
+	struct limits *all = &bench->knobs.limits;
+	int64_t now = clock_mono_ms();
+
+	if (points == 0)
+		return limiter_take(&all->messages, 1, now) && limiter_take(&own->messages, 1, now);
+	return limiter_take(&all->telemetry_messages, 1, now) &&
+	       limiter_take(&all->data_points, (double)points, now) &&
+	       limiter_take(&own->telemetry_messages, 1, now) &&
+	       limiter_take(&own->data_points, (double)points, now);
+}
+
 bool
 device_take_message(struct device *device)
 {
-	int64_t now = clock_mono_ms();
-
-	return limiter_take(&device->bench->knobs.limits.messages, 1, now) &&
-	       limiter_take(&device->limits.messages, 1, now);
-}
-
-static bool
-limits_take_points(struct limits *limits, size_t points, int64_t now)
-{
-	return limiter_take(&limits->telemetry_messages, 1, now) &&
-	       limiter_take(&limits->data_points, (double)points, now);
+	return limits_take(device->bench, &device->limits, 0);
 }
 
 bool
 device_take_points(struct device *device, size_t points)
 {
-	int64_t now = clock_mono_ms();
+	return limits_take(device->bench, &device->limits, points);
+}
 
-	if (points == 0)
-		return device_take_message(device);
-	return limits_take_points(&device->bench->knobs.limits, points, now) &&
-	       limits_take_points(&device->limits, points, now);
+bool
+device_take_child_message(struct device *gateway)
+{
+	return limits_take(gateway->bench, &gateway->child_limits, 0);
+}
+
+bool
+device_take_child_points(struct device *gateway, size_t points)
+{
+	return limits_take(gateway->bench, &gateway->child_limits, points);
 }
 
 void

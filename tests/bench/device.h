@@ -72,13 +72,14 @@ struct device {
 	struct session *sessions; /* all of them, also those on their way out; newest first */
 	struct session *current;  /* the one that counts, NULL = offline */
 	struct device *parent;	  /* the gateway of a child */
-	bool child_connected;
+	bool child_connected, child_subscribed;
 	struct json_object *client, *shared; /* attributes */
 	struct lh_table *series;
 	struct rpc *rpcs; /* by id */
 	int32_t next_rpc;
 	struct ack_rule ack;
 	struct limits limits;
+	struct limits child_limits; /* of a gateway: all that it says for its children */
 	uint8_t refuse; /* CONNACK code for connects to come, 0 = none */
 	int send_ack;	/* profile flag sendAckOnValidationException, -1 = the bench's */
 };
@@ -119,6 +120,10 @@ void device_forget_series(struct device *device);
  * own. */
 bool device_take_message(struct device *device);
 bool device_take_points(struct device *device, size_t points);
+
+/* The same for the children of a gateway. */
+bool device_take_child_message(struct device *gateway);
+bool device_take_child_points(struct device *gateway, size_t points);
 
 /* Unlink and free. */
 void rpc_free(struct rpc *rpc);

@@ -348,7 +348,6 @@ publish_rpc_reply(const struct uplink *uplink)
 		return;
 	}
 	event = report_new("rpc_reply", uplink->device->token);
-	report_number(event, "at_us", clock_mono_us());
 	report_number(event, "id", id);
 	report_payload(event, "payload", uplink->payload);
 	report_bool(event, "late", !downlink_rpc_reply(uplink->device, id));
@@ -399,22 +398,28 @@ limits_add(struct json_object *to, const char *name, const struct limiter *own, 
 	report_string(to, name, own->count ? own->text : all->text);
 }
 
-static void
-session_limits_answer(const struct uplink *uplink, int32_t id)
+static struct json_object *
+rates_of(const struct uplink *uplink, const struct limits *own)
 {
-	const struct limits *own = &uplink->device->limits;
 	const struct limits *all = &uplink->device->bench->knobs.limits;
-	struct json_object *answer = json_object_new_object();
 	struct json_object *rates = json_object_new_object();
 
-	report_number(answer, "maxPayloadSize", uplink->device->bench->knobs.max_payload);
-	report_number(answer, "maxInflightMessages", SESSION_EARLY_MAX);
 	limits_add(rates, "messages", &own->messages, &all->messages);
 	limits_add(rates, "telemetryMessages", &own->telemetry_messages, &all->telemetry_messages);
 	limits_add(rates, "telemetryDataPoints", &own->data_points, &all->data_points);
-	json_object_object_add(answer, "rateLimits", rates);
+	return rates;
+}
+
+static void
+session_limits_answer(const struct uplink *uplink, int32_t id)
+{
+	struct json_object *answer = json_object_new_object();
+
+	report_number(answer, "maxPayloadSize", uplink->device->bench->knobs.max_payload);
+	report_number(answer, "maxInflightMessages", SESSION_EARLY_MAX);
+	json_object_object_add(answer, "rateLimits", rates_of(uplink, &uplink->device->limits));
 	if (uplink->device->gateway)
-		json_object_object_add(answer, "gatewayRateLimits", json_object_get(rates));
+		json_object_object_add(answer, "gatewayRateLimits", rates_of(uplink, &uplink->device->child_limits));
 	client_rpc_answer(uplink->session, id, json_text(answer));
 	json_object_put(answer);
 }

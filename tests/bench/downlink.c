@@ -14,7 +14,7 @@ downlink_session(struct device *device, enum purpose purpose)
 	struct session *session = device->current;
 
 	if (device->parent)
-		return device->child_connected ? device->parent->current : NULL;
+		return device->child_connected && device->child_subscribed ? device->parent->current : NULL;
 	return session && session_subscribed(session, purpose) ? session : NULL;
 }
 
@@ -71,6 +71,7 @@ rpc_send(struct rpc *rpc)
 	} else {
 		session_publish(
 		    session, filter_for(PURPOSE_RPC, session->family[PURPOSE_RPC]), rpc->id, rpc->data);
+		session->rpcs[session->packet_id / 8] |= (uint8_t)(1u << session->packet_id % 8);
 	}
 	if (rpc->oneway)
 		rpc_free(rpc);

@@ -53,6 +53,8 @@ gateway_child(const struct uplink *uplink, const char *name)
 	child->parent = gateway;
 	if (!child->child_connected) {
 		child->child_connected = true;
+		/* Over the limit it is connected all the same, and gets nothing. */
+		child->child_subscribed = device_take_child_message(gateway);
 		child_report(child, "gateway_connect");
 		downlink_rpc_pending(child);
 	}
@@ -95,6 +97,7 @@ gateway_disconnect(const struct uplink *uplink, struct json_object *tree)
 	}
 	child = gateway_child(uplink, name);
 	child->child_connected = false;
+	device_take_child_message(uplink->device);
 	child_report(child, "gateway_disconnect");
 	session_ack(uplink->session, uplink->publish, 0);
 }
@@ -146,7 +149,7 @@ gateway_values(const struct uplink *uplink, struct json_object *tree, bool telem
 		uplink_reject(uplink, "a bad entry");
 	else if (portions.count == 0)
 		gateway_fail(uplink, "no usable entry", 0x83);
-	else if (!device_take_points(uplink->device, portions.points))
+	else if (!device_take_child_points(uplink->device, portions.points))
 		gateway_fail(uplink, "over the limit", 0x97);
 	else {
 		for (size_t i = 0; i < portions.count; i++)
@@ -218,7 +221,7 @@ gateway_attributes_request(const struct uplink *uplink, struct json_object *tree
 		uplink_reject(uplink, "not an attribute request");
 		return;
 	}
-	if (!device_take_message(uplink->device)) {
+	if (!device_take_child_message(uplink->device)) {
 		gateway_fail(uplink, "over the limit", 0x97);
 		return;
 	}
@@ -243,7 +246,7 @@ gateway_rpc_reply(const struct uplink *uplink, struct json_object *tree)
 		uplink_reject(uplink, "not a reply");
 		return;
 	}
-	if (!device_take_message(uplink->device)) {
+	if (!device_take_child_message(uplink->device)) {
 		gateway_fail(uplink, "over the limit", 0x97);
 		return;
 	}
@@ -329,7 +332,9 @@ gateway_api_gone(struct device *gateway)
 	{
 		struct device *child = lh_entry_v(entry);
 
-		if (child->parent == gateway)
-			child->child_connected = false;
+		if (child->parent != gateway || !child->child_connected)
+			continue;
+		child->child_connected = false;
+		device_take_child_message(gateway);
 	}
 }

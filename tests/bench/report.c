@@ -11,6 +11,7 @@ report_new(const char *name, const char *token)
 
 	report_string(event, "event", name);
 	report_number(event, "at", clock_unix_ms());
+	report_number(event, "at_us", clock_mono_us());
 	if (token)
 		report_string(event, "token", token);
 	return event;

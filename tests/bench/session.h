@@ -58,6 +58,7 @@ struct session {
 	struct buffer early; /* whole packets that came before CONNECT */
 	unsigned early_count;
 	uint16_t packet_id; /* last one used */
+	uint8_t rpcs[0x10000 / 8]; /* packet ids of RPC requests that wait for their PUBACK */
 	uint8_t granted[FILTER_COUNT];
 	enum family family[PURPOSE_COUNT];
 	uint8_t waiting[FILTER_COUNT]; /* granted, not yet effective */

@@ -408,6 +408,21 @@ packet_disconnect(struct session *session, const struct mqtt_frame *frame)
 	return error;
 }
 
+/* That an RPC request was delivered is noted, for a token of messages; without one it is not. */
+static int
+packet_puback(struct session *session, const struct mqtt_frame *frame)
+{
+	struct mqtt_ack ack = { .packet_id = 0 };
+	int error = mqtt_ack_parse(frame, session->version, &ack);
+	uint8_t bit = (uint8_t)(1u << ack.packet_id % 8);
+
+	if (error == 0 && session->device && (session->rpcs[ack.packet_id / 8] & bit) != 0) {
+		session->rpcs[ack.packet_id / 8] &= (uint8_t)~bit;
+		device_take_message(session->device);
+	}
+	return error;
+}
+
 static int
 packet_connected(struct session *session, const struct mqtt_frame *frame)
 {
@@ -430,6 +445,7 @@ packet_connected(struct session *session, const struct mqtt_frame *frame)
 	case MQTT_DISCONNECT:
 		return packet_disconnect(session, frame);
 	case MQTT_PUBACK:
+		return packet_puback(session, frame);
 	case MQTT_PUBREC:
 	case MQTT_PUBREL:
 	case MQTT_PUBCOMP:

@@ -109,6 +109,10 @@ fake_exchange(struct link *link, const struct pdu_request *request, int timeout_
 	int result;
 	int cost_ms;
 
+	if (request->send_by_mono_us != 0 && asked_us >= request->send_by_mono_us) {
+		*report = (struct link_report){ .asked_mono_us = asked_us };
+		return -ETIME;
+	}
 	*report = (struct link_report){ .sent = true, .asked_mono_us = asked_us };
 	pthread_mutex_lock(&self->lock);
 	result = self->next_error;

@@ -1,7 +1,7 @@
 #include <config.h>
 
 #include <fcntl.h>
-#include <poll.h>
+#include <pthread.h>
 #include <setjmp.h>
 #include <signal.h>
 #include <spawn.h>
@@ -19,43 +19,124 @@
 #include "base/clock.h"
 #include "fake/thingsboard.h"
 
-#define AWAIT_MS    20000
-#define BUFFER_SIZE (4 << 20)
+#define AWAIT_MS 20000
 
 extern char **environ;
 
-static void
-take_line(struct thingsboard *tb, const char *line)
-{
-	struct json_object *event = json_tokener_parse(line);
+/* ---- the thread that reads ---- */
 
-	assert_non_null(event);
-	json_object_array_add(tb->events, event);
+static bool
+append(struct thingsboard *tb, const char *bytes, size_t length)
+{
+	bool fits;
+
+	pthread_mutex_lock(&tb->lock);
+	if (tb->used + length > tb->size) {
+		size_t size = 2 * (tb->used + length);
+		char *text = realloc(tb->text, size);
+
+		tb->text = text ? text : tb->text;
+		tb->size = text ? size : tb->size;
+	}
+	fits = tb->used + length <= tb->size;
+	if (fits) {
+		memcpy(tb->text + tb->used, bytes, length);
+		tb->used += length;
+	}
+	pthread_cond_signal(&tb->changed);
+	pthread_mutex_unlock(&tb->lock);
+	return fits;
+}
+
+static void *
+reader_run(void *arg)
+{
+	struct thingsboard *tb = arg;
+	static _Thread_local char bytes[65536];
+	ssize_t got;
+
+	do
+		got = read(tb->out, bytes, sizeof(bytes));
+	while (got > 0 && append(tb, bytes, (size_t)got));
+	pthread_mutex_lock(&tb->lock);
+	tb->ended = true;
+	pthread_cond_signal(&tb->changed);
+	pthread_mutex_unlock(&tb->lock);
+	return NULL;
+}
+
+static void
+start_reader(struct thingsboard *tb)
+{
+	pthread_condattr_t monotonic;
+	sigset_t all, before;
+
+	pthread_mutex_init(&tb->lock, NULL);
+	pthread_condattr_init(&monotonic);
+	pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
+	pthread_cond_init(&tb->changed, &monotonic);
+	pthread_condattr_destroy(&monotonic);
+	/* Signals are for the test. */
+	sigfillset(&all);
+	pthread_sigmask(SIG_SETMASK, &all, &before);
+	assert_int_equal(pthread_create(&tb->reader, NULL, reader_run, tb), 0);
+	pthread_sigmask(SIG_SETMASK, &before, NULL);
+}
+
+/* ---- what it has read ---- */
+
+/* Wait until something has come, or the bench has ended, or it is due. Returns how much there is. With the lock held. */
+static size_t
+wait_for_text(struct thingsboard *tb, int64_t due_mono_ms)
+{
+	const struct timespec due = { .tv_sec = due_mono_ms / 1000, .tv_nsec = due_mono_ms % 1000 * 1000000 };
+
+	while (!tb->ended && (tb->used == 0 || !memchr(tb->text, '\n', tb->used)) &&
+	       pthread_cond_timedwait(&tb->changed, &tb->lock, &due) == 0)
+		;
+	return tb->used;
+}
+
+/* Whole lines, taken over from the reader; NULL if there are none. */
+static char *
+take_lines(struct thingsboard *tb, int64_t due_mono_ms)
+{
+	const char *end;
+	char *lines = NULL;
+	size_t length;
+	bool ended;
+
+	pthread_mutex_lock(&tb->lock);
+	end = wait_for_text(tb, due_mono_ms) > 0 ? memrchr(tb->text, '\n', tb->used) : NULL;
+	ended = tb->ended;
+	if (end) {
+		length = (size_t)(end - tb->text) + 1;
+		lines = strndup(tb->text, length);
+		tb->used -= length;
+		memmove(tb->text, tb->text + length, tb->used);
+	}
+	pthread_mutex_unlock(&tb->lock);
+	if (!lines && ended)
+		fail_msg("tbbench has ended");
+	return lines;
 }
 
 /* Take what comes until `due`. Returns false when nothing came. */
-static int
+static bool
 read_events(struct thingsboard *tb, int64_t due_mono_ms)
 {
-	struct pollfd waiting = { .fd = tb->out, .events = POLLIN };
-	char *start = tb->buffer;
-	char *end;
-	ssize_t got;
+	char *lines = take_lines(tb, due_mono_ms);
+	char *rest = lines;
+	char *line;
 
-	if (poll(&waiting, 1, clock_poll_ms(due_mono_ms)) <= 0)
-		return 0;
-	got = read(tb->out, tb->buffer + tb->used, BUFFER_SIZE - tb->used);
-	if (got <= 0)
-		fail_msg("tbbench has ended");
-	tb->used += (size_t)got;
-	while ((end = memchr(start, '\n', tb->used - (size_t)(start - tb->buffer)))) {
-		*end = '\0';
-		take_line(tb, start);
-		start = end + 1;
+	while (lines && *(line = strsep(&rest, "\n")) != '\0') {
+		struct json_object *event = json_tokener_parse(line);
+
+		assert_non_null(event);
+		json_object_array_add(tb->events, event);
 	}
-	tb->used -= (size_t)(start - tb->buffer);
-	memmove(tb->buffer, start, tb->used);
-	return 1;
+	free(lines);
+	return lines != NULL;
 }
 
 static struct json_object *
@@ -108,8 +189,8 @@ thingsboard_start(struct thingsboard *tb)
 	close(out[1]);
 	tb->in = in[1];
 	tb->out = out[0];
-	tb->buffer = malloc(BUFFER_SIZE);
 	tb->events = json_object_new_array();
+	start_reader(tb);
 	ready = thingsboard_await(tb, "ready", NULL);
 	tb->port = (int)event_number(ready, "port");
 	json_object_put(ready);
@@ -118,12 +199,18 @@ thingsboard_start(struct thingsboard *tb)
 void
 thingsboard_stop(struct thingsboard *tb)
 {
+	if (tb->pid <= 0)
+		return;
 	close(tb->in);
-	close(tb->out);
-	kill(tb->pid, SIGTERM);
+	kill(tb->pid, SIGKILL); /* it may be stopped, or busy, and has nothing to lose */
 	waitpid(tb->pid, NULL, 0);
+	pthread_join(tb->reader, NULL);
+	close(tb->out);
+	pthread_cond_destroy(&tb->changed);
+	pthread_mutex_destroy(&tb->lock);
 	json_object_put(tb->events);
-	free(tb->buffer);
+	free(tb->text);
+	tb->pid = 0;
 }
 
 static struct json_object *__attribute__((format(printf, 2, 0)))

@@ -1,10 +1,13 @@
 /* A tbbench of a test's own: started, steered and listened to. Every wait is for an event; one that does not
- * come within 20 seconds fails the test. One thread.
+ * come within 20 seconds fails the test. Its calls belong to one thread; another takes what the bench says as soon as it says it,
+ * so that no test, and no end of one, can stand still because of a full pipe.
  */
 #ifndef FAKE_THINGSBOARD_H
 #define FAKE_THINGSBOARD_H
 
 #include <json-c/json.h>
+#include <pthread.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <sys/types.h>
 
@@ -14,13 +17,20 @@ struct thingsboard {
 	int out;
 	int port;
 	int last_id;
-	char *buffer;
-	size_t used;
 	struct json_object *events; /* that nobody has asked for yet, in order */
+
+	pthread_t reader;
+	pthread_mutex_t lock;	/* of what follows */
+	pthread_cond_t changed;
+	char *text;		/* what has come: whole lines and the beginning of one */
+	size_t used, size;
+	bool ended;
 };
 
 /* Start one that takes any token, on a free port. */
 void thingsboard_start(struct thingsboard *tb);
+
+/* End it. Nothing happens to one that was not started and is all zero. */
 void thingsboard_stop(struct thingsboard *tb);
 
 /* Run a command, given without "id": {"cmd":"kick"}. Returns the answer, which is ok; json_object_put() frees

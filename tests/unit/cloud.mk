@@ -8,8 +8,12 @@ tests_unit_test_tb_json_CFLAGS = $(AM_CFLAGS) $(CMOCKA_CFLAGS)
 tests_unit_test_tb_json_LDFLAGS = $(AM_LDFLAGS) -Wl,--wrap=strdup
 tests_unit_test_tb_json_LDADD = libcloud.a libmodel.a libbase.a $(CMOCKA_LIBS) $(JSON_LIBS) -lm
 
-check_PROGRAMS += tests/unit/test_doubt tests/unit/test_limits tests/unit/test_presence
-TESTS += tests/unit/test_doubt tests/unit/test_limits tests/unit/test_presence
+check_PROGRAMS += tests/unit/test_doubt tests/unit/test_held tests/unit/test_limits tests/unit/test_presence
+TESTS += tests/unit/test_doubt tests/unit/test_held tests/unit/test_limits tests/unit/test_presence
+
+tests_unit_test_held_SOURCES = tests/unit/test_held.c
+tests_unit_test_held_CFLAGS = $(AM_CFLAGS) $(CMOCKA_CFLAGS)
+tests_unit_test_held_LDADD = libcloud.a $(CMOCKA_LIBS)
 
 tests_unit_test_presence_SOURCES = tests/unit/test_presence.c
 tests_unit_test_presence_CFLAGS = $(AM_CFLAGS) $(CMOCKA_CFLAGS)

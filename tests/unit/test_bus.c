@@ -339,6 +339,31 @@ test_an_expired_command_is_never_executed(void **state)
 	assert_int_equal(fake.cells[10], 0);
 }
 
+/* What was read before it took too long. That is nobody's fault: the line stays open, the unit counts as answering. */
+static void
+test_a_command_that_expires_before_its_write_costs_nothing(void **state)
+{
+	struct command late = {
+		.kind = COMMAND_WRITE_CHANGED, .value = { .kind = VALUE_INT, .integer = 9 }, .tag = 3
+	};
+
+	(void)state;
+	late.point = bench_point(&bench, 1, TABLE_HOLDING, 10, 1, 3600000);
+	fake.cost_ms = 300;
+	begin();
+	await_asked(1);
+	late.expires_mono_ms = clock_mono_ms() + 400; /* the poll has the line, and the read would be too long */
+	assert_int_equal(bus_worker_command(worker, &late, 1), 0);
+	expect_outcome(3, OUTCOME_EXPIRED);
+	assert_int_equal(fake.cells[10], 0);
+	SCRIPT(fake.cost_ms = 0);
+	late.expires_mono_ms = clock_mono_ms() + 10000;
+	assert_int_equal(bus_worker_command(worker, &late, 1), 0);
+	expect_outcome(3, OUTCOME_DONE);
+	assert_int_equal(fake.cells[10], 9);
+	assert_int_equal(fake.opened, 1);
+}
+
 static void
 test_a_closed_bus_answers_at_once(void **state)
 {
@@ -701,6 +726,7 @@ main(void)
 		TEST(test_a_write_is_followed_by_a_fresh_sample),
 		TEST(test_every_kind_of_command_has_its_outcome),
 		TEST(test_an_expired_command_is_never_executed),
+		TEST(test_a_command_that_expires_before_its_write_costs_nothing),
 		TEST(test_a_closed_bus_answers_at_once),
 		TEST(test_a_connection_closed_between_requests_costs_nothing),
 		TEST(test_a_lost_line_is_opened_again),

@@ -19,7 +19,7 @@ hear(struct limits *limits, const char *messages, const char *telemetry, const c
 	    "{\"maxPayloadSize\":65536,\"maxInflightMessages\":100,\"rateLimits\":{\"messages\":%s,"
 	    "\"telemetryMessages\":%s,\"telemetryDataPoints\":%s}}",
 	    messages, telemetry, points);
-	assert_int_equal(limits_hear(limits, answer, strlen(answer), now), 0);
+	assert_int_equal(limits_hear(limits, LIMITS_OF_SESSION, answer, strlen(answer), now), 0);
 }
 
 /* A bucket as the server has it, to hold ours against. */
@@ -81,7 +81,7 @@ what_is_no_answer_changes_nothing(void **state)
 	(void)state;
 	hear(&limits, "\"\"", "\"\"", "\"10:1\"", 0);
 	for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]); i++) {
-		assert_true(limits_hear(&limits, texts[i], strlen(texts[i]), 0) < 0);
+		assert_true(limits_hear(&limits, LIMITS_OF_SESSION, texts[i], strlen(texts[i]), 0) < 0);
 		assert_int_equal(limits_points_max(&limits), 8);
 	}
 }
@@ -193,6 +193,54 @@ what_is_drained_fills_again(void **state)
 	assert_int_equal(limits_due_mono_ms(&limits, 1, 1000), 1000 + 45000);
 }
 
+/* What the server does on its own takes what there is, and never more. */
+static void
+what_the_server_takes_itself(void **state)
+{
+	struct limits limits = { .in_flight_max = 0 };
+
+	(void)state;
+	hear(&limits, "\"10:1\"", "\"\"", "\"\"", 0);
+	for (int i = 0; i < 100; i++)
+		limits_lose(&limits, 0);
+	assert_int_equal(limits_due_mono_ms(&limits, 0, 0), 125);
+}
+
+/* CONNECT and SUBSCRIBE have taken their tokens before the server says how many there are. */
+static void
+what_went_before_the_answer_is_missing(void **state)
+{
+	struct limits limits = { .in_flight_max = 0 };
+
+	(void)state;
+	limits_begin(&limits);
+	for (int i = 0; i < 8; i++)
+		limits_spend(&limits, 0, 0);
+	hear(&limits, "\"10:1\"", "\"\"", "\"\"", 0);
+	assert_int_equal(limits_due_mono_ms(&limits, 0, 0), 125);
+	/* Of another connection it is not. */
+	limits_begin(&limits);
+	hear(&limits, "\"20:1\"", "\"\"", "\"\"", 0);
+	assert_int_equal(limits_due_mono_ms(&limits, 0, 0), 0);
+}
+
+static void
+a_gateway_has_two_sets(void **state)
+{
+	static const char answer[] = "{\"rateLimits\":{\"telemetryDataPoints\":\"10:1\"},"
+				     "\"gatewayRateLimits\":{\"telemetryDataPoints\":\"100:1\"}}";
+	static const char one[] = "{\"rateLimits\":{\"telemetryDataPoints\":\"10:1\"}}";
+	struct limits own = { .in_flight_max = 0 }, devices = own;
+
+	(void)state;
+	assert_int_equal(limits_hear(&own, LIMITS_OF_SESSION, answer, sizeof(answer) - 1, 0), 0);
+	assert_int_equal(limits_hear(&devices, LIMITS_OF_ITS_DEVICES, answer, sizeof(answer) - 1, 0), 0);
+	assert_int_equal(limits_points_max(&own), 8);
+	assert_int_equal(limits_points_max(&devices), 80);
+	assert_int_equal(limits_hear(&devices, LIMITS_OF_ITS_DEVICES, one, sizeof(one) - 1, 0), 0);
+	assert_int_equal(limits_points_max(&devices), 8);
+}
+
 int
 main(void)
 {
@@ -206,6 +254,9 @@ main(void)
 		cmocka_unit_test(other_messages_have_a_bucket_of_their_own),
 		cmocka_unit_test(the_same_answer_fills_nothing),
 		cmocka_unit_test(what_is_drained_fills_again),
+		cmocka_unit_test(what_the_server_takes_itself),
+		cmocka_unit_test(what_went_before_the_answer_is_missing),
+		cmocka_unit_test(a_gateway_has_two_sets),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -436,6 +436,49 @@ static const struct row rtu_reads[] = {
 	    "12 83 02 C fe fe N 13 05 00 01 ff 00 C 11 03 04 00 01 00 02 C", 0, 2, 13, SOON },
 };
 
+static void *
+babble_a_while(void *arg)
+{
+	(void)arg;
+	for (int i = 0; i < 30 * slower && !over; i++) {
+		(void)!write(peer.fd, "\x55", 1);
+		nap(1);
+	}
+	return NULL;
+}
+
+/* The line takes its time to be quiet, and then the request's is over. */
+static bool
+try_too_late(enum bus_type type, const void *arg)
+{
+	struct pdu_request request = pdu_write(TABLE_HOLDING, 17, 1, 1, (const uint16_t[]){ 3 });
+	struct link_report report;
+	short events;
+	int result;
+
+	(void)arg;
+	if (type == BUS_RTU) {
+		start_helper(babble_a_while);
+		nap(5 * slower);
+	}
+	request.send_by_mono_us = clock_mono_us() + (type == BUS_RTU ? 5000 * slower : -1);
+	result = ask(&request, NULL, &report);
+	assert_true(result < 0);
+	assert_true(line->ops->idle_fd(line, &events) >= 0);
+	if (result != -ETIME)
+		return false;
+	assert_false(report.sent);
+	return true;
+}
+
+static void
+test_a_request_whose_time_is_over_is_not_sent(void **state)
+{
+	(void)state;
+	try_slower(try_too_late, BUS_RTU, NULL);
+	try_slower(try_too_late, BUS_TCP, NULL);
+}
+
 static void
 check_request(const char *golden)
 {
@@ -1118,6 +1161,7 @@ main(void)
 		TEST(test_rtu_keeps_the_silence),
 		TEST(test_a_reply_that_waited_for_us_is_no_value),
 		TEST(test_a_line_that_is_never_quiet_is_given_up),
+		TEST(test_a_request_whose_time_is_over_is_not_sent),
 		TEST(test_a_serial_port_that_vanishes_is_an_error_of_the_line),
 		TEST(test_a_serial_port_is_ours_alone),
 		TEST(test_tcp_takes_nothing_but_the_answer),

@@ -7,6 +7,7 @@
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include <cmocka.h>
 
@@ -16,6 +17,7 @@
 #include "fake/thingsboard.h"
 
 #define AWAIT_MS 20000
+#define TEST_S	 200 /* no test waits for ever, whatever is broken */
 
 struct owner {
 	struct mqtt_session *session;
@@ -97,12 +99,15 @@ static const struct mqtt_events events = {
 
 static const struct credentials token = { .kind = CREDENTIALS_TOKEN, .token = "token" };
 
+/* Of the test that runs: closed when it is over, however it ends. */
+static struct bench *open_now;
+
 static struct bench *
 open_bench(const char *host)
 {
-	struct bench *bench = calloc(1, sizeof(*bench));
+	struct bench *bench = open_now = calloc(1, sizeof(*bench));
 
-	log_init(LOG_LEVEL_ERROR, true);
+	assert_non_null(bench);
 	thingsboard_start(&bench->tb);
 	bench->server = (struct server_settings){
 		.host = host,
@@ -129,11 +134,31 @@ connect_session(struct bench *bench)
 static void
 close_bench(struct bench *bench)
 {
+	open_now = NULL;
 	mqtt_free(bench->mqtt);
 	resolver_stop(bench->resolver);
 	sd_event_unref(bench->loop);
 	thingsboard_stop(&bench->tb);
 	free(bench);
+}
+
+static int
+set_up(void **state)
+{
+	(void)state;
+	alarm(TEST_S);
+	log_init(LOG_LEVEL_ERROR, true);
+	return 0;
+}
+
+static int
+tear_down(void **state)
+{
+	(void)state;
+	if (open_now)
+		close_bench(open_now);
+	alarm(0);
+	return 0;
 }
 
 #define run_until(bench, condition)                                                                          \
@@ -177,7 +202,6 @@ a_session_publishes_subscribes_and_hears(void **state)
 	assert_true(mqtt_publish(owner->session, "v1/devices/me/telemetry", "nonsense", 8) > 0);
 	run_until(bench, owner->refusals == 1);
 	assert_int_equal(owner->downs, 0);
-	close_bench(bench);
 }
 
 static void
@@ -198,7 +222,6 @@ a_lost_session_comes_back(void **state)
 	assert_int_equal(bench->owner.downs, 2);
 	assert_int_equal(mqtt_counts(bench->mqtt).losses, 2);
 	assert_int_equal(mqtt_counts(bench->mqtt).up, 1);
-	close_bench(bench);
 }
 
 /* A server that vanished without a word while nothing is published: the ping has no answer. */
@@ -215,7 +238,6 @@ silence_ends_a_session_after_the_keep_alive(void **state)
 	run_until(bench, bench->owner.downs == 1);
 	kill(bench->tb.pid, SIGCONT);
 	run_until(bench, bench->owner.ups == 2);
-	close_bench(bench);
 }
 
 static void
@@ -231,7 +253,6 @@ a_server_that_is_down_is_no_older_server(void **state)
 	thingsboard_do(&bench->tb, "{\"cmd\":\"start\"}");
 	run_until(bench, bench->owner.ups == 1);
 	assert_int_equal(mqtt_counts(bench->mqtt).version, 5);
-	close_bench(bench);
 }
 
 static void
@@ -249,7 +270,6 @@ closing_without_connack_means_another_version(void **state)
 	thingsboard_do(&bench->tb, "{\"cmd\":\"kick\"}");
 	run_until(bench, bench->owner.ups == 2);
 	assert_int_equal(mqtt_counts(bench->mqtt).failures, 2);
-	close_bench(bench);
 }
 
 static void
@@ -263,7 +283,6 @@ a_proxy_before_a_dead_server_does_not_lock_the_version(void **state)
 	run_until(bench, mqtt_counts(bench->mqtt).failures >= 5);
 	thingsboard_do(&bench->tb, "{\"cmd\":\"refuse_accept\",\"on\":false}");
 	run_until(bench, bench->owner.ups == 1);
-	close_bench(bench);
 }
 
 /* CONNACK 1 of 3.1.1, and 0x84: the other version is tried, whichever was refused. */
@@ -306,7 +325,6 @@ every_refusal_is_tried_again(void **state)
 	}
 	thingsboard_do(&bench->tb, "{\"cmd\":\"refuse\",\"code\":0}");
 	run_until(bench, bench->owner.ups == 1 && mqtt_counts(bench->mqtt).up == 1);
-	close_bench(bench);
 }
 
 static void
@@ -317,7 +335,6 @@ a_name_that_is_none_is_asked_for_again(void **state)
 	(void)state;
 	connect_session(bench);
 	run_until(bench, mqtt_counts(bench->mqtt).failures >= 2);
-	close_bench(bench);
 }
 
 /* The server listens on the last one; a name is asked for again soon, and its first address is not tried again. */
@@ -333,7 +350,6 @@ every_address_of_a_name_is_tried(void **state)
 	thingsboard_do(&bench->tb, "{\"cmd\":\"kick\"}");
 	run_until(bench, bench->owner.ups == 2);
 	assert_int_equal(mqtt_counts(bench->mqtt).failures, 2);
-	close_bench(bench);
 }
 
 static void
@@ -352,7 +368,6 @@ closing_says_goodbye(void **state)
 	event = thingsboard_await(&bench->tb, "disconnect", NULL);
 	assert_string_equal(event_text(event, "reason"), "client");
 	json_object_put(event);
-	close_bench(bench);
 }
 
 /* Who ended a connection: the server, with or without a word, or we. */
@@ -376,7 +391,6 @@ the_end_of_a_session_has_an_author(void **state)
 	mqtt_publish(bench->owner.session, "v1/devices/me/telemetry", "{\"ts\":\"x\",\"values\":{}}", 22);
 	run_until(bench, bench->owner.ups == 5);
 	assert_int_equal(bench->owner.end, 0x8B);
-	close_bench(bench);
 }
 
 static void
@@ -408,26 +422,27 @@ a_session_that_is_held_is_closed_until_it_is_wanted(void **state)
 	thingsboard_do(&bench->tb, "{\"cmd\":\"start\"}");
 	mqtt_session_hold(bench->owner.session, false);
 	run_until(bench, bench->owner.ups == 3);
-	close_bench(bench);
 }
+
+#define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 
 int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(a_session_publishes_subscribes_and_hears),
-		cmocka_unit_test(a_lost_session_comes_back),
-		cmocka_unit_test(silence_ends_a_session_after_the_keep_alive),
-		cmocka_unit_test(a_server_that_is_down_is_no_older_server),
-		cmocka_unit_test(closing_without_connack_means_another_version),
-		cmocka_unit_test(a_proxy_before_a_dead_server_does_not_lock_the_version),
-		cmocka_unit_test(a_refused_version_means_the_other_one),
-		cmocka_unit_test(every_refusal_is_tried_again),
-		cmocka_unit_test(a_name_that_is_none_is_asked_for_again),
-		cmocka_unit_test(every_address_of_a_name_is_tried),
-		cmocka_unit_test(closing_says_goodbye),
-		cmocka_unit_test(the_end_of_a_session_has_an_author),
-		cmocka_unit_test(a_session_that_is_held_is_closed_until_it_is_wanted),
+		TEST(a_session_publishes_subscribes_and_hears),
+		TEST(a_lost_session_comes_back),
+		TEST(silence_ends_a_session_after_the_keep_alive),
+		TEST(a_server_that_is_down_is_no_older_server),
+		TEST(closing_without_connack_means_another_version),
+		TEST(a_proxy_before_a_dead_server_does_not_lock_the_version),
+		TEST(a_refused_version_means_the_other_one),
+		TEST(every_refusal_is_tried_again),
+		TEST(a_name_that_is_none_is_asked_for_again),
+		TEST(every_address_of_a_name_is_tried),
+		TEST(closing_says_goodbye),
+		TEST(the_end_of_a_session_has_an_author),
+		TEST(a_session_that_is_held_is_closed_until_it_is_wanted),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

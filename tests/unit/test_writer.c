@@ -83,6 +83,10 @@ ask(void *ctx, const struct pdu_request *request, int timeout_ms, uint16_t *cell
 	int result;
 
 	(void)ctx;
+	if (request->send_by_mono_us != 0 && now_us >= request->send_by_mono_us) {
+		report->sent = false;
+		return -ETIME;
+	}
 	note_request(request);
 	fake.dead_unit = -1; /* the fake would wait by another clock */
 	result = fake.link.ops->exchange(&fake.link, request, timeout_ms, cells, report);
@@ -783,6 +787,28 @@ test_an_expired_command_is_never_sent(void **state)
 }
 
 static void
+test_a_command_that_expires_while_it_is_read_is_not_written(void **state)
+{
+	struct point *bit = bit_of(10, 3);
+	struct point *changed = holding(20);
+	struct command command = make(COMMAND_WRITE, bit, 1);
+
+	(void)state;
+	begin();
+	command.expires_mono_ms = (now_us + COST_US) / 1000 - 1;
+	writer_take(writer, &command, false);
+	run_all();
+	expect_requests("3 u1 10+1");
+	expect(bit, OUTCOME_EXPIRED);
+	command = make(COMMAND_WRITE_CHANGED, changed, 7);
+	command.expires_mono_ms = (now_us + COST_US) / 1000 - 1;
+	writer_take(writer, &command, false);
+	run_all();
+	expect_requests("3 u1 20+1");
+	expect(changed, OUTCOME_EXPIRED);
+}
+
+static void
 test_an_ended_connection_leaves_the_command_where_it_is(void **state)
 {
 	struct point *a = holding(10);
@@ -1025,6 +1051,7 @@ main(void)
 		TEST(test_a_unit_that_is_out_of_step_is_left_alone),
 		TEST(test_a_read_that_brings_a_unit_back_is_done_again),
 		TEST(test_an_expired_command_is_never_sent),
+		TEST(test_a_command_that_expires_while_it_is_read_is_not_written),
 		TEST(test_an_ended_connection_leaves_the_command_where_it_is),
 		TEST(test_what_waits_at_the_end_is_answered),
 		TEST(test_the_room_is_what_it_says),

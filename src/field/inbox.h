@@ -1,0 +1,41 @@
+/* What others want of the worker of a bus: commands and questions, and what wakes it for them. Any thread may push; the worker
+ * takes out.
+ */
+#ifndef FIELD_INBOX_H
+#define FIELD_INBOX_H
+
+#include "base/fifo.h"
+#include "field/thread.h"
+#include "model/command.h"
+#include "model/health.h"
+
+/* A command in the queue. */
+struct inbox_command {
+	struct command command;
+	bool more; /* another of the same push follows */
+};
+
+struct inbox {
+	struct fifo *commands;	/* struct inbox_command */
+	struct fifo *questions; /* struct health_question */
+	int calm_fd;		/* readable when one of the thread's pause and questions is */
+	int news_fd;		/* ... or commands is */
+};
+
+/* The thread must be initialised. Returns 0 or negative errno; then inbox_done() is to follow all the same, which is fine with an
+ * inbox of zeros. */
+int inbox_init(struct inbox *inbox, const struct thread *thread, size_t commands_max);
+void inbox_done(struct inbox *inbox);
+
+/* Any thread. All or none. Returns 0, or -EBUSY. */
+int inbox_push(struct inbox *inbox, const struct command *commands, size_t count);
+int inbox_ask(struct inbox *inbox, const struct health_question *question);
+
+/* Take out the oldest. Returns false if there is none. */
+bool inbox_command(struct inbox *inbox, struct inbox_command *ret);
+bool inbox_question(struct inbox *inbox, struct health_question *ret);
+
+/* What ends the worker's waits: questions, a pause, and commands, if it has room for them. */
+int inbox_fd(const struct inbox *inbox, bool commands);
+
+#endif
