@@ -177,6 +177,7 @@ libcli_a_CFLAGS = $(AM_CFLAGS) $(OPENSSL_CFLAGS) $(SYSTEMD_CFLAGS)
 libcli_a_SOURCES = \
 	src/cli/check.c \
 	src/cli/cli.c src/cli/cli.h \
+	src/cli/deadline.c src/cli/deadline.h \
 	src/cli/desk.c src/cli/desk.h \
 	src/cli/gateway.c src/cli/gateway.h \
 	src/cli/herald.c src/cli/herald.h \

@@ -1,6 +1,7 @@
 #include <config.h>
 
 #include <errno.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
@@ -14,9 +15,9 @@
 
 #define STATE_FOLDER "/var/lib/fieldgate"
 
-/* systemd and people expect a stop within 2 s: a transaction on a bus may take one part of it, this is the
- * cloud's. */
-#define FLUSH_GRACE_MS 1000
+/* Of a stop: a write on a bus is awaited for a second; the disk leaves some time for what comes after it. */
+#define STOP_FIELD_MS 1100
+#define STOP_DISK_MS  (GATEWAY_STOP_MS - 500)
 
 /* In a reload the disk ends what it does: so long it may take, and so long once more while the field is paused. */
 #define DISK_MS	       5000
@@ -133,7 +134,7 @@ gateway_start(struct gateway *gateway)
 		return error;
 	error = uplink_start(gateway->uplink, field_commands(gateway->field));
 	if (error < 0)
-		field_stop(gateway->field);
+		field_stop(gateway->field, CLOCK_NEVER);
 	return error;
 }
 
@@ -205,6 +206,15 @@ hand_over(void *ctx)
 	field_adopt(handover->to, handover->from, handover->difference);
 }
 
+/* The signal waits for the main thread, which is here: a stop has its deadline (GATEWAY_STOP_MS). */
+static bool
+stop_is_wanted(void)
+{
+	sigset_t pending;
+
+	return sigpending(&pending) == 0 && (sigismember(&pending, SIGTERM) == 1 || sigismember(&pending, SIGINT) == 1);
+}
+
 /* Returns 0, or negative errno with everything as it was. */
 static int
 change_over(struct gateway *gateway, struct handover *handover)
@@ -214,11 +224,11 @@ change_over(struct gateway *gateway, struct handover *handover)
 
 	/* A disk that does not answer is found out before the field is paused. */
 	if (error == 0)
-		error = uplink_hold(uplink, DISK_MS);
+		error = uplink_hold(uplink, DISK_MS, stop_is_wanted);
 	if (error == 0) {
 		handover->paused_mono_us = clock_mono_us();
 		field_pause(handover->from);
-		error = uplink_hold(uplink, DISK_PAUSED_MS);
+		error = uplink_hold(uplink, DISK_PAUSED_MS, stop_is_wanted);
 		if (error == 0)
 			error = uplink_switch(uplink, hand_over, handover);
 		if (error < 0 && field_start(handover->from) < 0)
@@ -288,16 +298,26 @@ gateway_reload(struct gateway *gateway, FILE *told)
 		error = reload(gateway, settings, told);
 	if (error == -ETIMEDOUT)
 		tell(told, LOG_LEVEL_ERROR, "not taken over: the disk of the store does not answer");
+	else if (error == -ECANCELED)
+		tell(told, LOG_LEVEL_NOTICE, "not taken over: the gateway is to stop");
 	else if (error < 0 && error != -EINVAL)
 		tell(told, LOG_LEVEL_ERROR, "not taken over: %s", strerror(-error));
 	return error;
 }
 
-void
-gateway_stop(struct gateway *gateway)
+bool
+gateway_stop(struct gateway *gateway, int64_t asked_mono_ms)
 {
-	field_stop(gateway->field);
-	uplink_stop(gateway->uplink, FLUSH_GRACE_MS);
+	struct uplink_end end = {
+		.cloud_mono_ms = asked_mono_ms + GATEWAY_CALM_MS,
+		.disk_mono_ms = asked_mono_ms + STOP_DISK_MS,
+	};
+	bool ended = field_stop(gateway->field, (asked_mono_ms + STOP_FIELD_MS) * 1000);
+
+	if (!ended)
+		log_warning("stopping: a bus hangs in its driver and is left as it is");
+	uplink_stop(gateway->uplink, end);
+	return ended;
 }
 
 bool

@@ -31,8 +31,15 @@ int gateway_start(struct gateway *gateway);
  * Returns 0 or negative errno: -EINVAL for mistakes. It takes up to some seconds, in which the field is paused for 2 at most. */
 int gateway_reload(struct gateway *gateway, FILE *told);
 
-/* The field first; then the cloud sends what is left, within a second. */
-void gateway_stop(struct gateway *gateway);
+/* A stop has one deadline: GATEWAY_STOP_MS after it was asked for. Units and the server have had their part of it after
+ * GATEWAY_CALM_MS; only a disk that is slow, with rows to save, gets the rest. */
+#define GATEWAY_CALM_MS 1600
+#define GATEWAY_STOP_MS 5000
+
+/* The field first; then the cloud sends what is left, and saves what it cannot send.
+ * asked_mono_ms  when the stop was asked for
+ * Returns false if a bus hangs in its driver: then gateway_free() may not be called. */
+bool gateway_stop(struct gateway *gateway, int64_t asked_mono_ms);
 
 /* Did it come to its end by itself? */
 bool gateway_failed(const struct gateway *gateway);

@@ -12,8 +12,10 @@
 #include <systemd/sd-event.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "base/log.h"
 #include "cli/cli.h"
+#include "cli/deadline.h"
 #include "cli/desk.h"
 #include "cli/gateway.h"
 #include "cli/herald.h"
@@ -179,8 +181,8 @@ serve(struct run *run)
 static int
 run_gateway(struct run *run)
 {
-	bool failed;
-	int error = make_loop(run);
+	int error = make_loop(run), status;
+	int64_t asked_mono_ms;
 
 	if (error == 0)
 		error = gateway_start(&run->gateway);
@@ -188,11 +190,14 @@ run_gateway(struct run *run)
 		log_error("cannot start: %s", strerror(-error));
 		return CLI_WRONG;
 	}
-	failed = serve(run) < 0;
-	gateway_stop(&run->gateway);
-	inspector_free(run->inspector);
 	/* for the service manager to start it again */
-	return failed || gateway_failed(&run->gateway) ? CLI_WRONG : CLI_OK;
+	status = serve(run) < 0 || gateway_failed(&run->gateway) ? CLI_WRONG : CLI_OK;
+	asked_mono_ms = clock_mono_ms();
+	deadline_start(asked_mono_ms + GATEWAY_STOP_MS, status);
+	if (!gateway_stop(&run->gateway, asked_mono_ms))
+		_exit(status);
+	inspector_free(run->inspector);
+	return gateway_failed(&run->gateway) ? CLI_WRONG : status;
 }
 
 int

@@ -359,6 +359,14 @@ on_subscribed(void *owner, int id, bool granted)
 }
 
 static void
+note_connected(struct child *child)
+{
+	child->why = NULL;
+	set_state(child, CHILD_UP);
+	child->api->events.up(child->owner);
+}
+
+static void
 on_acked(void *owner, int id)
 {
 	struct gateway_api *api = owner;
@@ -370,10 +378,9 @@ on_acked(void *owner, int id)
 		connect_next(api);
 	} else if (flight.connect) {
 		api->refusal_said = false;
-		flight.child->why = NULL;
-		set_state(flight.child, CHILD_UP);
 		connect_next(api);
-		api->events.up(flight.child->owner);
+		if (flight.child->state == CHILD_CONNECTING)
+			note_connected(flight.child);
 	} else {
 		api->events.acked(flight.child->owner, id);
 	}
@@ -533,10 +540,16 @@ take_message(struct gateway_api *api, const char *topic, const struct tb_json *j
 	struct tb_gateway_message message;
 	struct child *child;
 
-	if (tb_gateway_parse(json, &message) < 0 || !(child = child_find(api, message.device)) || child->state != CHILD_UP)
+	if (tb_gateway_parse(json, &message) < 0 || !(child = child_find(api, message.device)))
 		return;
 	if (child->itself)
 		return; /* it is spoken to on the topics of a device */
+	/* What waits for a device is sent as soon as the server knows it to be there, and not again: not to be missed, although
+	 * the PUBACK may come behind it. */
+	if (child->state == CHILD_CONNECTING)
+		note_connected(child);
+	if (child->state != CHILD_UP)
+		return;
 	if (strcmp(topic, TB_GATEWAY_RPC) == 0 && message.id >= 0)
 		pass_on(child, TB_RPC_REQUEST, message.id, message.data);
 	else if (strcmp(topic, TB_GATEWAY_ATTRIBUTES) == 0)

@@ -32,9 +32,8 @@
 
 #define SAMPLES_WAITING	  16384
 #define BURST		  256  /* samples taken in one turn of the loop */
-#define CLOSE_MS	  500  /* for DISCONNECT to leave, at the end */
+#define CLOSE_MS	  400  /* for DISCONNECT to leave, at the end */
 #define TIMER_ACCURACY_MS 250
-#define SAVE_MS		  4000 /* for the disk, at the end */
 #define LOOK_MS		  100  /* whether the thread that is to answer still is there */
 #define QUESTIONS_MAX	  4
 #define CLAIM_ORDERS_MAX  16
@@ -100,7 +99,7 @@ struct uplink {
 	struct fifo *claim_orders; /* struct claim_order */
 	struct fifo *chores;	/* struct chore, of the gateway itself */
 	struct fifo *done;	/* struct chore_done */
-	struct fifo *stop; /* of int: the grace in ms */
+	struct fifo *stop; /* struct uplink_end */
 	struct fifo *orders;
 	struct fifo *answers;
 	bool holding;	      /* an ORDER_HOLD has no answer */
@@ -109,7 +108,7 @@ struct uplink {
 	struct overflow overflows[OVERFLOWS];
 
 	sd_event *loop;
-	sd_event_source *samples_io, *outcomes_io, *questions_io, *claim_io, *done_io, *stop_io, *orders_io, *store_io, *timer, *post;
+	sd_event_source *samples_io, *outcomes_io, *questions_io, *claim_io, *done_io, *stop_io, *orders_io, *store_io, *timer;
 	int64_t armed_mono_ms;
 	pthread_t thread;
 	bool running;
@@ -117,7 +116,8 @@ struct uplink {
 
 	bool stopping;
 	bool closing;
-	int64_t stop_mono_ms; /* the grace, then the time for DISCONNECT, is over */
+	struct uplink_end end;
+	int64_t stop_mono_ms; /* the time for PUBACKs, then that for DISCONNECT, is over */
 
 	struct sample burst[BURST];
 };
@@ -583,12 +583,22 @@ arm_timer(struct uplink *uplink)
 
 /* ---- the end ---- */
 
+/* What there is to be forgotten may be forgotten at the next start: the disk is waited for because of what would be lost. */
+static void
+save(struct uplink *uplink)
+{
+	bool at_risk = store_counts(uplink->store).unsaved_rows > 0;
+	int64_t left_ms = (at_risk ? uplink->end.disk_mono_ms : uplink->end.cloud_mono_ms) - clock_mono_ms();
+
+	store_close(uplink->store, left_ms > 0 ? (int)left_ms : 0);
+}
+
 static void
 finish(struct uplink *uplink)
 {
 	struct store_counts counts;
 
-	store_close(uplink->store, SAVE_MS);
+	save(uplink);
 	counts = store_counts(uplink->store);
 	for (size_t at = 0; at < OVERFLOWS; at++)
 		overflow_finish(&uplink->overflows[at]);
@@ -596,9 +606,8 @@ finish(struct uplink *uplink)
 		log_notice("store: %" PRIu64 " rows wait on disk for the next start",
 		    counts.rows - counts.unsaved_rows);
 	if (counts.unsaved_rows > 0)
-		log_warning("store: %" PRIu64
-			    " rows were not delivered and are lost: they are in memory only",
-		    counts.unsaved_rows);
+		log_warning("store: %" PRIu64 " rows were not delivered and are lost: %s", counts.unsaved_rows,
+		    store_busy(uplink->store) ? "the disk has not taken them in time" : "they are in memory only");
 	sd_event_exit(uplink->loop, 0);
 }
 
@@ -609,8 +618,9 @@ go_on_stopping(struct uplink *uplink)
 
 	if (!uplink->closing && (sender_is_flushed(uplink->sender) || now >= uplink->stop_mono_ms)) {
 		uplink->closing = true;
-		uplink->stop_mono_ms = now + CLOSE_MS;
+		uplink->stop_mono_ms = earlier(now + CLOSE_MS, uplink->end.cloud_mono_ms);
 		mqtt_close_all(uplink->mqtt);
+		store_close(uplink->store, 0); /* it begins to save what is left */
 	} else if (uplink->closing && (mqtt_active(uplink->mqtt) == 0 || now >= uplink->stop_mono_ms)) {
 		finish(uplink);
 	}
@@ -620,10 +630,9 @@ static int
 on_stop(sd_event_source *source, int fd, uint32_t revents, void *userdata)
 {
 	struct uplink *uplink = userdata;
-	int grace_ms;
 
 	(void)fd, (void)revents;
-	if (fifo_pop(uplink->stop, &grace_ms, 1) == 0)
+	if (fifo_pop(uplink->stop, &uplink->end, 1) == 0)
 		return 0;
 	sd_event_source_set_enabled(source, SD_EVENT_OFF);
 	/* The field has stopped before us: what it left is all that there will be. */
@@ -633,7 +642,7 @@ on_stop(sd_event_source *source, int fd, uint32_t revents, void *userdata)
 	send_news(uplink);
 	on_outcomes(NULL, -1, 0, uplink);
 	uplink->stopping = true;
-	uplink->stop_mono_ms = clock_mono_ms() + grace_ms;
+	uplink->stop_mono_ms = uplink->end.cloud_mono_ms - CLOSE_MS;
 	return 0;
 }
 
@@ -919,13 +928,10 @@ on_orders(sd_event_source *source, int fd, uint32_t revents, void *userdata)
 	return 0;
 }
 
-/* After whatever else happened in a turn of the loop. */
-static int
-on_post(sd_event_source *source, void *userdata)
+/* After whatever happened in a turn of the loop. */
+static void
+finish_turn(struct uplink *uplink)
 {
-	struct uplink *uplink = userdata;
-
-	(void)source;
 	serve_store(uplink);
 	serve_presence(uplink);
 	if (uplink->holding && store_is_held(uplink->store)) {
@@ -935,10 +941,21 @@ on_post(sd_event_source *source, void *userdata)
 	if (uplink->stopping)
 		go_on_stopping(uplink);
 	arm_timer(uplink);
-	return 0;
 }
 
 /* ---- the thread and its owner ---- */
+
+/* Not sd_event_loop() with a source of type post: that makes a turn of its own, which looks at all descriptors again. */
+static int
+run_loop(struct uplink *uplink)
+{
+	int error;
+
+	while ((error = sd_event_run(uplink->loop, UINT64_MAX)) >= 0 &&
+	       sd_event_get_state(uplink->loop) != SD_EVENT_FINISHED)
+		finish_turn(uplink);
+	return error;
+}
 
 static void *
 uplink_run(void *arg)
@@ -948,7 +965,7 @@ uplink_run(void *arg)
 
 	intake_tick(uplink->intake, clock_mono_ms());
 	arm_timer(uplink);
-	error = sd_event_loop(uplink->loop);
+	error = run_loop(uplink);
 	if (error < 0) {
 		/* A gateway that reads and never sends is worse than one that is started again. */
 		log_error("uplink: the event loop failed: %s", strerror(-error));
@@ -1021,7 +1038,7 @@ add_sources(struct uplink *uplink)
 						 store_fd(uplink->store), EPOLLIN, on_store, uplink)) < 0)
 		return error;
 	uplink->armed_mono_ms = CLOCK_NEVER;
-	return sd_event_add_post(uplink->loop, &uplink->post, on_post, uplink);
+	return 0;
 }
 
 static int
@@ -1051,7 +1068,7 @@ make_parts(struct uplink *uplink)
 	uplink->claim_orders = fifo_new(sizeof(struct claim_order), CLAIM_ORDERS_MAX);
 	uplink->chores = fifo_new(sizeof(struct chore), CHORES_MAX);
 	uplink->done = fifo_new(sizeof(struct chore_done), CHORES_MAX);
-	uplink->stop = fifo_new(sizeof(int), 1);
+	uplink->stop = fifo_new(sizeof(struct uplink_end), 1);
 	uplink->orders = fifo_new(sizeof(enum order), 1);
 	uplink->answers = fifo_new(sizeof(struct answer), 2);
 	uplink->routes = make_routes(uplink, settings);
@@ -1118,7 +1135,7 @@ uplink_free(struct uplink *uplink)
 	if (!uplink)
 		return;
 	if (uplink->running)
-		uplink_stop(uplink, 0);
+		uplink_stop(uplink, (struct uplink_end){ .cloud_mono_ms = 0 });
 	provisioner_free(uplink->provisioner);
 	if (uplink->routes)
 		close_sessions(uplink->routes, uplink->settings->device_count);
@@ -1136,7 +1153,6 @@ uplink_free(struct uplink *uplink)
 	sd_event_source_disable_unref(uplink->orders_io);
 	sd_event_source_disable_unref(uplink->store_io);
 	sd_event_source_disable_unref(uplink->timer);
-	sd_event_source_disable_unref(uplink->post);
 	sd_event_unref(uplink->loop);
 	drain_queues(uplink);
 	fifo_free(uplink->samples);
@@ -1225,9 +1241,15 @@ uplink_start(struct uplink *uplink, struct command_sink commands)
 	return -error;
 }
 
-/* Returns what the thread answers; -ETIMEDOUT; -EIO if there is no thread any more. */
+static bool
+never(void)
+{
+	return false;
+}
+
+/* Returns what the thread answers; -ETIMEDOUT; -ECANCELED; -EIO if there is no thread any more. */
 static int
-give_order(struct uplink *uplink, enum order order, int timeout_ms)
+give_order(struct uplink *uplink, enum order order, int timeout_ms, bool (*given_up)(void))
 {
 	int64_t end_mono_ms = clock_mono_ms() + timeout_ms;
 	struct pollfd wait = { .fd = fifo_fd(uplink->answers), .events = POLLIN };
@@ -1244,6 +1266,8 @@ give_order(struct uplink *uplink, enum order order, int timeout_ms)
 			return answer.result;
 		if (uplink_failed(uplink))
 			return -EIO;
+		if (given_up())
+			return -ECANCELED;
 		if (timeout_ms > 0 && clock_mono_ms() >= end_mono_ms)
 			return -ETIMEDOUT;
 	}
@@ -1272,9 +1296,9 @@ uplink_prepare(struct uplink *uplink, const struct difference *difference, struc
 }
 
 int
-uplink_hold(struct uplink *uplink, int timeout_ms)
+uplink_hold(struct uplink *uplink, int timeout_ms, bool (*given_up)(void))
 {
-	return give_order(uplink, ORDER_HOLD, timeout_ms);
+	return give_order(uplink, ORDER_HOLD, timeout_ms, given_up);
 }
 
 int
@@ -1284,7 +1308,7 @@ uplink_switch(struct uplink *uplink, void (*meanwhile)(void *ctx), void *ctx)
 
 	uplink->change->meanwhile = meanwhile;
 	uplink->change->ctx = ctx;
-	error = give_order(uplink, ORDER_SWITCH, 0);
+	error = give_order(uplink, ORDER_SWITCH, 0, never);
 	if (error < 0)
 		return error;
 	free_change(uplink->change);
@@ -1297,7 +1321,7 @@ uplink_give_up(struct uplink *uplink)
 {
 	if (!uplink->change)
 		return;
-	give_order(uplink, ORDER_RELEASE, 0);
+	give_order(uplink, ORDER_RELEASE, 0, never);
 	free_change(uplink->change);
 	uplink->change = NULL;
 }
@@ -1309,11 +1333,11 @@ uplink_failed(const struct uplink *uplink)
 }
 
 void
-uplink_stop(struct uplink *uplink, int grace_ms)
+uplink_stop(struct uplink *uplink, struct uplink_end end)
 {
 	if (!uplink->running)
 		return;
-	fifo_push(uplink->stop, &grace_ms, 1);
+	fifo_push(uplink->stop, &end, 1);
 	pthread_join(uplink->thread, NULL);
 	uplink->running = false;
 	answer_questions(uplink);

@@ -35,13 +35,14 @@ int uplink_start(struct uplink *uplink, struct command_sink commands);
  * uplink_give_up() takes everything back. The difference must live until then.
  *
  * uplink_prepare  make what the new settings need. Returns 0; -ENOMEM
- * uplink_hold     take in what the field has said so far, and let the disk come to rest. Returns 0; -ETIMEDOUT
+ * uplink_hold     take in what the field has said so far, and let the disk come to rest. Returns 0; -ETIMEDOUT; -ECANCELED, within
+ *                 a tenth of a second, when given_up() says that nobody wants it any more
  * uplink_switch   the field is paused: take in what it said, let it be taken over (`meanwhile`, in the cloud's thread, which
  *                 pushes nothing then), and go on with the new settings: devices that are the same keep session, queue and
  *                 whatever is on its way; others leave, come, or come anew. Returns 0; -ENOMEM, and nothing has changed; -EIO
  *                 if the thread has failed. */
 int uplink_prepare(struct uplink *uplink, const struct difference *difference, struct command_sink commands);
-int uplink_hold(struct uplink *uplink, int timeout_ms);
+int uplink_hold(struct uplink *uplink, int timeout_ms, bool (*given_up)(void));
 int uplink_switch(struct uplink *uplink, void (*meanwhile)(void *ctx), void *ctx);
 void uplink_give_up(struct uplink *uplink);
 
@@ -57,7 +58,14 @@ struct fifo *uplink_chores_done(const struct uplink *uplink);
 /* Did the thread end by itself, because its event loop failed? It has sent SIGTERM to the process then. */
 bool uplink_failed(const struct uplink *uplink);
 
-/* Send what is due and await its PUBACKs for at most `grace_ms`, disconnect, end the thread. */
-void uplink_stop(struct uplink *uplink, int grace_ms);
+/* When uplink_stop() is to be over. */
+struct uplink_end {
+	int64_t cloud_mono_ms; /* for PUBACKs, then for DISCONNECT to leave */
+	int64_t disk_mono_ms;  /* for rows that have no PUBACK; not before the other */
+};
+
+/* Send what is due and await its PUBACKs, disconnect, save what has none, end the thread. What a disk has not taken in time is lost,
+ * and the log says how much. */
+void uplink_stop(struct uplink *uplink, struct uplink_end end);
 
 #endif

@@ -93,15 +93,20 @@ field_start(struct field *field)
 	return 0;
 }
 
-void
-field_stop(struct field *field)
+bool
+field_stop(struct field *field, int64_t until_mono_us)
 {
+	bool ended = true;
+
 	for (size_t i = 0; i < field->count; i++)
 		worker_tell_close(field->workers[i]);
 	for (size_t i = 0; i < field->count; i++) {
-		worker_await(field->workers[i], CLOCK_NEVER);
-		worker_close(field->workers[i]);
+		if (worker_await(field->workers[i], until_mono_us))
+			worker_close(field->workers[i]);
+		else
+			ended = false;
 	}
+	return ended;
 }
 
 void

@@ -32,8 +32,10 @@ int field_busy_max_ms(const struct field *field, size_t bus);
 int field_start(struct field *field);
 
 /* End all threads, side by side: a read in flight is given up, a write is waited for a second at most. Lines are closed.
- * Commands that wait get OUTCOME_STOPPED; so do those that still come, in field_free(). */
-void field_stop(struct field *field);
+ * Commands that wait get OUTCOME_STOPPED; so do those that still come, in field_free().
+ * Returns false if a thread has not ended then, because a call of its driver does not come back: it still has its line, and nothing
+ * that it uses may be freed. */
+bool field_stop(struct field *field, int64_t until_mono_us);
 
 /* End all threads between two exchanges, with lines open and commands waiting. What takes longer than FIELD_PAUSE_MS is given
  * up as by field_stop(): a read is made again, once its answer cannot come any more. */

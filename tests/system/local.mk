@@ -38,6 +38,7 @@ SYSTEM_TESTS = \
 	tests/system/410-line \
 	tests/system/420-transcript \
 	tests/system/500-service \
+	tests/system/505-stop \
 	tests/system/525-status \
 	tests/system/530-watchdog \
 	tests/system/540-gateway \
@@ -49,16 +50,18 @@ SYSTEM_TESTS = \
 EXTRA_DIST += $(SYSTEM_TESTS) tests/system/harness.py tests/system/pki.py tests/golden
 TESTS += $(SYSTEM_TESTS)
 
-# Preloaded into the daemon by 230-time and 240-isolation. They are no part of the program, and the sanitizers have no business
-# in them.
-PRELOADED = tests/system/clockshift.so tests/system/hangdns.so tests/system/hangsend.so
+# Preloaded into the daemon by 230-time, 240-isolation, 505-stop and 530-watchdog. They are no part of the program, and the
+# sanitizers have no business in them.
+PRELOADED = tests/system/clockshift.so tests/system/hangdisk.so tests/system/hangdns.so tests/system/hangsend.so
 check_DATA += $(PRELOADED)
-EXTRA_DIST += tests/system/clockshift.c tests/system/hangdns.c tests/system/hangsend.c
+EXTRA_DIST += tests/system/clockshift.c tests/system/hangdisk.c tests/system/hangdns.c tests/system/hangsend.c
 CLEANFILES += $(PRELOADED)
 PRELOADED_LINK = $(CC) -std=gnu11 -D_GNU_SOURCE -Wall -Wextra -O1 -fPIC -shared -o $@
 
 tests/system/clockshift.so: tests/system/clockshift.c
 	$(AM_V_GEN)$(MKDIR_P) tests/system && $(PRELOADED_LINK) $(srcdir)/tests/system/clockshift.c
+tests/system/hangdisk.so: tests/system/hangdisk.c
+	$(AM_V_GEN)$(MKDIR_P) tests/system && $(PRELOADED_LINK) $(srcdir)/tests/system/hangdisk.c
 tests/system/hangsend.so: tests/system/hangsend.c
 	$(AM_V_GEN)$(MKDIR_P) tests/system && $(PRELOADED_LINK) $(srcdir)/tests/system/hangsend.c
 tests/system/hangdns.so: tests/system/hangdns.c

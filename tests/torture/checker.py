@@ -14,11 +14,14 @@ OUTAGE = "outage"  # the server takes nothing: more than a moment's worth is wai
 REPEAT = "repeat"  # a message may be sent again, for its PUBACK may have been lost
 FROZEN = "frozen"  # the process stood still
 DISK = "disk"  # the durable store could not be written
+FORGETS = "forgets"  # the server forgets the commands that wait
 
 # Replies that a unit gave, but which no master may believe.
 SPOILT = {f"fault {kind}" for kind in (
     "wrong_unit", "wrong_function", "wrong_count", "wrong_transaction", "bad_crc", "cut",
 )}
+# Replies that are whole before the last byte has left.
+FOLLOWED = {"fault glued", "fault garbage_after"}
 EXAMPLES = 5
 CLOCK_MS = 2  # times are whole milliseconds, and what was read within one of the monotonic clock has one time
 
@@ -75,6 +78,8 @@ class Limits:
     recovery_ms: float = 8000  # after an outage: connecting again, acknowledgements that are overdue
     flush_ms: float = None  # the store is durable, and what is older than this is on disk; None = memory only
     rpc_ms: float = 1500  # a command that has not started by then is not started
+    answer_ms: float = 3000  # a command that is given in a calm has its reply by then
+    waits_ms: float = 15000  # so long a command waits at the server, and is given to whoever comes
     step_ms: float = 1500  # so near to a step of the clock either time is right
 
 
@@ -108,16 +113,17 @@ class Checker:
 
     # ---- telemetry ----
 
-    def check_telemetry(self, shown, arrived, states=()):
-        """shown, arrived: in the order of their happening; states: series whose values are not unique."""
+    def check_telemetry(self, shown, arrived, states=(), others=()):
+        """shown, arrived: in the order of their happening; states: series whose values are not unique; others: replies that are
+        judged elsewhere (derived.py)."""
         by_series = collections.defaultdict(list)
         came = collections.defaultdict(list)
         for reply in shown:
             by_series[reply.series].append(reply)
         for row in arrived:
             came[row.series].append(row)
-        self.in_flight = self._find_in_flight(shown)
-        self.displaced = self._find_displaced(shown)
+        self.in_flight = self._find_in_flight([*shown, *others])
+        self.displaced = self._find_displaced([*shown, *others])
         for series in sorted(set(by_series) | set(came)):
             if series in states:
                 self._check_state(by_series[series], came[series])
@@ -177,7 +183,7 @@ class Checker:
         late = self._late(reply, row)
         if reply.outcome in SPOILT:
             self.verdict.find("invented", f"{row.series} {row.value} at {row.ts}: the reply was spoilt ({reply.outcome})")
-        if not -CLOCK_MS < late <= self._allowed_ms(reply):
+        if not -self._early_ms(reply) < late <= self._allowed_ms(reply):
             self.verdict.find("wrong time", f"{row.series} {row.value}: ts {row.ts} is {late:+.0f} ms from its reply")
         self.verdict.counts["late_ms"] = max(self.verdict.counts["late_ms"], int(late))
 
@@ -194,6 +200,11 @@ class Checker:
     def _late(self, reply, row):
         """How long after its reply the row claims to have been read."""
         return min((row.ts - offset - reply.at for offset in self._offsets(reply.at)), key=abs)
+
+    @staticmethod
+    def _early_ms(reply):
+        """By what a time may be before the moment when the reply had left."""
+        return CLOCK_MS + (reply.at - reply.asked if reply.outcome in FOLLOWED else 0)
 
     def _allowed_ms(self, reply):
         """A reply that waited for a process which stood still gets the time at which it was found, but only within its timeout."""
@@ -273,7 +284,7 @@ class Checker:
             times[reply.value].append(reply)
         for row in came:
             self.verdict.counts["states"] += 1
-            if not any(-CLOCK_MS < self._late(reply, row) <= self._allowed_ms(reply) for reply in times[row.value]):
+            if not any(-self._early_ms(reply) < self._late(reply, row) <= self._allowed_ms(reply) for reply in times[row.value]):
                 self.verdict.find("invented", f"{row.series} {row.value} at {row.ts}: the register did not show that then")
 
     # ---- commands ----
@@ -298,9 +309,28 @@ class Checker:
             self._check_lateness(about, command, write)
         if len({str(payload) for payload, _ in command.replies}) > 1:
             self.verdict.find("command", f"{about}: two different replies: {command.replies}")
+        self._check_answered(about, command)
         for payload, at in command.replies:
             self.verdict.counts["commands answered"] += 1
             self._check_reply(about, command, [write for write in writes if write.at <= at], writes, payload)
+
+    def _check_answered(self, about, command):
+        """The server gives a command to the device when it is asked for, and each time when the device comes back, until it has a
+        reply. One such moment in a calm is enough."""
+        end = command.asked + self.limits.waits_ms
+        if command.replies or any(FORGETS in w.excuses and w.overlaps(command.asked, end) for w in self.windows):
+            return
+        for at in [command.asked, *command.subscribed]:
+            # when it is asked for the session may be dead without anybody knowing
+            before_ms = self.limits.recovery_ms if at == command.asked else 0
+            if command.asked <= at <= end and self._is_calm(before_ms, at, self.limits.answer_ms):
+                self.verdict.find("command", f"{about}: given at {at:.0f} and never answered")
+                return
+
+    def _is_calm(self, before_ms, at, after_ms):
+        life = self._life_at(at)
+        return life and at + after_ms <= life.end and not any(
+            (OUTAGE in w.excuses or FROZEN in w.excuses) and w.overlaps(at - before_ms, at + after_ms) for w in self.windows)
 
     def _check_reply(self, about, command, before, writes, payload):
         error = payload.get("error") if isinstance(payload, dict) else None

@@ -9,8 +9,9 @@ import unittest
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 
 from checker import (
-    DISK, FROZEN, OUTAGE, POLL, REPEAT, Arrived, Checker, Command, Life, Limits, Shown, Window, Write,
+    DISK, FORGETS, FROZEN, OUTAGE, POLL, REPEAT, Arrived, Checker, Command, Life, Limits, Shown, Window, Write,
 )
+from derived import Derived
 from faults import FAULTS, FIELD, make_plan, possible
 from world import lay_out
 
@@ -87,6 +88,14 @@ class Telemetry(unittest.TestCase):
                 self.setUp()
                 self.change(value, ts=ts)
                 self.assert_finds("wrong time")
+
+    def test_a_reply_that_is_followed_by_noise_is_whole_before(self):
+        self.change(30, ts=3295)
+        self.assert_finds("wrong time")
+        self.spoil(30, outcome="fault glued")
+        self.assertTrue(self.check())
+        self.change(30, ts=3288)
+        self.assert_finds("wrong time")
 
     def test_a_time_taken_after_standing_still(self):
         self.windows = [window(3300, 6000, FROZEN)]
@@ -220,7 +229,7 @@ class States(unittest.TestCase):
 
 
 class Commands(unittest.TestCase):
-    def check(self, replies, writes, windows=(), subscribed=(), value=5, lives=(Life(0),)):
+    def check(self, replies, writes, windows=(), subscribed=(), value=5, lives=(Life(0, 3900),)):
         command = Command("A", 0, 1, value, 1000, list(subscribed), list(replies))
         verdict = Checker(Limits(rpc_ms=1500), windows, lives).check_commands([command], writes)
         return len(verdict.faults.get("command", []))
@@ -279,11 +288,157 @@ class Commands(unittest.TestCase):
         self.assertEqual(self.check([], [Write(0, 1, 5, 7999.9, True)], subscribed=[8000]), 1)
         self.assertEqual(self.check([], [Write(0, 1, 5, 999.9, True)]), 1)
 
+    def test_never_answered(self):
+        lives = [Life(0, 60000)]
+        self.assertEqual(self.check([], [], lives=lives), 1)
+        self.assertEqual(self.check([], [], lives=[Life(0, 3900)]), 0)
+        away = window(500, 20000, OUTAGE)
+        self.assertEqual(self.check([], [], windows=[away], lives=lives), 0)
+        self.assertEqual(self.check([], [], windows=[window(500, 9000, OUTAGE)], subscribed=[9500], lives=lives), 1)
+        self.assertEqual(self.check([], [], windows=[away], subscribed=[20500], lives=lives), 0)  # the server has given it up
+        self.assertEqual(self.check([], [], windows=[window(1500, 1500, OUTAGE, FORGETS)], subscribed=[2500], lives=lives), 0)
+
     def test_nobody_asked(self):
         self.assertEqual(self.check([], [Write(0, 2, 5, 1050, True)]), 1)
 
     def test_two_replies(self):
         self.assertEqual(self.check([({"value": 5}, 1100), ({"error": "bus b: offline"}, 1200)], [Write(0, 1, 5, 1050, True)]), 2)
+
+
+class Attributes(unittest.TestCase):
+    """Read every second from t = 1000 on, told 20 ms later; the process ends at t = 60000."""
+
+    def setUp(self):
+        self.windows, self.lives = [], [Life(0, 60000)]
+        self.shown = [Shown("A.a", 7 + i, 990 + 1000 * i, 1000 + 1000 * i, 0, "reply", (0, i)) for i in range(58)]
+        self.told = [Arrived("A.a", 7 + i, None, 1020 + 1000 * i, 1) for i in range(58)]
+
+    def findings(self):
+        checker = Checker(Limits(), self.windows, self.lives)
+        checker.check_telemetry([], [], others=self.shown)
+        return len(Derived(checker).check_attributes(self.shown, self.told).faults.get("attribute", []))
+
+    def test_good(self):
+        self.assertEqual(self.findings(), 0)
+
+    def test_only_the_last_value_counts(self):
+        del self.told[10:56]
+        self.assertEqual(self.findings(), 0)
+
+    def test_the_last_value_is_missing(self):
+        del self.told[50:]
+        self.assertEqual(self.findings(), 1)
+
+    def test_nothing_is_told(self):
+        self.told = []
+        self.assertEqual(self.findings(), 1)
+
+    def test_invented(self):
+        self.told.insert(3, Arrived("A.a", 4711, None, 3900, 1))
+        self.assertEqual(self.findings(), 1)
+        self.told[3] = Arrived("A.a", 10, None, 3900, 1)  # a moment before the unit shows it
+        self.assertEqual(self.findings(), 1)
+
+    def test_a_spoilt_reply_believed(self):
+        self.shown[5] = self.shown[5]._replace(outcome="fault bad_crc")
+        self.assertEqual(self.findings(), 1)
+
+    def test_an_older_one_after_a_newer(self):
+        self.told[5:7] = [self.told[6]._replace(at=7020), self.told[5]._replace(at=7030)]
+        self.assertEqual(self.findings(), 1)
+
+    def test_what_was_long_replaced(self):
+        self.told[20:40] = [self.told[20]._replace(at=39000)]
+        self.assertEqual(self.findings(), 1)
+        self.windows = [window(22000, 33000, OUTAGE)]
+        self.assertEqual(self.findings(), 0)
+
+
+class Aggregates(unittest.TestCase):
+    """Ten reads in each of ten windows of a second."""
+
+    def setUp(self):
+        self.windows, self.lives, self.steps = [], [Life(0, 60000)], []
+        self.shown = [Shown("A.g", 7 + i, 1040 + 100 * i, 1050 + 100 * i, 0, "reply", (0, i)) for i in range(100)]
+        self.told = []
+        for number in range(10):
+            self.add(2000 + 1000 * number, 7 + 10 * number, 16 + 10 * number, 10)
+
+    def add(self, ts, least, most, count, place=None):
+        rows = [Arrived(f"A.g_{name}", value, ts, ts + 1020, 1)
+                for name, value in (("min", least), ("max", most), ("last", most), ("count", count))]
+        place = len(self.told) if place is None else 4 * place
+        self.told[place:place] = rows
+
+    def change(self, number, **members):
+        del self.told[4 * number:4 * number + 4]
+        values = {"ts": 2000 + 1000 * number, "least": 7 + 10 * number, "most": 16 + 10 * number, "count": 10, **members}
+        self.add(place=number, **values)
+
+    def findings(self):
+        checker = Checker(Limits(flush_ms=1500), self.windows, self.lives, self.steps)
+        checker.check_telemetry([], [], others=self.shown)
+        verdict = Derived(checker).check_aggregates(self.shown, self.told, 1000)
+        return len(verdict.faults.get("aggregate", []))
+
+    def test_good(self):
+        self.assertEqual(self.findings(), 0)
+
+    def test_another_count(self):
+        for count in (9, 11):
+            self.change(3, count=count)
+            self.assertEqual(self.findings(), 1)
+
+    def test_a_spoilt_reply_may_not_count(self):
+        self.shown[35] = self.shown[35]._replace(outcome="fault bad_crc")
+        self.assertEqual(self.findings(), 1)
+        self.change(3, count=9)
+        self.assertEqual(self.findings(), 0)
+
+    def test_a_value_that_no_unit_showed(self):
+        self.change(3, most=4711)
+        self.assertEqual(self.findings(), 1 + 10)  # whose values are in none
+
+    def test_the_first_value_is_left_out(self):
+        self.change(3, least=38, count=9)
+        self.assertEqual(self.findings(), 1)
+
+    def test_a_value_in_two_windows(self):
+        self.change(3, least=36, count=11)
+        self.assertEqual(self.findings(), 1)
+
+    def test_another_time(self):
+        for ts in (4900, 5700):
+            self.change(3, ts=ts)
+            self.assertEqual(self.findings(), 1)
+
+    def test_cut_short(self):
+        self.lives = [Life(0, 5000), Life(5100, 60000)]
+        self.change(3, ts=4951)
+        self.assertEqual(self.findings(), 0)
+
+    def test_one_is_missing(self):
+        del self.told[4 * 3 + 1]
+        self.assertEqual(self.findings(), 1 + 10)
+
+    def test_two_values_of_one_window(self):
+        self.told.append(self.told[4]._replace(value=4))
+        self.assertEqual(self.findings(), 1)
+
+    def test_an_open_window_is_lost_with_its_process(self):
+        self.lives = [Life(0, 5500, "kill"), Life(5500, 60000)]
+        del self.told[4 * 4:4 * 5]
+        self.assertEqual(self.findings(), 5)  # what the second process read
+        self.add(6000, 52, 56, 5, place=4)
+        self.assertEqual(self.findings(), 0)
+        self.lives[0].how = "term"
+        self.assertEqual(self.findings(), 4)  # all but what was in flight
+
+    def test_a_step_of_the_clock(self):
+        self.steps = [(5000, 600000)]
+        for number in range(4, 10):
+            self.change(number, ts=2000 + 1000 * number + 600000)
+        self.assertEqual(self.findings(), 0)
 
 
 class Plan(unittest.TestCase):

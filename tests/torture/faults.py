@@ -10,7 +10,7 @@ import errno
 import signal
 import typing
 
-from checker import DISK, FROZEN, OUTAGE, POLL, REPEAT
+from checker import DISK, FORGETS, FROZEN, OUTAGE, POLL, REPEAT
 
 SERVER, SESSION, PUBACK, PROCESS, FIELD, STORE, CLOCK = "server", "session", "puback", "process", "field", "store", "clock"
 
@@ -113,7 +113,7 @@ FAULTS = (
     # ---- the server and the way to it ----
     Fault(name="broker down", place=SERVER, begin=bench("stop"), end=bench("start"), least_s=0.5, most_s=6, weight=3, excuses=AWAY),
     Fault(name="broker crashes", place=SERVER, begin=bench("stop", reset=True), end=bench("start"), least_s=0.5, most_s=4, excuses=AWAY),
-    Fault(name="broker restarts", place=SERVER, begin=bench("restart_server", reset=True), excuses=AWAY),
+    Fault(name="broker restarts", place=SERVER, begin=bench("restart_server", reset=True), excuses=AWAY | {FORGETS}),
     Fault(name="black hole", place=SERVER, begin=bench("blackhole", on=True), end=bench("blackhole", on=False), least_s=1, most_s=6,
           weight=2, excuses=AWAY),
     Fault(name="accepts and closes", place=SERVER, begin=bench("refuse_accept", on=True), end=bench("refuse_accept", on=False),

@@ -3,6 +3,7 @@
 #     make soak HOURS=1 DEVICES=200
 EXTRA_DIST += \
 	tests/torture/checker.py \
+	tests/torture/derived.py \
 	tests/torture/faults.py \
 	tests/torture/soak.py \
 	tests/torture/torture.py \
@@ -20,8 +21,9 @@ TESTS += tests/torture/checker_test.py
 EXTRA_DIST += tests/torture/checker_test.py
 
 torture: all $(check_PROGRAMS) $(check_DATA)
-	seconds='$(SECONDS)'; seed='$(SEED)'; devices='$(DEVICES)'; BUILD='$(abs_builddir)' \
-	    $(top_srcdir)/tests/torture/torture.py --seconds $${seconds:-60} $${seed:+--seed $$seed} --devices $${devices:-20}
+	seconds='$(SECONDS)'; seed='$(SEED)'; devices='$(DEVICES)'; api='$(API)'; BUILD='$(abs_builddir)' \
+	    $(top_srcdir)/tests/torture/torture.py --seconds $${seconds:-60} $${seed:+--seed $$seed} --devices $${devices:-20} \
+	    $${api:+--api $$api}
 
 soak: all $(check_PROGRAMS) $(check_DATA)
 	hours='$(HOURS)'; devices='$(DEVICES)'; BUILD='$(abs_builddir)' \

@@ -2,7 +2,7 @@
 """Fault injection: the real daemon between a server, units and a world in which something breaks every second, and a judge who
 compares what the units showed with what arrived.
 
-    torture.py [--seconds N] [--seed N] [--devices N] [--plan] [--each] [--only NAME]... [--keep FOLDER]
+    torture.py [--seconds N] [--seed N] [--devices N] [--api device|gateway] [--plan] [--each] [--only NAME]... [--keep FOLDER]
 
 The seed decides which faults come when. Exits 0 if nothing was lost, invented, mistimed or executed wrongly.
 """
@@ -20,6 +20,7 @@ import time
 
 import world as worlds
 from checker import FROZEN, Checker, Limits
+from derived import Derived
 from faults import FAULTS, make_plan, possible
 
 import harness
@@ -107,7 +108,11 @@ class Torture:
 
 def judge(world, happened, limits, start_usage, end_usage):
     checker = Checker(limits, [world.window(event) for event in happened], world.lives, world.steps)
-    checker.check_telemetry(world.record.shown, world.record.arrived, {f"{device.name}.w" for device in world.devices})
+    checker.check_telemetry(world.record.shown, world.record.arrived, {f"{device.name}.w" for device in world.devices},
+                            [*world.record.attributes_shown, *world.record.aggregates_shown])
+    derived = Derived(checker)
+    derived.check_attributes(world.record.attributes_shown, world.record.attributes)
+    derived.check_aggregates(world.record.aggregates_shown, world.record.aggregates, world.window_ms())
     verdict = checker.check_commands(world.record.given, world.record.writes)
     for trouble in world.troubles:
         verdict.find("trouble", trouble)
@@ -137,6 +142,10 @@ def report(world, happened, verdict, start_usage, end_usage):
         what = {"wrong time": "with a wrong time", "order": "out of order", "repeated": "repeated without reason"}.get(name, name)
         print(f"    {what:<24}{len(verdict.faults.get(name, [])):>8}")
     print(f"{'sent again, identical':<28}{counts['repeated']:>8}")
+    print(f"{'attributes told':<28}{counts['attributes']:>8}")
+    print(f"    {'invented, old or missing':<24}{len(verdict.faults.get('attribute', [])):>8}")
+    print(f"{'windows aggregated':<28}{counts['aggregates']:>8} (of {counts['aggregated']} values)")
+    print(f"    {'that are not so':<24}{len(verdict.faults.get('aggregate', [])):>8}")
     print(f"{'latest timestamp':<28}{counts['late_ms']:>8} ms after its reply")
     print(f"{'commands':<28}{counts['commands']:>8} ({counts['commands answered']} answered, {counts['commands done']} done)")
     print(f"    {'not known after a restart':<24}{counts['commands not known']:>8}")
@@ -148,12 +157,11 @@ def report(world, happened, verdict, start_usage, end_usage):
 
 def torture(options, folder):
     capabilities = probe(folder)
-    world = worlds.World(folder, options.devices, options.seed, capabilities)
+    world = worlds.World(folder, options.devices, options.seed, capabilities, api=options.api)
     faults = possible(capabilities, {bus.kind for bus in world.buses})
     if options.only:
         faults = [fault for fault in faults if any(name in fault.name for name in options.only)]
-    plan = make_plan(random.Random(options.seed), options.seconds, world.buses, [device.name for device in world.devices], faults,
-                     each=options.each)
+    plan = make_plan(random.Random(options.seed), options.seconds, world.buses, world.tokens(), faults, each=options.each)
     if options.plan:
         print("\n".join(str(event) for event in plan))
         return 0
@@ -177,13 +185,13 @@ def torture(options, folder):
         report(world, run.happened, verdict, start_usage, end_usage)
     finally:
         world.close()
+    if options.keep:
+        keep(options.keep, world, run)
     if verdict:
         return 0
     print("\nFAILED")
     print("\n".join(verdict.lines()))
-    if options.keep:
-        keep(options.keep, world, run)
-    print(f"\nThe same again: make torture SECONDS={options.seconds:g} SEED={options.seed} DEVICES={options.devices}")
+    print(f"\nThe same again: make torture SECONDS={options.seconds:g} SEED={options.seed} DEVICES={options.devices} API={options.api}")
     return 1
 
 
@@ -197,6 +205,10 @@ def keep(folder, world, run):
     write("faults", (f"{event.start_ms:.0f}..{event.end_ms:.0f} {event}" for event in run.happened))
     write("shown", world.record.shown)
     write("arrived", world.record.arrived)
+    write("attributes-shown", world.record.attributes_shown)
+    write("attributes", world.record.attributes)
+    write("aggregates-shown", world.record.aggregates_shown)
+    write("aggregates", world.record.aggregates)
     write("writes", world.record.writes)
     write("commands", world.record.given)
     write("lives", world.lives)
@@ -207,13 +219,15 @@ def main():
     parser.add_argument("--seconds", type=float, default=60)
     parser.add_argument("--seed", type=int, default=random.SystemRandom().randrange(10000))
     parser.add_argument("--devices", type=int, default=20)
+    parser.add_argument("--api", choices=("device", "gateway"), help="by default one seed of four has the gateway's")
     parser.add_argument("--plan", action="store_true", help="print the faults of this seed and end")
     parser.add_argument("--only", action="append", help="faults whose name has this in it")
     parser.add_argument("--each", action="store_true", help="each fault once before any comes again")
-    parser.add_argument("--keep", metavar="FOLDER", help="write there what was seen if it fails")
+    parser.add_argument("--keep", metavar="FOLDER", help="write there what was seen")
     options = parser.parse_args()
+    options.api = options.api or ("gateway" if options.seed % 4 == 3 else "device")
     folder = tempfile.mkdtemp(prefix="fieldgate-torture-")
-    print(f"torture: {options.seconds:g} s, seed {options.seed}, {options.devices} devices")
+    print(f"torture: {options.seconds:g} s, seed {options.seed}, {options.devices} devices, {options.api} API")
     try:
         return torture(options, folder)
     finally:

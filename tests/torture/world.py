@@ -17,6 +17,7 @@ sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."
 
 import harness
 from checker import Arrived, Command, Life, Shown, Window, Write
+from derived import AGGREGATES
 
 UNITS_PER_TCP_BUS = 5
 UNITS_PER_LINE = 2
@@ -24,6 +25,10 @@ DISK_SHIM = "tests/torture/diskfault.so"
 CLOCK_SHIM = "tests/system/clockshift.so"
 SLOW = 160  # registers that are read half as often as the others, too far away to share a request with them
 WRITTEN = 100  # the register that commands write
+ATTRIBUTE = 320  # goes up as a client attribute
+AGGREGATED = 480  # goes up as what it was over a while
+CELLS = 500
+GATEWAY_TOKEN = "G"  # of the one session that speaks for all, where that is so
 TIMEOUT_MS = {"tcp": 1000, "rtu": 600, "rtu-over-tcp": 1000}
 RPC_TIMEOUT_MS = 1500
 
@@ -88,11 +93,13 @@ class Record:
     def __init__(self, devices):
         self.by_unit = {(device.bus.number, device.unit): device for device in devices}
         self.shown, self.arrived, self.writes = [], [], []
+        self.attributes_shown, self.attributes = [], []  # the same of points that are client attributes
+        self.aggregates_shown, self.aggregates = [], []  # and of those that are aggregated
         self.asking = None  # the command that is being handed to the server
         self.commands = {}  # (token, rpc id): the newest, for a server that restarts begins with its ids anew
         self.given = []
         self.subscribed = collections.defaultdict(list)
-        self.newest_shown, self.newest_arrived = {}, {}  # of "n", by device
+        self.newest_shown, self.newest_arrived = {}, {}  # of "n" and of "a", by device and key
 
     def from_field(self, line):
         event = json.loads(line)
@@ -108,31 +115,30 @@ class Record:
 
     def _shown(self, event):
         device = self.by_unit[event["bus"], event["unit"]]
-        keys = {0: ["n", "k"], SLOW: ["m"], WRITTEN: ["w"]}[event["addr"]]
+        keys = {0: ["n", "k"], SLOW: ["m"], WRITTEN: ["w"], ATTRIBUTE: ["a"], AGGREGATED: ["g"]}[event["addr"]]
+        kept = {ATTRIBUTE: self.attributes_shown, AGGREGATED: self.aggregates_shown}.get(event["addr"], self.shown)
         asked, at = from_mono(event["asked_us"]), from_mono(event["at_us"])
         request = (event["bus"], event["asked_us"], event["at_us"])
         words = event["read"]
         for index, key in enumerate(keys):
             value = words[2 * index] << 16 | words[2 * index + 1]
-            if key == "n":
-                self.newest_shown[device.name] = value
-            self.shown.append(Shown(f"{device.name}.{key}", value, asked, at, event["bus"], event["outcome"], request))
+            if key in "na":
+                self.newest_shown[device.name, key] = value
+            kept.append(Shown(f"{device.name}.{key}", value, asked, at, event["bus"], event["outcome"], request))
 
     def from_bench(self, line):
         event = json.loads(line)
         kind = event.get("event")
         if kind == "telemetry":
-            token, at = event["token"], from_mono(event["at_us"])
-            for key, value in event["values"].items():
-                self.arrived.append(Arrived(f"{token}.{key}", value, event["ts"], at, event["session"]))
-                if key == "n":
-                    self.newest_arrived[token] = value
+            self._telemetry(event)
+        elif kind == "attributes":
+            self._attributes(event)
         elif kind == "rpc_reply":
-            command = self.commands.get((event["token"], event["id"]))
+            command = self.commands.get((device_of(event), event["id"]))
             if command:
                 command.replies.append((event["payload"], from_mono(event["at_us"])))
-        elif kind == "subscribe":
-            self.subscribed[event["token"]].append(from_mono(event["at_us"]))
+        elif kind in ("subscribe", "gateway_connect"):
+            self.subscribed[device_of(event)].append(from_mono(event["at_us"]))
         else:
             # Here and not where the question was asked: the reply may be the next line.
             if "rpc" in event:
@@ -141,10 +147,33 @@ class Record:
             return event
         return None
 
+    def _telemetry(self, event):
+        name, at = device_of(event), from_mono(event["at_us"])
+        if name == GATEWAY_TOKEN:
+            return  # it speaks of itself
+        for key, value in event["values"].items():
+            kept = self.aggregates if key.startswith("g_") else self.arrived
+            kept.append(Arrived(f"{name}.{key}", value, event["ts"], at, event["session"]))
+            if key == "n":
+                self.newest_arrived[name, key] = value
+
+    def _attributes(self, event):
+        if "a" not in event["values"]:
+            return
+        name, value = device_of(event), event["values"]["a"]
+        self.attributes.append(Arrived(f"{name}.a", value, None, from_mono(event["at_us"]), event["session"]))
+        self.newest_arrived[name, "a"] = value
+
+
+def device_of(event):
+    """Its name. Where one session speaks for all it is beside the session's token, else the token is the device's name."""
+    return event.get("device") or event["token"]
+
 
 class World:
-    def __init__(self, folder, devices, seed, capabilities=(), period_ms=250, mild=False):
+    def __init__(self, folder, devices, seed, capabilities=(), period_ms=250, mild=False, api="device"):
         self.folder, self.store = folder, "store" in capabilities
+        self.gateway_api, self.derives = api == "gateway", not mild
         self.rng = random.Random(seed ^ 0xC0FFEE)  # not the plan's: commands are drawn as time permits
         self.buses, self.devices = lay_out(devices, lines=not mild)
         self.period_ms = period_ms
@@ -163,6 +192,8 @@ class World:
 
     def open(self):
         self.bench = harness.Bench("--any-token", convert=self.record.from_bench)
+        if self.gateway_api:
+            self.bench.ask("device", token=GATEWAY_TOKEN, name="gateway", gateway=True)
         arguments, units = [], set()
         for bus in self.buses:
             units.update(bus.units)
@@ -176,7 +207,8 @@ class World:
             arguments += ["--unit", str(unit)]
         self.field = harness.Modbus(*arguments, "--log", "shown", convert=self.record.from_field)
         for device in self.devices:
-            for addr in (0, 2, SLOW):
+            self.field.ask("unit", bus=device.bus.number, unit=device.unit, size=CELLS)
+            for addr in (0, 2, SLOW, ATTRIBUTE, AGGREGATED):
                 self.field.ask("move", bus=device.bus.number, unit=device.unit, table="input", addr=addr, kind="reads32")
         self.write_configuration()
         os.makedirs(self.env["RUNTIME_DIRECTORY"], exist_ok=True)
@@ -222,14 +254,37 @@ class World:
             f'key = "m"; table = "input"; addr = {SLOW}; type = "uint32"; period_ms = {2 * self.period_ms}',
             f'key = "w"; table = "holding"; addr = {WRITTEN}; type = "uint32"; writable = true; period_ms = {max(10000, self.period_ms)}',
         ]
+        if self.derives:
+            aggregates = ", ".join(f'"{name}"' for name in AGGREGATES)
+            points += [
+                f'key = "a"; table = "input"; addr = {ATTRIBUTE}; type = "uint32"; kind = "attribute"; period_ms = {4 * self.period_ms}',
+                f'key = "g"; table = "input"; addr = {AGGREGATED}; type = "uint32"; period_ms = {2 * self.period_ms};'
+                f" aggregate = ( {aggregates} ); window_ms = {self.window_ms()}",
+            ]
+        settings = {"api": '"gateway"'} if self.gateway_api else {}
         store = f'store = {{ dir = "{self.store_folder()}"; }};\n' if self.store else "store = { memory_mb = 64; };\n"
         return (
             harness.server(self.bench.port, keepalive_s=10, connect_timeout_ms=2000, reconnect_min_ms=100, reconnect_max_ms=2000,
-                           rpc_timeout_ms=RPC_TIMEOUT_MS, ack_timeout_ms=2000)
-            + store + harness.buses(*listed)
-            + harness.devices(*[harness.device(device.name, device.bus.name, points, unit=device.unit, period_ms=self.period_ms)
-                                for device in self.devices])
+                           rpc_timeout_ms=RPC_TIMEOUT_MS, ack_timeout_ms=2000, **settings)
+            + (f'gateway = {{ token = "{GATEWAY_TOKEN}"; }};\n' if self.gateway_api else "")
+            + store + harness.buses(*listed) + harness.devices(*[self.listed_device(device, points) for device in self.devices])
         )
+
+    def listed_device(self, device, points):
+        text = harness.device(device.name, device.bus.name, points, unit=device.unit, period_ms=self.period_ms)
+        return text.replace(f' token = "{device.name}";', "") if self.gateway_api else text
+
+    def window_ms(self):
+        """Of what is aggregated."""
+        return 8 * self.period_ms
+
+    def token(self, device):
+        """By which the server knows it."""
+        return f"{GATEWAY_TOKEN}/{device.name}" if self.gateway_api else device.name
+
+    def tokens(self):
+        """Of the sessions."""
+        return [GATEWAY_TOKEN] if self.gateway_api else [device.name for device in self.devices]
 
     def close(self):
         if self.gateway and self.gateway.process.poll() is None:
@@ -336,7 +391,7 @@ class World:
                           self.record.subscribed[device.name])
         self.next_value += 1
         self.record.asking = command
-        self.bench.ask("rpc", token=device.name, method="set", params={"key": "w", "value": command.value}, timeout_ms=20000)
+        self.bench.ask("rpc", token=self.token(device), method="set", params={"key": "w", "value": command.value}, timeout_ms=20000)
         self.record.given.append(command)
 
     # ---- waiting ----
@@ -345,8 +400,10 @@ class World:
         """Until each device has delivered something that its unit showed after now. Returns those that did not."""
         before, deadline = dict(self.record.newest_shown), time.monotonic() + timeout_s
         arrived = self.record.newest_arrived
+        keys = "na" if self.derives else "n"
         while True:
-            waiting = [device.name for device in self.devices if arrived.get(device.name, 0) <= before.get(device.name, 0)]
+            waiting = [device.name for device in self.devices
+                       if any(arrived.get((device.name, key), 0) <= before.get((device.name, key), 0) for key in keys)]
             if not waiting or time.monotonic() > deadline or not self.running():
                 return waiting
             time.sleep(0.05)

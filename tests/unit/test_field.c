@@ -199,7 +199,7 @@ static void
 clean_up(void)
 {
 	if (field)
-		field_stop(field);
+		field_stop(field, CLOCK_NEVER);
 	field_free(field);
 	field = NULL;
 	resolver_stop(resolver);
@@ -220,7 +220,7 @@ end(void)
 {
 	int64_t began = clock_mono_ms();
 
-	field_stop(field);
+	field_stop(field, CLOCK_NEVER);
 	assert_true(clock_mono_ms() - began < 5000); /* and it hangs in nothing */
 	clean_up();
 }

@@ -127,6 +127,14 @@ do_command(void *ctx, const struct command *command, size_t count)
 }
 
 static void
+stop_gateway(struct bench *bench)
+{
+	int64_t end_mono_ms = clock_mono_ms() + 5000;
+
+	uplink_stop(bench->uplink, (struct uplink_end){ .cloud_mono_ms = end_mono_ms, .disk_mono_ms = end_mono_ms });
+}
+
+static void
 start_gateway(struct bench *bench)
 {
 	struct command_sink commands = { .push = do_command, .ctx = bench };
@@ -140,13 +148,13 @@ start_gateway(struct bench *bench)
 
 /* Linked with --wrap: a loop that fails at once, if a test wants it so. */
 static bool loop_fails;
-int __wrap_sd_event_loop(sd_event *loop);
-int __real_sd_event_loop(sd_event *loop);
+int __wrap_sd_event_run(sd_event *loop, uint64_t timeout);
+int __real_sd_event_run(sd_event *loop, uint64_t timeout);
 
 int
-__wrap_sd_event_loop(sd_event *loop)
+__wrap_sd_event_run(sd_event *loop, uint64_t timeout)
 {
-	return loop_fails ? -EBADF : __real_sd_event_loop(loop);
+	return loop_fails ? -EBADF : __real_sd_event_run(loop, timeout);
 }
 
 /* Those of the test that runs, closed when it is over, however it ends. */
@@ -192,7 +200,7 @@ tear_down(void **state)
 
 		benches = bench->next;
 		if (bench->uplink)
-			uplink_stop(bench->uplink, 5000);
+			stop_gateway(bench);
 		uplink_free(bench->uplink);
 		thingsboard_stop(&bench->tb);
 		free_settings(&bench->settings);
@@ -366,7 +374,7 @@ a_stop_delivers_what_is_waiting(void **state)
 	await(bench, "subscribe");
 	for (int i = 1; i <= 200; i++)
 		sample(bench, 0, POINT_LEVEL, i, i);
-	uplink_stop(bench->uplink, 5000);
+	stop_gateway(bench);
 	for (int i = 1; i <= 200; i++)
 		assert_int_equal(await_level(bench, NULL), i);
 }
@@ -662,7 +670,7 @@ lost_samples_are_told(void **state)
 	log_init(LOG_LEVEL_WARNING, false);
 	assert_int_equal(uplink_start(bench->uplink, commands), 0);
 	await(bench, "telemetry");
-	uplink_stop(bench->uplink, 5000);
+	stop_gateway(bench);
 	dup2(stderr_fd, STDERR_FILENO);
 	close(stderr_fd);
 	rewind(log);
