@@ -11,10 +11,14 @@ done
 folder=$(mktemp -d)
 root=$folder/root
 finish() {
-	umount "$root/proc" 2>/dev/null || true
+	umount "$root/dev/pts" "$root/proc" 2>/dev/null || true
 	rm -rf --one-file-system "$folder"
 }
 trap finish EXIT
 mmdebstrap --quiet --variant=apt --include=apt-utils,dpkg-dev --skip=cleanup/apt/lists "$suite" "$root" ${MIRROR:+"$MIRROR"}
 mount -t proc proc "$root/proc"
+# The simulated serial lines are pseudo-terminals.
+mkdir -p "$root/dev/pts"
+mount -t devpts -o newinstance,ptmxmode=666 devpts "$root/dev/pts"
+ln -sf pts/ptmx "$root/dev/ptmx"
 autopkgtest --no-built-binaries "$package" "$tree" -- chroot "$root"
