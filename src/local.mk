@@ -53,6 +53,7 @@ libconf_a_SOURCES = \
 	src/conf/names.c src/conf/names.h \
 	src/conf/node.c src/conf/node.h \
 	src/conf/reader.c src/conf/reader.h \
+	src/conf/syntax.c src/conf/syntax.h \
 	src/conf/schema.c src/conf/schema.h \
 	src/conf/schema_rows.h \
 	src/conf/schema_bus.c \

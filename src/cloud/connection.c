@@ -23,6 +23,7 @@
 
 #define IN_FLIGHT_MAX	100 /* more unacknowledged messages than ThingsBoard keeps for one session */
 #define KEEPALIVE_MIN_S 5   /* the least that libmosquitto takes */
+#define NO_TLS_THERE	"the connection ends in the TLS handshake: is this the server's port for TLS?"
 #define LAST_READS_MAX	8   /* of what a server sent before it closed in a handshake */
 #define MESSAGE_MAX	(1u << 20) /* bytes of a message that comes down: ThingsBoard's own are 64 kB */
 #define RECEIVE_BUFFER	65536 /* of the kernel: the library reads on while there is something, so it may not be much at a time */
@@ -255,7 +256,7 @@ loss_text(int code, int error)
 		return error_text(error);
 	case MOSQ_ERR_PROTOCOL:
 	case MOSQ_ERR_MALFORMED_PACKET:
-		return "the server sent what is not MQTT";
+		return "the server sent what is not MQTT: does this port want tls, or belong to something else?";
 	case MOSQ_ERR_NOMEM:
 		return "out of memory";
 	default:
@@ -334,7 +335,7 @@ how_it_ends(const struct connection *connection, bool closed, const char *why)
 		ended.why = trouble->why;
 		ended.valid_from_unix_ms = trouble->valid_from_unix_ms;
 	} else if (connection->established && is_shaking(connection)) {
-		ended.why = "the connection ends in the TLS handshake: is this the server's port for TLS?";
+		ended.why = NO_TLS_THERE;
 	} else {
 		ended.mute = connection->established && !connection->accepted;
 	}
@@ -554,7 +555,7 @@ start_connecting(struct connection *connection, const struct connection_plan *pl
 	rc = mosquitto_connect_async(
 	    connection->mosq, plan->address, transport->server->port, keepalive_s(transport->server));
 	if (rc != MOSQ_ERR_SUCCESS)
-		return rc == MOSQ_ERR_TLS ? "TLS cannot begin" : rc == MOSQ_ERR_ERRNO && errno ? strerrordesc_np(errno) : "out of memory";
+		return rc == MOSQ_ERR_TLS ? NO_TLS_THERE : rc == MOSQ_ERR_ERRNO && errno ? strerrordesc_np(errno) : "out of memory";
 	shrink_pair(pair);
 	setsockopt(mosquitto_socket(connection->mosq), SOL_SOCKET, SO_RCVBUF, &(int){ RECEIVE_BUFFER }, sizeof(int));
 	if (sd_event_add_io(transport->loop, &connection->io, mosquitto_socket(connection->mosq), EPOLLIN, on_io,

@@ -191,12 +191,12 @@ class Modbus(Simulator):
 class Fieldgate:
     """The daemon under test."""
 
-    def __init__(self, config, *arguments, env=None):
+    def __init__(self, config, *arguments, env=None, stdin=subprocess.DEVNULL):
         # It ends with a test that is killed. One that outlives it would open what its links lead to by then, such as the
         # pseudo-terminal of another test.
         self.process = subprocess.Popen(
             ["setpriv", "--pdeathsig", "KILL", program("fieldgate"), "run", "-c", config, *arguments],
-            stdin=subprocess.DEVNULL,
+            stdin=stdin,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.PIPE,
             text=True,
@@ -263,7 +263,7 @@ class Case(unittest.TestCase):
         self.addCleanup(instrument.close)
         return instrument
 
-    def fieldgate(self, config, *arguments, env=None):
+    def fieldgate(self, config, *arguments, env=None, stdin=subprocess.DEVNULL):
         path = self.path("gateway.conf")
         with open(path, "w", encoding="utf-8") as file:
             file.write(config)
@@ -274,7 +274,10 @@ class Case(unittest.TestCase):
         runtime = self.path(f"run-{running}" if running else "run")
         os.makedirs(runtime, exist_ok=True)
         gateway = Fieldgate(
-            path, *arguments, env={"STATE_DIRECTORY": state, "RUNTIME_DIRECTORY": runtime, **(env or {})}
+            path,
+            *arguments,
+            env={"STATE_DIRECTORY": state, "RUNTIME_DIRECTORY": runtime, **(env or {})},
+            stdin=stdin,
         )
         gateway.socket = os.path.join(runtime, "control.sock")
         self.gateways.append(gateway)
