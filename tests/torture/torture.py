@@ -177,6 +177,7 @@ def torture(options, folder):
         run.run(options.seconds)
         late = world.wait_recovered(RECOVERY_S)
         world.troubles += [f"{name} did not come back in {RECOVERY_S} s" for name in late]
+        world.wait_answered(worlds.now_ms() - limits.waits_ms, limits.answer_ms / 1000 + 1)
         end_usage = world.usage()
         world.stop()
         world.bench.ask("stats")

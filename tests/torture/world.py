@@ -408,6 +408,12 @@ class World:
                 return waiting
             time.sleep(0.05)
 
+    def wait_answered(self, since_ms, timeout_s):
+        """Until there is a reply to each command that was asked for since then. What has none then the judge looks into."""
+        deadline = time.monotonic() + timeout_s
+        while time.monotonic() < deadline and any(not c.replies for c in self.record.given if c.asked >= since_ms):
+            time.sleep(0.05)
+
     def window(self, event):
         buses = frozenset({event.target[0]}) if event.fault.place == "field" else None
         return Window(event.fault.name, event.start_ms, event.end_ms, event.fault.excuses, buses)
