@@ -107,7 +107,7 @@ class Torture:
 
 
 def judge(world, happened, limits, start_usage, end_usage):
-    checker = Checker(limits, [world.window(event) for event in happened], world.lives, world.steps)
+    checker = Checker(limits, [world.window(event) for event in happened], world.lives, world.steps, world.pauses())
     checker.check_telemetry(world.record.shown, world.record.arrived, {f"{device.name}.w" for device in world.devices},
                             [*world.record.attributes_shown, *world.record.aggregates_shown])
     derived = Derived(checker)

@@ -274,6 +274,10 @@ class World:
         text = harness.device(device.name, device.bus.name, points, unit=device.unit, period_ms=self.period_ms)
         return text.replace(f' token = "{device.name}";', "") if self.gateway_api else text
 
+    def pauses(self):
+        """How long a unit is left alone after a failure: two timeouts, on a line without transaction ids."""
+        return {bus.number: 2 * TIMEOUT_MS[bus.kind] for bus in self.buses if bus.kind != "tcp"}
+
     def window_ms(self):
         """Of what is aggregated."""
         return 8 * self.period_ms
