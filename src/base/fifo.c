@@ -1,6 +1,7 @@
 #include "base/fifo.h"
 
 #include <errno.h>
+#include <poll.h>
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
@@ -14,7 +15,8 @@ struct fifo {
 	size_t head; /* index of the oldest item */
 	size_t used;
 	uint64_t refused;
-	int event_fd; /* its counter is 1 while used > 0, 0 otherwise */
+	uint64_t rings; /* writes to event_fd that nobody has read, of which some may be about to be made */
+	int event_fd;	/* rung by the push that finds the queue empty, read by the pop that leaves it empty */
 	unsigned char *items;
 };
 
@@ -43,11 +45,34 @@ fifo_new(size_t item_size, size_t capacity)
 	return fifo;
 }
 
+/* A ring that is only about to be made wakes the reader for nothing, and is read then. */
+static void
+read_rings(struct fifo *fifo)
+{
+	eventfd_t counter;
+
+	if (eventfd_read(fifo->event_fd, &counter) == 0)
+		fifo->rings -= counter;
+}
+
+/* Whoever pushed last may be about to ring: its ring must not find another file under that descriptor. */
+static void
+await_rings(struct fifo *fifo)
+{
+	struct pollfd ring = { .fd = fifo->event_fd, .events = POLLIN };
+
+	pthread_mutex_lock(&fifo->lock);
+	for (; fifo->rings > 0; read_rings(fifo))
+		poll(&ring, 1, -1);
+	pthread_mutex_unlock(&fifo->lock);
+}
+
 void
 fifo_free(struct fifo *fifo)
 {
 	if (!fifo)
 		return;
+	await_rings(fifo);
 	pthread_mutex_destroy(&fifo->lock);
 	close(fifo->event_fd);
 	free(fifo->items);
@@ -73,10 +98,13 @@ copy_out(const struct fifo *fifo, unsigned char *items, size_t count)
 	memcpy(items + first * fifo->item_size, fifo->items, (count - first) * fifo->item_size);
 }
 
-/* Append `count` items, or if not so many fit the first ones that do, or none. */
+/* Append `count` items, or if not so many fit the first ones that do, or none. The reader is woken when the lock is free:
+ * on another processor it would run into it. It may have taken the items by then, and finds that there are none. */
 static size_t
 push(struct fifo *fifo, const void *items, size_t count, bool whole)
 {
+	int event_fd = fifo->event_fd;
+	bool first = false;
 	size_t taken;
 
 	pthread_mutex_lock(&fifo->lock);
@@ -85,12 +113,14 @@ push(struct fifo *fifo, const void *items, size_t count, bool whole)
 		taken = 0;
 	if (taken > 0) {
 		copy_in(fifo, (fifo->head + fifo->used) % fifo->capacity, items, taken);
-		if (fifo->used == 0)
-			eventfd_write(fifo->event_fd, 1);
+		first = fifo->used == 0;
+		fifo->rings += first;
 		fifo->used += taken;
 	}
 	fifo->refused += count - taken;
 	pthread_mutex_unlock(&fifo->lock);
+	if (first)
+		eventfd_write(event_fd, 1);
 	return taken;
 }
 
@@ -117,12 +147,9 @@ fifo_pop(struct fifo *fifo, void *ret_items, size_t max)
 		copy_out(fifo, ret_items, taken);
 		fifo->head = (fifo->head + taken) % fifo->capacity;
 		fifo->used -= taken;
-		if (fifo->used == 0) {
-			eventfd_t counter;
-
-			eventfd_read(fifo->event_fd, &counter);
-		}
 	}
+	if (fifo->used == 0 && fifo->rings > 0)
+		read_rings(fifo);
 	pthread_mutex_unlock(&fifo->lock);
 	return taken;
 }

@@ -29,7 +29,8 @@ bool fifo_push_all(struct fifo *fifo, const void *items, size_t count);
 /* Take up to `max` items, oldest first. Returns how many. */
 size_t fifo_pop(struct fifo *fifo, void *ret_items, size_t max);
 
-/* Readable (POLLIN) exactly while items are waiting. Only for waiting: do not read from it. */
+/* Readable (POLLIN) while items are waiting, and now and then when they were just taken: who is woken and finds none waits on.
+ * Only for waiting: do not read from it. */
 int fifo_fd(const struct fifo *fifo);
 
 /* Items that did not fit since the start. */

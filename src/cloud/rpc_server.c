@@ -469,9 +469,10 @@ finish_call(struct call *call)
 	size_t length = compose(call);
 
 	unlink_call(call);
-	remember(call, length);
+	/* Somebody waits for it; what was answered is asked again only if the answer was lost. */
 	if (!call->answered)
 		deliver(call, length);
+	remember(call, length);
 	call_free(call);
 }
 

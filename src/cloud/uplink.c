@@ -108,7 +108,7 @@ struct uplink {
 	struct overflow overflows[OVERFLOWS];
 
 	sd_event *loop;
-	sd_event_source *samples_io, *outcomes_io, *questions_io, *claim_io, *done_io, *stop_io, *orders_io, *store_io, *timer, *post;
+	sd_event_source *samples_io, *outcomes_io, *questions_io, *claim_io, *done_io, *stop_io, *orders_io, *store_io, *timer;
 	int64_t armed_mono_ms;
 	pthread_t thread;
 	bool running;
@@ -928,13 +928,10 @@ on_orders(sd_event_source *source, int fd, uint32_t revents, void *userdata)
 	return 0;
 }
 
-/* After whatever else happened in a turn of the loop. */
-static int
-on_post(sd_event_source *source, void *userdata)
+/* After whatever happened in a turn of the loop. */
+static void
+finish_turn(struct uplink *uplink)
 {
-	struct uplink *uplink = userdata;
-
-	(void)source;
 	serve_store(uplink);
 	serve_presence(uplink);
 	if (uplink->holding && store_is_held(uplink->store)) {
@@ -944,10 +941,21 @@ on_post(sd_event_source *source, void *userdata)
 	if (uplink->stopping)
 		go_on_stopping(uplink);
 	arm_timer(uplink);
-	return 0;
 }
 
 /* ---- the thread and its owner ---- */
+
+/* Not sd_event_loop() with a source of type post: that makes a turn of its own, which looks at all descriptors again. */
+static int
+run_loop(struct uplink *uplink)
+{
+	int error;
+
+	while ((error = sd_event_run(uplink->loop, UINT64_MAX)) >= 0 &&
+	       sd_event_get_state(uplink->loop) != SD_EVENT_FINISHED)
+		finish_turn(uplink);
+	return error;
+}
 
 static void *
 uplink_run(void *arg)
@@ -957,7 +965,7 @@ uplink_run(void *arg)
 
 	intake_tick(uplink->intake, clock_mono_ms());
 	arm_timer(uplink);
-	error = sd_event_loop(uplink->loop);
+	error = run_loop(uplink);
 	if (error < 0) {
 		/* A gateway that reads and never sends is worse than one that is started again. */
 		log_error("uplink: the event loop failed: %s", strerror(-error));
@@ -1030,7 +1038,7 @@ add_sources(struct uplink *uplink)
 						 store_fd(uplink->store), EPOLLIN, on_store, uplink)) < 0)
 		return error;
 	uplink->armed_mono_ms = CLOCK_NEVER;
-	return sd_event_add_post(uplink->loop, &uplink->post, on_post, uplink);
+	return 0;
 }
 
 static int
@@ -1145,7 +1153,6 @@ uplink_free(struct uplink *uplink)
 	sd_event_source_disable_unref(uplink->orders_io);
 	sd_event_source_disable_unref(uplink->store_io);
 	sd_event_source_disable_unref(uplink->timer);
-	sd_event_source_disable_unref(uplink->post);
 	sd_event_unref(uplink->loop);
 	drain_queues(uplink);
 	fifo_free(uplink->samples);

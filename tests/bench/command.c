@@ -8,6 +8,7 @@
 #include "bench/alloc.h"
 #include "bench/broker.h"
 #include "bench/report.h"
+#include "bench/series.h"
 #include "bench/session.h"
 #include "bench/thingsboard.h"
 #include "common/control.h"
@@ -86,6 +87,19 @@ command_rpc(struct work *work)
 		control_bool(work->command, "oneway", false), work_number(work, "timeout_ms", 10000)));
 	report_number(work_result(work), "at_us", clock_mono_us());
 	return NULL;
+}
+
+static const char *
+command_rpc_series(struct work *work)
+{
+	const char *method = control_string(work->command, "method", NULL);
+
+	if (!method)
+		return "method is missing";
+	return series_start(work->device, method, work_member(work, "params"), (int)work_number(work, "count", 100),
+		   work_number(work, "gap_ms", 20), work_number(work, "timeout_ms", 10000))
+		   ? NULL
+		   : "a series is going on";
 }
 
 static const char *
@@ -514,6 +528,7 @@ static const struct {
 	{ .name = "device", .run = command_device, .makes_device = true },
 	{ .name = "remove", .run = command_remove, .needs_device = true },
 	{ .name = "rpc", .run = command_rpc, .needs_device = true },
+	{ .name = "rpc_series", .run = command_rpc_series, .needs_device = true },
 	{ .name = "shared", .run = command_shared, .needs_device = true },
 	{ .name = "shared_delete", .run = command_shared_delete, .needs_device = true },
 	{ .name = "raw", .run = command_raw, .needs_device = true },

@@ -7,6 +7,7 @@
 #include "bench/alloc.h"
 #include "bench/lenient.h"
 #include "bench/report.h"
+#include "bench/series.h"
 #include "bench/thingsboard.h"
 #include "common/control.h"
 
@@ -347,11 +348,15 @@ publish_rpc_reply(const struct uplink *uplink)
 		uplink_over_limit(uplink);
 		return;
 	}
-	event = report_new("rpc_reply", uplink->device->token);
-	report_number(event, "id", id);
-	report_payload(event, "payload", uplink->payload);
-	report_bool(event, "late", !downlink_rpc_reply(uplink->device, id));
-	control_emit(event);
+	if (series_reply(uplink->device, id)) {
+		downlink_rpc_reply(uplink->device, id);
+	} else {
+		event = report_new("rpc_reply", uplink->device->token);
+		report_number(event, "id", id);
+		report_payload(event, "payload", uplink->payload);
+		report_bool(event, "late", !downlink_rpc_reply(uplink->device, id));
+		control_emit(event);
+	}
 	uplink->session->bench->stats.rpc_replies++;
 	session_ack(uplink->session, uplink->publish, 0);
 }

@@ -24,6 +24,7 @@ tests_bench_tbbench_SOURCES = tests/bench/main.c \
   tests/bench/gateway_api.c \
   tests/bench/provision.c \
   tests/bench/report.c tests/bench/report.h \
+  tests/bench/series.c tests/bench/series.h \
   tests/bench/session.c tests/bench/session.h \
   tests/bench/thingsboard.c tests/bench/thingsboard.h \
   tests/bench/topic.c tests/bench/topic.h

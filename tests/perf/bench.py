@@ -192,29 +192,71 @@ def pipe_cost(seconds):
                 row("values a second at that", f"{span.values / span.seconds:.0f}", f"wanted {pace * FULL}")]
 
 
+def rpc_times(plant, count, gap_ms, token="D"):
+    """Microseconds from each of `count` RPCs that write a register to its reply, timed in the bench: nobody here wakes up meanwhile."""
+    since = plant.bench.mark()
+    plant.bench.ask("rpc_series", token=token, method="set", params={"key": "w"}, count=count, gap_ms=gap_ms)
+    times = plant.bench.wait("rpc_series", since, timeout=count * (gap_ms / 1000 + 1))["us"]
+    if len(times) < count:
+        sys.exit("bench.py: an RPC had no reply\n" + "\n".join(plant.gateway.log.all()[-20:]))
+    return times
+
+
+def bare_rpc_times(plant, count, gap_ms, *arguments):
+    """The same of a program that does nothing but that."""
+    since = plant.bench.mark()
+    with subprocess.Popen([harness.program("tests/perf/floor_rpc"), str(plant.field.tcp[0]), str(plant.bench.port), "bare", *arguments],
+                          stdin=subprocess.PIPE):
+        plant.bench.wait("subscribe", since, token="bare")
+        return rpc_times(plant, count, gap_ms, "bare")
+
+
+WRITABLE = 'key = "w"; table = "holding"; addr = 0; type = "uint16"; writable = true'
+
+
 def rpc_latency(seconds):
-    """From an RPC that leaves the server to its reply, an idle bus; and how many transactions begin before the write on a busy
-    one. Against one MQTT round trip and one Modbus round trip."""
+    """From an RPC that leaves the server to its reply, an idle bus. Against one MQTT round trip and one Modbus round trip: a program
+    that does both where the message arrives, and one that hands the command to a thread for the line and the outcome back."""
     with Plant() as plant:
         plant.start_bench()
         field = plant.start_field("--tcp", "0")
-        point = 'key = "w"; table = "holding"; addr = 0; type = "uint16"; writable = true'
-        modbus = floor("floor_poll", field.tcp[0], 2, 1, 200)
-        pipe = floor("floor_pipe", field.tcp[0], plant.bench.port, 2, 1, 200, 100)
-        plant.start_gateway(server(plant.bench.port) + buses(tcp_bus("b", field.tcp[0])) + devices(device("D", "b", [point], period_ms=HOUR)))
+        plant.start_gateway(server(plant.bench.port) + buses(tcp_bus("b", field.tcp[0])) + devices(device("D", "b", [WRITABLE], period_ms=HOUR)))
         plant.bench.wait("subscribe", token="D")
-        times = []
-        for value in range(int(seconds * 20)):
-            since = plant.bench.mark()
-            asked = plant.bench.ask("rpc", token="D", method="set", params={"key": "w", "value": value})
-            reply = plant.bench.wait("rpc_reply", since, token="D", id=asked["rpc"])
-            times.append(reply["at_us"] - asked["at_us"])
-            time.sleep(0.02)
-        least = modbus["trip_us"] + pipe["ack_us"]
+        times, bare, handed = [], [], []
+        for _ in range(5):
+            bare += bare_rpc_times(plant, int(seconds * 5), 20)
+            times += rpc_times(plant, int(seconds * 5), 20)
+            handed += bare_rpc_times(plant, int(seconds * 5), 20, "handed")
         SERIES["rpc_us"] = distribution(times)
-        return [row("RPC to its reply, idle: median", f"{statistics.median(times):.0f} us",
-                    f"MQTT {pipe['ack_us']:.0f} + Modbus {modbus['trip_us']:.0f} us: {statistics.median(times) / least:.2f} x", "1.3 x"),
-                row("RPC to its reply, idle: p99", f"{quantile(times, 0.99):.0f} us")]
+        rows = []
+        for name, share in (("median", 0.5), ("p99", 0.99)):
+            ours, least, hands = (quantile(of, share) for of in (times, bare, handed))
+            rows += [row(f"RPC to its reply, idle: {name}", f"{ours:.0f} us", f"bare, one thread {least:.0f} us: {ours / least:.2f} x", "1.3 x"),
+                     row(f"RPC to its reply, idle: {name}", f"{ours:.0f} us", f"bare, handed to a thread {hands:.0f} us: {ours / hands:.2f} x")]
+        return rows
+
+
+def rpc_line(seconds):
+    """The same on a serial line of 19200 baud, idle and asked for more than it can give: what a command waits for is the transaction
+    that is on the line."""
+    registers_read, count = 20, max(50, int(seconds * 10))
+    p99 = {}
+    for load, period_ms in (("idle", HOUR), ("full", 10)):
+        with Plant() as plant:
+            plant.start_bench()
+            link = plant.path("line")
+            plant.start_field("--rtu", link, "--baud", "19200")
+            plant.start_gateway(
+                server(plant.bench.port) + buses(rtu_bus("b", link, baud=19200))
+                + devices(device("D", "b", [WRITABLE, *registers(registers_read, first=100)], period_ms=period_ms)), level="error")
+            plant.bench.wait("subscribe", token="D")
+            plant.await_stats(lambda stats: stats["values"] >= registers_read)
+            p99[load] = quantile(rpc_times(plant, count, 37), 0.99) / 1000
+    # request 8 characters, reply 5 and two a register, 11 bits each
+    transaction = (8 + 5 + 2 * registers_read + 2 * 3.5) * 11 / 19200 * 1000
+    return [row("RPC on 19200 baud, idle line: p99", f"{p99['idle']:.1f} ms"),
+            row("RPC on 19200 baud, full line: p99", f"{p99['full']:.1f} ms",
+                f"one read is {transaction:.1f} ms: {(p99['full'] - p99['idle']) / transaction:.2f} of it more", "1 more")]
 
 
 def lateness(requests):
@@ -406,7 +448,7 @@ def collectd(seconds):
                     f"collectd {after.rss_mb:.1f} MB, {after.threads}")]
 
 
-ROWS = {"poll": poll_rate, "pipe": pipe_cost, "rpc": rpc_latency, "scale": scale, "idle": idle, "start": start_time, "outage": outage,
+ROWS = {"poll": poll_rate, "pipe": pipe_cost, "rpc": rpc_latency, "rpcline": rpc_line, "scale": scale, "idle": idle, "start": start_time, "outage": outage,
         "meters": meters, "collectd": collectd}
 
 

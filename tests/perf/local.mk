@@ -2,7 +2,7 @@
 #     make bench                       # every row
 #     make bench ROWS="rpc scale"      # some of them
 #     make bench-plot                  # cost against devices and latencies, as bench.svg; needs gnuplot
-FLOORS = tests/perf/floor_poll tests/perf/floor_pipe
+FLOORS = tests/perf/floor_poll tests/perf/floor_pipe tests/perf/floor_rpc
 EXTRA_PROGRAMS += $(FLOORS)
 CLEANFILES += $(FLOORS)
 tests_perf_floor_poll_SOURCES = tests/perf/floor_poll.c tests/perf/meter.h
@@ -13,6 +13,9 @@ tests_perf_floor_pipe_SOURCES = tests/perf/floor_pipe.c tests/perf/meter.h
 tests_perf_floor_pipe_CPPFLAGS = $(AM_CPPFLAGS) -I$(top_srcdir)/tests
 tests_perf_floor_pipe_CFLAGS = $(AM_CFLAGS) $(MODBUS_CFLAGS) $(MOSQUITTO_CFLAGS)
 tests_perf_floor_pipe_LDADD = $(MODBUS_LIBS) $(MOSQUITTO_LIBS)
+tests_perf_floor_rpc_SOURCES = tests/perf/floor_rpc.c
+tests_perf_floor_rpc_CFLAGS = $(AM_CFLAGS) $(MODBUS_CFLAGS) $(MOSQUITTO_CFLAGS)
+tests_perf_floor_rpc_LDADD = $(MODBUS_LIBS) $(MOSQUITTO_LIBS)
 EXTRA_DIST += tests/perf/bench.py tests/perf/plot.gnuplot
 
 .PHONY: bench bench-plot

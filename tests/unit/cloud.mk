@@ -83,6 +83,6 @@ tests_unit_test_mqtt_LDADD = libfake.a $(CLOUD_TEST_LIBS)
 tests_unit_test_uplink_SOURCES = tests/unit/test_uplink.c
 tests_unit_test_uplink_CPPFLAGS = $(AM_CPPFLAGS) -I$(top_srcdir)/tests
 tests_unit_test_uplink_CFLAGS = $(AM_CFLAGS) $(CMOCKA_CFLAGS) $(JSON_CFLAGS) $(SYSTEMD_CFLAGS)
-tests_unit_test_uplink_LDFLAGS = $(AM_LDFLAGS) -Wl,--wrap=sd_event_loop
+tests_unit_test_uplink_LDFLAGS = $(AM_LDFLAGS) -Wl,--wrap=sd_event_run
 tests_unit_test_uplink_LDADD = libfake.a $(CLOUD_TEST_LIBS)
 endif

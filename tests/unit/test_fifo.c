@@ -5,6 +5,8 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
 
 #include <cmocka.h>
 
@@ -131,10 +133,55 @@ test_two_threads(void **state)
 	fifo_free(fifo);
 }
 
+#define ROUNDS 20000
+
+static void *
+push_one(void *arg)
+{
+	struct fifo *const *fifos = arg;
+	int item = 1;
+
+	for (int round = 0; round < ROUNDS; round++) {
+		struct fifo *fifo;
+
+		while (!(fifo = __atomic_load_n(&fifos[round], __ATOMIC_ACQUIRE)))
+			;
+		fifo_push(fifo, &item, 1);
+	}
+	return NULL;
+}
+
+/* The reader may free a queue as soon as it has the item, and nothing is done to its descriptor after that. */
+static void
+test_freed_by_who_took_the_last(void **state)
+{
+	static struct fifo *fifos[ROUNDS];
+	pthread_t writer;
+
+	(void)state;
+	assert_int_equal(pthread_create(&writer, NULL, push_one, fifos), 0);
+	for (int round = 0; round < ROUNDS; round++) {
+		struct fifo *fifo = fifo_new(sizeof(int), 1);
+		int item, other_fd;
+		uint64_t strange;
+
+		assert_non_null(fifo);
+		__atomic_store_n(&fifos[round], fifo, __ATOMIC_RELEASE);
+		while (fifo_pop(fifo, &item, 1) == 0)
+			;
+		fifo_free(fifo);
+		other_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
+		assert_int_equal(read(other_fd, &strange, sizeof(strange)), -1);
+		close(other_fd);
+	}
+	pthread_join(writer, NULL);
+}
+
 int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_freed_by_who_took_the_last),
 		cmocka_unit_test(test_order_and_bounds),
 		cmocka_unit_test(test_every_length),
 		cmocka_unit_test(test_without_room),

@@ -148,13 +148,13 @@ start_gateway(struct bench *bench)
 
 /* Linked with --wrap: a loop that fails at once, if a test wants it so. */
 static bool loop_fails;
-int __wrap_sd_event_loop(sd_event *loop);
-int __real_sd_event_loop(sd_event *loop);
+int __wrap_sd_event_run(sd_event *loop, uint64_t timeout);
+int __real_sd_event_run(sd_event *loop, uint64_t timeout);
 
 int
-__wrap_sd_event_loop(sd_event *loop)
+__wrap_sd_event_run(sd_event *loop, uint64_t timeout)
 {
-	return loop_fails ? -EBADF : __real_sd_event_loop(loop);
+	return loop_fails ? -EBADF : __real_sd_event_run(loop, timeout);
 }
 
 /* Those of the test that runs, closed when it is over, however it ends. */
