@@ -339,6 +339,8 @@ device_object(const struct health *health, const struct device *device, const st
 	/* What the gateway tells of itself is told here by other names. */
 	if (device == health->settings->gateway)
 		put_truth(object, "gateway", true);
+	else
+		put_truth(object, "answers", health_answers(health, device));
 	put_count(object, "points_good", good);
 	put_count(object, "points_all", device == health->settings->gateway ? 0 : device->point_count);
 	put_age(object, "value_s", newest_us, health->now_mono_us);
@@ -410,14 +412,6 @@ server_object(const struct health *health)
 	return object;
 }
 
-static const char *
-disk_state(const struct health_store *store)
-{
-	if (!store->on_disk)
-		return "none";
-	return store->disk_error == 0 ? "well" : "failing";
-}
-
 static struct json_object *
 store_object(const struct health_store *store)
 {
@@ -433,7 +427,7 @@ store_object(const struct health_store *store)
 	put_count(object, "undated_rows", store->undated_rows);
 	put_count(object, "damaged_rows", store->damaged_rows);
 	put_count(object, "unheld_rows", store->unheld_rows);
-	put_text(object, "disk", disk_state(store));
+	put_text(object, "disk", health_disk_state_name(store));
 	put_text(object, "disk_error", store->disk_error != 0 ? strerror(store->disk_error) : NULL);
 	put_real(object, "disk_busy_s", (double)store->disk_busy_ms / 1e3, 3);
 	return object;
@@ -536,7 +530,9 @@ report_line(const struct health *health, char *text, size_t size)
 			  (health->buses[i] && health->buses[i]->state == HEALTH_BUS_FAULT);
 	if (faults > 0)
 		snprintf(fault_text, sizeof(fault_text), " (%zu in trouble)", faults);
-	snprintf(text, size, "%zu bus%s%s, %zu/%zu device%s up, %.*f values/s, backlog %" PRIu64, settings->bus_count,
-	    settings->bus_count == 1 ? "" : "es", fault_text, up, devices, devices == 1 ? "" : "s",
-	    health->values_per_s < 10 ? 1 : 0, health->values_per_s, rows);
+	snprintf(text, size,
+	    "%zu bus%s%s, %zu of %zu device%s answering, %zu of %zu session%s connected, %.*f values/s, backlog %" PRIu64,
+	    settings->bus_count, settings->bus_count == 1 ? "" : "es", fault_text, health_answering(health), devices,
+	    devices == 1 ? "" : "s", up, devices, devices == 1 ? "" : "s", health->values_per_s < 10 ? 1 : 0,
+	    health->values_per_s, rows);
 }

@@ -57,7 +57,7 @@ cell_state(struct grid *grid, const struct json_object *object, const char *path
 void
 table_print_head(const struct json_object *status, FILE *out)
 {
-	size_t devices = 0, up = 0;
+	size_t devices = 0, answering = 0, up = 0;
 	char uptime[DURATION_MAX];
 
 	for (size_t i = 0; i < look_length(status, "devices"); i++) {
@@ -65,11 +65,14 @@ table_print_head(const struct json_object *status, FILE *out)
 		bool counts = !look_truth(device, "gateway");
 
 		devices += counts;
+		answering += counts && look_truth(device, "answers");
 		up += counts && strcmp(look_text(device, "session"), "up") == 0;
 	}
-	fprintf(out, "fieldgate %s, up %s: %.1f values/s, %zu of %zu device%s up, backlog %" PRIu64 " rows; %.1f MB\n",
+	fprintf(out, "fieldgate %s, up %s: %.1f values/s, %zu of %zu device%s answering, %zu of %zu session%s connected, backlog %"
+		     PRIu64 " rows; %.1f MB\n",
 	    look_text(status, "fieldgate"), duration_of(status, "process.uptime_s", uptime),
-	    look_number(status, "process.values_per_s", 0), up, devices, devices == 1 ? "" : "s",
+	    look_number(status, "process.values_per_s", 0), answering, devices, devices == 1 ? "" : "s", up,
+	    devices, devices == 1 ? "" : "s",
 	    look_count(status, "store.rows"), look_number(status, "process.rss_bytes", 0) / 1e6);
 	if (look_number(status, "server.silent_s", 0) > 0)
 		fprintf(out, "! the cloud's thread has not answered for %s\n",
@@ -384,14 +387,19 @@ print_store(const struct json_object *status, FILE *out)
 {
 	const struct json_object *store = look_at(status, "store");
 	const char *error = look_text(store, "disk_error");
+	char silent[DURATION_MAX];
 	uint64_t gone = look_count(store, "dropped_rows") + look_count(store, "aged_rows") + look_count(store, "lost_rows") +
 			look_count(store, "undated_rows") + look_count(store, "unheld_rows");
 
 	if (!store)
 		return;
-	fprintf(out, "\nstore: %" PRIu64 " rows (%" PRIu64 " of them in memory only), %.1f MB of memory, %.1f MB on disk, disk %s%s%s",
+	fprintf(out, "\nstore: %" PRIu64 " rows (%" PRIu64 " of them in memory only), %.1f MB of memory, %.1f MB on disk, disk ",
 	    look_count(store, "rows"), look_count(store, "unsaved_rows"), look_number(store, "memory_bytes", 0) / 1e6,
-	    look_number(store, "disk_bytes", 0) / 1e6, look_text(store, "disk"), error[0] ? ": " : "", error);
+	    look_number(store, "disk_bytes", 0) / 1e6);
+	if (strcmp(look_text(store, "disk"), "silent") == 0)
+		fprintf(out, "has not answered for %s", duration_of(store, "disk_busy_s", silent));
+	else
+		fprintf(out, "%s%s%s", look_text(store, "disk"), error[0] ? ": " : "", error);
 	fprintf(out, "; never sent: %" PRIu64 " rows\n", gone);
 	if (gone > 0)
 		fprintf(out,

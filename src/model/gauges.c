@@ -113,6 +113,12 @@ read_devices_up(const struct view *view, struct value *ret)
 }
 
 static void
+read_devices_answering(const struct view *view, struct value *ret)
+{
+	set_count(ret, health_answering(view->health));
+}
+
+static void
 read_faults(const struct view *view, struct value *ret)
 {
 	const struct health *health = view->health;
@@ -166,7 +172,7 @@ read_disk(const struct view *view, struct value *ret)
 	const struct health_cloud *cloud = view->health->cloud;
 
 	if (cloud)
-		set_label(ret, !cloud->store.on_disk ? "none" : cloud->store.disk_error == 0 ? "well" : "failing");
+		set_label(ret, health_disk_state_name(&cloud->store));
 }
 
 static void
@@ -267,6 +273,7 @@ static const struct kind kinds[] = {
 	{ .name = "cpu_s", .scope = OF_GATEWAY, .read = read_cpu },
 	{ .name = "values_per_s", .scope = OF_GATEWAY, .read = read_values },
 	{ .name = "devices", .scope = OF_GATEWAY, .read = read_devices },
+	{ .name = "devices_answering", .scope = OF_GATEWAY, .state = true, .read = read_devices_answering },
 	{ .name = "devices_up", .scope = OF_GATEWAY, .state = true, .read = read_devices_up },
 	{ .name = "buses_in_trouble", .scope = OF_GATEWAY, .state = true, .read = read_faults },
 	{ .name = "backlog_rows", .scope = OF_GATEWAY, .read = read_backlog },

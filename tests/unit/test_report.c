@@ -210,17 +210,34 @@ test_the_table_says_it_in_words(void **state)
 	char *text = print(print_table);
 
 	(void)state;
-	assert_has(text, "1 of 2 devices up, backlog 12 rows");
+	assert_has(text, "0 of 2 devices answering, 1 of 2 sessions connected, backlog 12 rows");
 	assert_has(text, "has not answered for 4.0 s");
 	assert_has(text, "suspect 1 min 30 s");
 	assert_has(text, "other:1 2:4");
 	assert_has(text, "    refused\n");
 	assert_has(text, "refused, exception 2  in 10 min 0 s");
+	assert_has(text, "disk failing: No space left on device; ");
 	assert_has(text, "for want of room 4");
 	/* nothing of a device's text steers the terminal */
 	assert_has(text, "?[2J??31mred");
 	assert_null(strchr(text, '\x1b'));
 	assert_null(strstr(text, "\xc2\x9b"));
+	free(text);
+}
+
+static void
+test_a_disk_that_does_not_answer_is_shown(void **state)
+{
+	char *text;
+
+	(void)state;
+	cloud.store = (struct health_store){ .on_disk = true, .disk_busy_ms = HEALTH_DISK_SILENT_MS - 1 };
+	text = print(print_table);
+	assert_has(text, "on disk, disk well; ");
+	free(text);
+	cloud.store.disk_busy_ms = 12345;
+	text = print(print_table);
+	assert_has(text, "on disk, disk has not answered for 12 s; ");
 	free(text);
 }
 
@@ -289,7 +306,7 @@ test_the_line_for_systemd(void **state)
 
 	(void)state;
 	report_line(&health, line, sizeof(line));
-	assert_string_equal(line, "2 buses (1 in trouble), 1/2 devices up, 85 values/s, backlog 12");
+	assert_string_equal(line, "2 buses (1 in trouble), 0 of 2 devices answering, 1 of 2 sessions connected, 85 values/s, backlog 12");
 }
 
 static void
@@ -317,6 +334,7 @@ main(void)
 		TEST(test_a_brief_one_has_no_points),
 		TEST(test_before_anybody_answered),
 		TEST(test_the_table_says_it_in_words),
+		TEST(test_a_disk_that_does_not_answer_is_shown),
 		TEST(test_news_are_lines_and_what_is_not_new_is_none),
 		TEST(test_metrics_are_escaped),
 		TEST(test_instruments_are_named),
