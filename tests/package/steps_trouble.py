@@ -136,8 +136,8 @@ def a_disk_that_hangs_holds_up_nothing(world):
 
 
 def a_disk_that_hangs_holds_up_a_stop_for_a_bounded_time(world):
-    """A call of the kernel that does not come back keeps the process, whatever it wants; systemd gives up on it, and when the disk is back
-    it can be started."""
+    """fieldgate gives the disk up and says what is lost; but a call of the kernel that does not come back keeps its process, even from
+    SIGKILL. systemd gives up on it after four times TimeoutStopSec, and when the disk is back it can be started."""
     give_it_a_disk(world)
     world.run(f"fsfreeze -f {STATE}")
     try:
@@ -148,9 +148,10 @@ def a_disk_that_hangs_holds_up_a_stop_for_a_bounded_time(world):
     finally:
         world.run(f"fsfreeze -u {STATE}")
         world.tb.ask("start")
-    said = world.run("journalctl -u fieldgate -n 12 -o cat --no-pager")
+    said = world.run("journalctl -u fieldgate -n 30 -o cat --no-pager")
     world.until("systemctl start fieldgate && ! pgrep -u fieldgate -a fieldgate | grep -v $(systemctl show -P MainPID fieldgate)")
     world.arrives("Plc")
     take_its_disk(world)
-    assert took < 30, f"{took:.1f} s\n{said}"
+    assert took < 4 * 10 + 10, f"{took:.1f} s\n{said}"
+    assert "rows were not delivered and are lost: the disk has not taken them in time" in said, said
     return f"{took:.1f} s"
