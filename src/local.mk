@@ -149,6 +149,7 @@ libcloud_a_SOURCES = \
 	src/cloud/intake.c src/cloud/intake.h \
 	src/cloud/limits.c src/cloud/limits.h \
 	src/cloud/outbox.c src/cloud/outbox.h \
+	src/cloud/outlive.c src/cloud/outlive.h \
 	src/cloud/overflow.c src/cloud/overflow.h \
 	src/cloud/presence.c src/cloud/presence.h \
 	src/cloud/sender.c src/cloud/sender.h \

@@ -29,6 +29,7 @@ SYSTEM_TESTS = \
 	tests/system/310-shared \
 	tests/system/315-calls \
 	tests/system/317-device-api \
+	tests/system/318-bounds \
 	tests/system/320-write-latency \
 	tests/system/330-writing \
 	tests/system/340-instruments \
