@@ -6,13 +6,14 @@ _fieldgate() {
 	COMPREPLY=()
 
 	case $previous in
-	-c | --config)
+	-c | --config | -s | --socket)
 		compopt -o filenames 2>/dev/null
 		mapfile -t COMPREPLY < <(compgen -f -- "$word")
 		return
 		;;
-	--log-level)
+	--log-level | log-level)
 		words="error warning notice info debug"
+		[ "$previous" = --log-level ] || words="$words --socket --help"
 		;;
 	*)
 		if [ "$COMP_CWORD" -eq 1 ]; then

@@ -53,6 +53,7 @@ libconf_a_SOURCES = \
 	src/conf/names.c src/conf/names.h \
 	src/conf/node.c src/conf/node.h \
 	src/conf/reader.c src/conf/reader.h \
+	src/conf/syntax.c src/conf/syntax.h \
 	src/conf/schema.c src/conf/schema.h \
 	src/conf/schema_rows.h \
 	src/conf/schema_bus.c \
@@ -148,6 +149,7 @@ libcloud_a_SOURCES = \
 	src/cloud/intake.c src/cloud/intake.h \
 	src/cloud/limits.c src/cloud/limits.h \
 	src/cloud/outbox.c src/cloud/outbox.h \
+	src/cloud/outlive.c src/cloud/outlive.h \
 	src/cloud/overflow.c src/cloud/overflow.h \
 	src/cloud/presence.c src/cloud/presence.h \
 	src/cloud/sender.c src/cloud/sender.h \

@@ -261,3 +261,16 @@ resolver_forget(struct resolver *resolver, const struct fifo *answers)
 			resolver->asking[i]->answers = NULL;
 	pthread_mutex_unlock(&resolver->lock);
 }
+
+const char *
+resolver_error_text(int error)
+{
+	switch (error) {
+	case EAI_NONAME:
+		return "this name is not known: is it spelled right?";
+	case EAI_AGAIN:
+		return "no name server answers: is there a network?";
+	default:
+		return gai_strerror(error);
+	}
+}

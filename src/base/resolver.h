@@ -27,7 +27,7 @@ struct resolver_address {
 
 struct resolver_answer {
 	uint64_t tag;
-	int error; /* 0, or an EAI_ code for gai_strerror() */
+	int error; /* 0, or an EAI_ code */
 	int64_t answered_mono_ms;
 	size_t count; /* > 0 without error */
 	struct resolver_address addresses[RESOLVER_ADDRESSES_MAX]; /* as the system prefers them */
@@ -50,5 +50,8 @@ size_t resolver_find(const struct resolver_answer *answer, const struct resolver
 
 /* Fill `ret` at once if `host` is a numeric address. Returns 0 or -EINVAL. */
 int resolver_numeric(const char *host, uint16_t port, struct resolver_answer *ret);
+
+/* Why there is no address, and what can be done about it, of an EAI_ code. Static text. */
+const char *resolver_error_text(int error);
 
 #endif

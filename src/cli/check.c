@@ -59,6 +59,26 @@ print_summary(const struct settings *settings)
 	return 0;
 }
 
+/* It may be right: registers with such addresses exist. One a device is enough to think of. */
+static void
+note_addresses(const struct settings *settings)
+{
+	for (size_t i = 0; i < settings->device_count; i++) {
+		const struct device *device = &settings->devices[i];
+
+		for (size_t k = 0; k < device->point_count; k++) {
+			const struct point *point = &device->points[k];
+			int meant = point->bus && !point->line ? point_addr_of_manual(point->table, point->addr) : -1;
+
+			if (meant < 0)
+				continue;
+			printf("%s:%u: note: addr counts from 0 in each table: if %d is the number in a manual, write addr = %d\n",
+			    point->source.file, point->source.line, point->addr, meant);
+			break;
+		}
+	}
+}
+
 int
 check_main(int argc, char **argv)
 {
@@ -75,6 +95,8 @@ check_main(int argc, char **argv)
 		error = secrets_judge(settings);
 		if (error == 0)
 			error = print_summary(settings);
+		if (error == 0)
+			note_addresses(settings);
 	}
 	if (error < 0 && error != -EINVAL)
 		fprintf(stderr, "%s: %s\n", path, strerror(-error));

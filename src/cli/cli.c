@@ -1,6 +1,10 @@
 #include "cli/cli.h"
 
+#include <limits.h>
 #include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
 
 #include "conf/conf.h"
 
@@ -22,11 +26,34 @@ cli_figures(const struct settings *settings, char *text)
 	return text;
 }
 
+/* What systemd gave to the service that this configuration belongs to: it is there while that runs, and only root can look. */
+static void
+borrow_credentials(const char *path)
+{
+	static const char folder[] = CLI_CONFIG_FOLDER "/";
+	char whole[PATH_MAX], credentials[PATH_MAX + 64];
+	char *name = whole + strlen(folder), *end;
+
+	if (getenv("CREDENTIALS_DIRECTORY") || !realpath(path, whole) || strncmp(whole, folder, strlen(folder)) != 0)
+		return;
+	end = strrchr(name, '.');
+	if (strchr(name, '/') || !end || strcmp(end, ".conf") != 0)
+		return;
+	*end = '\0';
+	snprintf(credentials, sizeof(credentials), "/run/credentials/fieldgate%s%s.service", strcmp(name, "gateway") == 0 ? "" : "@",
+	    strcmp(name, "gateway") == 0 ? "" : name);
+	if (access(credentials, R_OK | X_OK) == 0)
+		setenv("CREDENTIALS_DIRECTORY", credentials, 0);
+}
+
 int
 cli_load(const char *path, struct settings **ret)
 {
 	struct conf_report report;
-	int error = conf_load(path, ret, &report);
+	int error;
+
+	borrow_credentials(path);
+	error = conf_load(path, ret, &report);
 
 	for (size_t i = 0; i < report.count; i++)
 		fprintf(stderr, "%s\n", report.lines[i]);

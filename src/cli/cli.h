@@ -4,7 +4,8 @@
 
 #include "model/settings.h"
 
-#define CLI_DEFAULT_CONFIG SYSCONFDIR "/fieldgate/gateway.conf"
+#define CLI_CONFIG_FOLDER  SYSCONFDIR "/fieldgate"
+#define CLI_DEFAULT_CONFIG CLI_CONFIG_FOLDER "/gateway.conf"
 
 /* The option that all commands which read a configuration have. */
 #define CLI_CONFIG_ROW(where)                                                                                   \

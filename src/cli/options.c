@@ -113,6 +113,12 @@ find_row(const struct option_table *table, size_t count, int value)
 	return NULL;
 }
 
+static bool
+takes_config(const struct option_table *table)
+{
+	return table->rows[0].name && strcmp(table->rows[0].name, "config") == 0;
+}
+
 static int
 read_operands(const struct option_table *table, int argc, char **argv)
 {
@@ -123,7 +129,8 @@ read_operands(const struct option_table *table, int argc, char **argv)
 		return CLI_USAGE;
 	}
 	if (optind < argc) {
-		fprintf(stderr, "fieldgate %s: '%s' is not expected here\n", table->command, argv[optind]);
+		fprintf(stderr, "fieldgate %s: '%s' is not expected here%s\n", table->command, argv[optind],
+		    takes_config(table) ? ", a configuration is named with -c" : "");
 		return CLI_USAGE;
 	}
 	return -1;
@@ -135,8 +142,12 @@ options_read(const struct option_table *table, int argc, char **argv)
 	size_t count = count_rows(table);
 	struct option options[OPTIONS_MAX + 2];
 	char letters[2 * OPTIONS_MAX + 2];
+	static char command[NAME_MAX_LENGTH]; /* argv keeps it */
 	int value;
 
+	/* getopt_long() begins its messages with it. */
+	snprintf(command, sizeof(command), "fieldgate %s", table->command);
+	argv[0] = command;
 	translate(table, count, options, letters);
 	while ((value = getopt_long(argc, argv, letters, options, NULL)) != -1) {
 		const struct option_row *row;

@@ -1,7 +1,6 @@
 #include "cloud/addresses.h"
 
 #include <errno.h>
-#include <netdb.h>
 #include <stdlib.h>
 #include <sys/epoll.h>
 
@@ -58,7 +57,7 @@ on_answers(sd_event_source *source, int fd, uint32_t events, void *userdata)
 	(void)source, (void)fd, (void)events;
 	while (fifo_pop(addresses->answers, &answer, 1) == 1) {
 		if (answer.error != 0)
-			take_failure(addresses, gai_strerror(answer.error));
+			take_failure(addresses, resolver_error_text(answer.error));
 		else
 			take_answer(addresses, &answer);
 	}

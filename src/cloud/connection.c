@@ -5,8 +5,10 @@
 #include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/tcp.h>
 #include <mosquitto.h>
 #include <mqtt_protocol.h>
+#include <netinet/in.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -15,12 +17,17 @@
 #include <unistd.h>
 
 #include "base/random.h"
+#include "cloud/outlive.h"
 #include "cloud/reason.h"
 #include "cloud/tls.h"
 
 #define IN_FLIGHT_MAX	100 /* more unacknowledged messages than ThingsBoard keeps for one session */
 #define KEEPALIVE_MIN_S 5   /* the least that libmosquitto takes */
+#define NO_TLS_THERE	"the connection ends in the TLS handshake: is this the server's port for TLS?"
 #define LAST_READS_MAX	8   /* of what a server sent before it closed in a handshake */
+#define MESSAGE_MAX	(1u << 20) /* bytes of a message that comes down: ThingsBoard's own are 64 kB */
+#define RECEIVE_BUFFER	65536 /* of the kernel: the library reads on while there is something, so it may not be much at a time */
+#define PINGS_MAX	1000 /* bytes between two ticks that are but answers to pings */
 
 struct connection {
 	struct transport *transport;
@@ -34,6 +41,13 @@ struct connection {
 	/* What the library's callbacks found out, for settle(); -1 = nothing. */
 	int connack;
 	int disconnect;
+
+	/* Of a message that is not whole: */
+	bool told;	/* the last read brought something that was */
+	bool partial;	/* a read since did not ... */
+	uint64_t since; /* ... when so many bytes had come */
+	uint64_t ticked;
+	bool too_large;
 };
 
 /* What a callback of the library told. */
@@ -152,6 +166,7 @@ on_puback(struct mosquitto *mosq, void *userdata, int id, int code, const mosqui
 	struct connection *connection = userdata;
 
 	(void)mosq, (void)properties;
+	connection->told = true;
 	add_notice(connection->transport, (struct notice){ .kind = NOTICE_PUBACK, .id = id, .code = code });
 }
 
@@ -163,6 +178,7 @@ on_suback(struct mosquitto *mosq, void *userdata, int id, int count, const int *
 	bool all = true;
 
 	(void)mosq, (void)properties;
+	connection->told = true;
 	for (int i = 0; i < count; i++)
 		all = all && granted[i] < 128;
 	add_notice(connection->transport, (struct notice){ .kind = NOTICE_SUBACK, .id = id, .granted = all });
@@ -177,6 +193,11 @@ on_message(struct mosquitto *mosq, void *userdata, const struct mosquitto_messag
 		.length = message->payloadlen > 0 ? (size_t)message->payloadlen : 0 };
 
 	(void)mosq, (void)properties;
+	connection->told = true;
+	if (notice.length > MESSAGE_MAX) {
+		connection->too_large = true;
+		return;
+	}
 	notice.topic = strdup(message->topic);
 	notice.payload = malloc(notice.length + 1);
 	if (!notice.topic || !notice.payload) {
@@ -235,7 +256,7 @@ loss_text(int code, int error)
 		return error_text(error);
 	case MOSQ_ERR_PROTOCOL:
 	case MOSQ_ERR_MALFORMED_PACKET:
-		return "the server sent what is not MQTT";
+		return "the server sent what is not MQTT: does this port want tls, or belong to something else?";
 	case MOSQ_ERR_NOMEM:
 		return "out of memory";
 	default:
@@ -249,6 +270,21 @@ is_closing(int code, int error)
 {
 	return code == MOSQ_ERR_CONN_LOST ||
 	       (code == MOSQ_ERR_ERRNO && (error == 0 || error == EPIPE || error == ECONNRESET));
+}
+
+/* What the library has in its hands when it gives up is lost, some bytes; it holds no lock then. */
+static int
+call_read(void *ctx)
+{
+	struct connection *connection = ctx;
+
+	return mosquitto_loop_read(connection->mosq, 1);
+}
+
+static int
+read_packets(struct connection *connection)
+{
+	return outlive(call_read, connection, MOSQ_ERR_MALFORMED_PACKET);
 }
 
 /* ---- the descriptor ---- */
@@ -299,7 +335,7 @@ how_it_ends(const struct connection *connection, bool closed, const char *why)
 		ended.why = trouble->why;
 		ended.valid_from_unix_ms = trouble->valid_from_unix_ms;
 	} else if (connection->established && is_shaking(connection)) {
-		ended.why = "the connection ends in the TLS handshake: is this the server's port for TLS?";
+		ended.why = NO_TLS_THERE;
 	} else {
 		ended.mute = connection->established && !connection->accepted;
 	}
@@ -341,6 +377,33 @@ settle(struct connection *connection, int rc)
 	return !closed;
 }
 
+static uint64_t
+bytes_received(const struct connection *connection)
+{
+	struct tcp_info info = { .tcpi_bytes_received = 0 };
+	socklen_t length = sizeof(info);
+
+	getsockopt(mosquitto_socket(connection->mosq), IPPROTO_TCP, TCP_INFO, &info, &length);
+	return info.tcpi_bytes_received;
+}
+
+/* The library makes room for whatever length a message has in its header, up to 256 MB, and reads until it is whole. Reads that
+ * bring nothing are part of one such, or answers to pings. */
+static void
+bound_message(struct connection *connection)
+{
+	if (connection->told) {
+		connection->told = connection->partial = false;
+	} else if (!connection->partial) {
+		connection->partial = true;
+		connection->since = bytes_received(connection);
+	} else if (bytes_received(connection) - connection->since > MESSAGE_MAX) {
+		connection->too_large = true;
+	}
+	if (connection->too_large)
+		end(connection, false, "the server sends a message of more than 1 MB");
+}
+
 /* Before CONNACK the library can miss the end of a connection: only what is waiting to be read is worth a call. That is a
  * packet, or steps of the handshake. */
 static void
@@ -354,7 +417,7 @@ hung_up(struct connection *connection, int fd)
 	for (int i = 0; (got = recv(fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT)) > 0 && i < LAST_READS_MAX; i++) {
 		connection->established = true;
 		errno = 0;
-		if (!settle(connection, mosquitto_loop_read(connection->mosq, 1)) || connection->accepted)
+		if (!settle(connection, read_packets(connection)) || connection->accepted)
 			return;
 	}
 	if (got < 0)
@@ -382,10 +445,11 @@ on_io(sd_event_source *source, int fd, uint32_t events, void *userdata)
 	connection->established = true;
 	errno = 0;
 	if ((events & (EPOLLIN | EPOLLERR | EPOLLHUP)) != 0)
-		rc = mosquitto_loop_read(connection->mosq, 1);
+		rc = read_packets(connection);
 	if (rc == MOSQ_ERR_SUCCESS && mosquitto_socket(connection->mosq) >= 0 && mosquitto_want_write(connection->mosq))
 		rc = mosquitto_loop_write(connection->mosq, 1);
-	settle(connection, rc);
+	if (settle(connection, rc) && (events & EPOLLIN) != 0)
+		bound_message(connection);
 	return 0;
 }
 
@@ -459,6 +523,18 @@ set_up_tls(struct connection *connection, const struct credentials *credentials)
 	return why;
 }
 
+/* MQTT 5: a server that cares does not send what is larger. Of the library's calls that connect, those that do not wait take no
+ * properties; but this one keeps them, though it then refuses to connect to nowhere. */
+static void
+announce_bounds(struct connection *connection)
+{
+	mosquitto_property *properties = NULL;
+
+	if (mosquitto_property_add_int32(&properties, MQTT_PROP_MAXIMUM_PACKET_SIZE, MESSAGE_MAX) == MOSQ_ERR_SUCCESS)
+		mosquitto_connect_bind_v5(connection->mosq, NULL, 0, KEEPALIVE_MIN_S, NULL, properties);
+	mosquitto_property_free_all(&properties);
+}
+
 /* Returns NULL, or why not. */
 static const char *
 start_connecting(struct connection *connection, const struct connection_plan *plan)
@@ -473,12 +549,15 @@ start_connecting(struct connection *connection, const struct connection_plan *pl
 		return "out of memory";
 	if (transport->tls && (why = set_up_tls(connection, plan->credentials)))
 		return why;
+	if (plan->version == MQTT_PROTOCOL_V5)
+		announce_bounds(connection);
 	errno = 0;
 	rc = mosquitto_connect_async(
 	    connection->mosq, plan->address, transport->server->port, keepalive_s(transport->server));
 	if (rc != MOSQ_ERR_SUCCESS)
-		return rc == MOSQ_ERR_TLS ? "TLS cannot begin" : rc == MOSQ_ERR_ERRNO && errno ? strerrordesc_np(errno) : "out of memory";
+		return rc == MOSQ_ERR_TLS ? NO_TLS_THERE : rc == MOSQ_ERR_ERRNO && errno ? strerrordesc_np(errno) : "out of memory";
 	shrink_pair(pair);
+	setsockopt(mosquitto_socket(connection->mosq), SOL_SOCKET, SO_RCVBUF, &(int){ RECEIVE_BUFFER }, sizeof(int));
 	if (sd_event_add_io(transport->loop, &connection->io, mosquitto_socket(connection->mosq), EPOLLIN, on_io,
 		connection) < 0)
 		return "out of memory";
@@ -534,6 +613,13 @@ connection_overdue(const struct connection *connection)
 void
 connection_tick(struct connection *connection)
 {
+	if (connection->partial) {
+		uint64_t bytes = bytes_received(connection);
+
+		if (bytes - connection->ticked < PINGS_MAX)
+			connection->partial = false;
+		connection->ticked = bytes;
+	}
 	errno = 0;
 	settle(connection, mosquitto_loop_misc(connection->mosq));
 }

@@ -28,6 +28,7 @@ struct channel {
 	enum stage stage;
 	int subscribe_id;
 	int64_t request_id;
+	size_t asked, next; /* which shared attributes that is for: from, up to */
 	int tries;
 	struct heap_node due; /* mono ms: subscribe or ask again */
 	bool refusal_said;
@@ -156,8 +157,10 @@ static void
 ask_attributes(struct downlink *downlink, struct channel *channel)
 {
 	size_t device = channel->device->index;
-	size_t length = shared_request(downlink->shared, device, downlink->payload);
+	size_t length;
 
+	channel->next = channel->asked;
+	length = shared_request(downlink->shared, device, &channel->next, downlink->payload);
 	channel->stage = STAGE_ASKING;
 	channel->request_id++;
 	set_due(downlink, channel, ASK_AGAIN_MS);
@@ -214,6 +217,7 @@ downlink_subscribed(struct downlink *downlink, size_t device, int id, bool grant
 	cloud_loss_heard(downlink->cloud_loss, device);
 	shared_up(downlink->shared, device);
 	calls_up(downlink->calls, device);
+	channel->asked = 0;
 	if (shared_count(channel->device) > 0)
 		ask_attributes(downlink, channel);
 	else
@@ -225,8 +229,13 @@ take_response(struct downlink *downlink, struct channel *channel, int64_t id, co
 {
 	if (channel->stage != STAGE_ASKING || id != channel->request_id)
 		return;
-	be_ready(downlink, channel);
 	shared_response(downlink->shared, channel->device->index, json);
+	channel->asked = channel->next;
+	channel->tries = 0;
+	if (channel->asked < shared_count(channel->device))
+		ask_attributes(downlink, channel);
+	else
+		be_ready(downlink, channel);
 }
 
 static void
@@ -296,6 +305,8 @@ adopt_channel(struct downlink *downlink, struct channel *channel, const struct c
 	channel->stage = from->stage;
 	channel->subscribe_id = from->subscribe_id;
 	channel->request_id = from->request_id;
+	/* They may be others now: after the answer that is awaited they are all asked for. */
+	channel->asked = channel->next = 0;
 	channel->tries = from->tries;
 	channel->refusal_said = from->refusal_said;
 	if (from->due.position != 0)

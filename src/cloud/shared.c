@@ -13,7 +13,7 @@
 #include "cloud/rpc.h"
 
 #define RETRY_MS  5000
-#define KEYS_MAX  60000 /* bytes of an attribute request */
+#define ASK_MAX	  16384 /* bytes of the keys of one attribute request, as the gateway API writes them; servers may take less than 64 kB */
 #define KEY_BYTES 1024	/* KEY_error: 255 characters are 765 bytes at most */
 #define TELL_MS	  200
 #define ROOM_MS	  500 /* they have no room: it is looked again */
@@ -667,18 +667,22 @@ shared_response(struct shared *shared, size_t device, const struct tb_json *json
 }
 
 size_t
-shared_request(struct shared *shared, size_t device, char *payload)
+shared_request(struct shared *shared, size_t device, size_t *from, char *payload)
 {
 	struct shared_device *list = &shared->devices[device];
 	size_t used = (size_t)sprintf(payload, "{\"sharedKeys\":\"");
+	size_t first = *from, bytes = 0;
 
-	for (size_t i = 0; i < list->count; i++) {
-		struct wanted *wanted = &list->wanted[i];
-		int length = tb_json_string(wanted->point->key, payload + used, KEYS_MAX - used - 4);
+	for (; *from < list->count; ++*from) {
+		struct wanted *wanted = &list->wanted[*from];
+		int length = tb_json_string(wanted->point->key, payload + used, TB_MAX_PAYLOAD - used - 4);
 
-		wanted->updated = false;
 		if (length < 0)
+			continue; /* no key of the server */
+		bytes += (size_t)length + 1;
+		if (bytes > ASK_MAX && *from > first)
 			break;
+		wanted->updated = false;
 		/* Only the inside of the string is wanted, and a comma after it. */
 		memmove(payload + used, payload + used + 1, (size_t)length - 2);
 		used += (size_t)length - 2;

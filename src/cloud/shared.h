@@ -31,9 +31,10 @@ size_t shared_count(const struct device *device);
 void shared_adopt(struct shared *shared, struct shared *from, const struct difference *difference);
 bool shared_is_news(const struct shared *shared, size_t device);
 
-/* Write the request for the shared attributes of a device into TB_MAX_PAYLOAD bytes; what comes by an update
- * from now on is newer than the answer. Returns the length. */
-size_t shared_request(struct shared *shared, size_t device, char *payload);
+/* Write the request for the shared attributes of a device into TB_MAX_PAYLOAD bytes, from the one at *from on; there are
+ * more to be asked for while *from, the next, is less than shared_count(). What comes by an update from now on is newer
+ * than the answer. Returns the length. */
+size_t shared_request(struct shared *shared, size_t device, size_t *from, char *payload);
 
 /* The answer to it, and an update: flat, or {"deleted":[..]}. */
 void shared_response(struct shared *shared, size_t device, const struct tb_json *json);

@@ -10,6 +10,7 @@
 #include "conf/document.h"
 #include "conf/mistakes.h"
 #include "conf/reader.h"
+#include "conf/syntax.h"
 #include "conf/text.h"
 #include "conf/verify.h"
 #include "model/gauges.h"
@@ -471,8 +472,8 @@ add_syntax_error(const config_t *config, const struct document *document, struct
 		    document_file(document, first), document_line(document, first));
 		free(twice);
 	} else if (strcmp(text, "syntax error") == 0)
-		mistakes_add_line(mistakes, flat,
-		    "syntax error here or just before, look for a missing ';', ',', '=', quote or bracket");
+		mistakes_add_line(mistakes, flat, "syntax error here or just before: %s",
+		    syntax_hint(document_text(document, flat), document_text_above(document, flat)));
 	else
 		mistakes_add_line(mistakes, flat, "syntax error: %s", text);
 }

@@ -79,6 +79,34 @@ document_line(const struct document *document, size_t flat)
 	return place_of(document, flat)->line;
 }
 
+struct syntax_line
+document_text(const struct document *document, size_t flat)
+{
+	const char *at = document->text, *end;
+
+	for (; at && flat > 1; flat--) {
+		at = strchr(at, '\n');
+		at = at ? at + 1 : NULL;
+	}
+	if (!at || flat == 0)
+		return (struct syntax_line){ .text = NULL };
+	end = strchr(at, '\n');
+	return (struct syntax_line){ .text = at, .length = end ? (size_t)(end - at) : strlen(at) };
+}
+
+struct syntax_line
+document_text_above(const struct document *document, size_t flat)
+{
+	while (flat > 1) {
+		struct syntax_line line = document_text(document, --flat);
+		size_t blanks = line.text ? strspn(line.text, " \t\r") : 0;
+
+		if (blanks < line.length && line.text[blanks] != '#')
+			return line;
+	}
+	return (struct syntax_line){ .text = NULL };
+}
+
 /* Say where the current flat line comes from. */
 static int
 mark_place(struct intake *intake, bool new_line)

@@ -12,6 +12,8 @@
 #ifndef CONF_DOCUMENT_H
 #define CONF_DOCUMENT_H
 
+#include "conf/syntax.h"
+
 #include <stdbool.h>
 #include <stddef.h>
 
@@ -57,6 +59,10 @@ int document_take(
 size_t document_file_at(const struct document *document, size_t flat); /* in document->files */
 const char *document_file(const struct document *document, size_t flat);
 unsigned document_line(const struct document *document, size_t flat);
+
+/* A flat line as libconfig reads it, or the last one above it that is more than blanks and a comment. */
+struct syntax_line document_text(const struct document *document, size_t flat);
+struct syntax_line document_text_above(const struct document *document, size_t flat);
 
 /* The setting that is given twice in one group, the second time on the flat line `flat`: its name, the
  * caller's to free, and where it stood first. NULL if there is none, or no memory. */

@@ -211,10 +211,10 @@ read_int(struct reader *reader, const struct place *place, const config_setting_
 	if (!get_integer(reader, place, setting, &number))
 		return false;
 	if (row->choices ? !is_choice(row->choices, number) : number < row->min || number > row->max) {
-		mistakes_add(reader->mistakes, place->group, place->name, "%lld is %s, allowed %s %s",
+		mistakes_add(reader->mistakes, place->group, place->name, "%lld is %s, allowed %s %s%s",
 		    (long long)number, row->choices ? "not possible" : "out of range",
 		    row->choices && !row->choices[1] ? "is" : "are",
-		    schema_allowed(row, allowed, sizeof(allowed)));
+		    schema_allowed(row, allowed, sizeof(allowed)), number > row->max && row->beyond ? row->beyond : "");
 		return false;
 	}
 	if (!passes(reader, place, setting, (union setting_value){ .integer = number }))

@@ -288,6 +288,7 @@ struct setting_row {
 	const char *preset;	  /* the default as the file would have it; NULL: nothing, or zero */
 	const char *preset_about; /* in words, where the default depends on other settings */
 	const char *unit;	  /* ms, s, ... */
+	const char *beyond;	  /* SETTING_INT: said of a number that is larger than max, in words; NULL: nothing more */
 	size_t offset;		  /* into the input of its group */
 	size_t size;
 	const struct setting_group *group; /* SETTING_GROUP, SETTING_LIST, SETTING_LABELS */

@@ -286,7 +286,7 @@ static const struct setting_row bus_rows[] = {
 	    .min = 1,
 	    .max = HOST_CHARACTERS,
 	    .required = true,
-	    .check = schema_check_no_blanks,
+	    .check = schema_check_host,
 	    .only = TCP | RTU_OVER_TCP | SERIAL_TCP,
 	    INTO(struct bus_input, bus.host) },
 	{ .name = "port",

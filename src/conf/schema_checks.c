@@ -26,6 +26,19 @@ schema_check_no_blanks(union setting_value value)
 				       : schema_check_printable(value);
 }
 
+/* What was copied from a browser, or from the one line that other programs have for both. */
+const char *
+schema_check_host(union setting_value value)
+{
+	const char *colon = strchr(value.text, ':');
+
+	if (strchr(value.text, '/'))
+		return "is an URL or a path, only the name or the address in it is required";
+	if (colon && !strchr(colon + 1, ':'))
+		return "has a port in it, only the name or the address is required: port is a setting of its own";
+	return schema_check_no_blanks(value);
+}
+
 const char *
 schema_check_file(union setting_value value)
 {

@@ -135,6 +135,7 @@ static const struct setting_row point_rows[] = {
 	    .kind = SETTING_INT,
 	    .min = 0,
 	    .max = 65535,
+	    .beyond = ": it counts from 0, and table says what a manual's first digit says: 400011 is holding, addr 10",
 	    .preset_about = "none, and required on a Modbus bus",
 	    INTO(struct point_input, point.addr) },
 	{ .name = "type",

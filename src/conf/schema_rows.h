@@ -23,6 +23,7 @@
 #define LINE_BAUD_MAX 4000000
 
 setting_check schema_check_printable; /* UTF-8 without control characters, not blank */
+setting_check schema_check_host;      /* the same without a port or what else an URL has */
 setting_check schema_check_no_blanks; /* the same without blanks */
 setting_check schema_check_file;      /* a path that is not a folder's */
 setting_check schema_check_pattern;   /* PCRE2; what it says lives until the next call */

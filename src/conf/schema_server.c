@@ -46,7 +46,7 @@ static const struct setting_row server_rows[] = {
 	    .min = 1,
 	    .max = HOST_CHARACTERS,
 	    .required = true,
-	    .check = schema_check_no_blanks,
+	    .check = schema_check_host,
 	    INTO(struct server_input, server.host) },
 	{ .name = "port",
 	    .about = "TCP port of its MQTT transport",

@@ -410,14 +410,6 @@ server_object(const struct health *health)
 	return object;
 }
 
-static const char *
-disk_state(const struct health_store *store)
-{
-	if (!store->on_disk)
-		return "none";
-	return store->disk_error == 0 ? "well" : "failing";
-}
-
 static struct json_object *
 store_object(const struct health_store *store)
 {
@@ -433,7 +425,7 @@ store_object(const struct health_store *store)
 	put_count(object, "undated_rows", store->undated_rows);
 	put_count(object, "damaged_rows", store->damaged_rows);
 	put_count(object, "unheld_rows", store->unheld_rows);
-	put_text(object, "disk", disk_state(store));
+	put_text(object, "disk", health_disk_state_name(store));
 	put_text(object, "disk_error", store->disk_error != 0 ? strerror(store->disk_error) : NULL);
 	put_real(object, "disk_busy_s", (double)store->disk_busy_ms / 1e3, 3);
 	return object;

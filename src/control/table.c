@@ -384,14 +384,19 @@ print_store(const struct json_object *status, FILE *out)
 {
 	const struct json_object *store = look_at(status, "store");
 	const char *error = look_text(store, "disk_error");
+	char silent[DURATION_MAX];
 	uint64_t gone = look_count(store, "dropped_rows") + look_count(store, "aged_rows") + look_count(store, "lost_rows") +
 			look_count(store, "undated_rows") + look_count(store, "unheld_rows");
 
 	if (!store)
 		return;
-	fprintf(out, "\nstore: %" PRIu64 " rows (%" PRIu64 " of them in memory only), %.1f MB of memory, %.1f MB on disk, disk %s%s%s",
+	fprintf(out, "\nstore: %" PRIu64 " rows (%" PRIu64 " of them in memory only), %.1f MB of memory, %.1f MB on disk, disk ",
 	    look_count(store, "rows"), look_count(store, "unsaved_rows"), look_number(store, "memory_bytes", 0) / 1e6,
-	    look_number(store, "disk_bytes", 0) / 1e6, look_text(store, "disk"), error[0] ? ": " : "", error);
+	    look_number(store, "disk_bytes", 0) / 1e6);
+	if (strcmp(look_text(store, "disk"), "silent") == 0)
+		fprintf(out, "has not answered for %s", duration_of(store, "disk_busy_s", silent));
+	else
+		fprintf(out, "%s%s%s", look_text(store, "disk"), error[0] ? ": " : "", error);
 	fprintf(out, "; never sent: %" PRIu64 " rows\n", gone);
 	if (gone > 0)
 		fprintf(out,

@@ -6,11 +6,14 @@
 
 #include "base/duration.h"
 #include "base/log.h"
+#include "field/line.h"
 #include "model/exception.h"
 
 #define KEYS_TOLD	 3
 #define REMEMBERED_TOLD	 10
 #define REQUEST_TEXT_MAX 320
+#define ADVICE_MAX	 128
+#define ILLEGAL_DATA_ADDRESS 2 /* Modbus Application Protocol V1.1b3, 7 */
 
 static const char *const table_words[][2] = {
 	[TABLE_COIL] = { "coil", "coils" },
@@ -60,22 +63,52 @@ loss_text(int error, int timeout_ms, char *text, size_t size)
 	return text;
 }
 
+/* What may be wrong with a unit that nobody has heard yet; empty for one that was there before. */
+static const char *
+silent_advice(const struct bus *bus, const struct unit *unit, char text[ADVICE_MAX])
+{
+	static const char *const parities[] = { [PARITY_NONE] = "none", [PARITY_EVEN] = "even", [PARITY_ODD] = "odd",
+		[PARITY_MARK] = "mark", [PARITY_SPACE] = "space" };
+
+	text[0] = '\0';
+	if (unit->answered_us == 0 && line_is_serial(bus))
+		snprintf(text, ADVICE_MAX, "; it never did: is it wired, of address %d, and set to %d baud, parity %s?", unit->id,
+		    bus->baud, parities[bus->parity]);
+	else if (unit->answered_us == 0)
+		snprintf(text, ADVICE_MAX, "; it never did: is there a unit %d behind that address?", unit->id);
+	return text;
+}
+
+/* For somebody who copied the number that the manual has. */
+static const char *
+address_advice(const struct poll_request *request, int exception, char text[ADVICE_MAX])
+{
+	int meant = point_addr_of_manual(request->table, request->addr);
+
+	text[0] = '\0';
+	if (exception == ILLEGAL_DATA_ADDRESS && meant >= 0)
+		snprintf(text, ADVICE_MAX, "; addr counts from 0 in each table: is %d meant?", meant);
+	return text;
+}
+
 void
 bus_log_unit(const struct bus *bus, const struct poll_unit *unit, enum unit_change change, int error,
     int timeout_ms, int64_t away_us, bool asked_again)
 {
-	char text[64];
+	char text[64], advice[ADVICE_MAX];
 
 	if (change == UNIT_BACK)
 		log_notice("bus %s unit %d: answers again after %s", bus->name, unit->state.id,
 		    duration_text(away_us, text, sizeof(text)));
 	else if (change == UNIT_LOST && asked_again)
-		log_warning("bus %s unit %d: no answer (%s), asked again every %d..%d s", bus->name,
+		log_warning("bus %s unit %d: no answer (%s), asked again every %d..%d s%s", bus->name,
 		    unit->state.id, loss_text(error, timeout_ms, text, sizeof(text)),
-		    UNIT_PAUSE_MIN_MS / 1000, unit->state.pause_max_ms / 1000);
+		    UNIT_PAUSE_MIN_MS / 1000, unit->state.pause_max_ms / 1000,
+		    silent_advice(bus, &unit->state, advice));
 	else if (change == UNIT_LOST)
-		log_warning("bus %s unit %d: no answer (%s), asked again with the next command", bus->name,
-		    unit->state.id, loss_text(error, timeout_ms, text, sizeof(text)));
+		log_warning("bus %s unit %d: no answer (%s), asked again with the next command%s", bus->name,
+		    unit->state.id, loss_text(error, timeout_ms, text, sizeof(text)),
+		    silent_advice(bus, &unit->state, advice));
 }
 
 void
@@ -132,10 +165,11 @@ bus_log_refused(
 		[SCHEDULE_HALVED] = ", looking for the points that it refuses",
 		[SCHEDULE_LEFT_OUT] = ", left out and tried every 10..60 min",
 	};
-	char text[REQUEST_TEXT_MAX];
+	char text[REQUEST_TEXT_MAX], advice[ADVICE_MAX];
 
-	log_warning("bus %s unit %d: %s: exception %d (%s)%s", bus->name, request->unit->state.id,
-	    request_text(request, text, sizeof(text)), exception, exception_name(exception), what[verdict]);
+	log_warning("bus %s unit %d: %s: exception %d (%s)%s%s", bus->name, request->unit->state.id,
+	    request_text(request, text, sizeof(text)), exception, exception_name(exception), what[verdict],
+	    address_advice(request, exception, advice));
 }
 
 void

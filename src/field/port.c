@@ -174,7 +174,7 @@ open_serial(struct port *port)
 	const struct bus *bus = port->bus;
 	char path[PATH_MAX];
 	const char *what = NULL;
-	char thing[160];
+	char advice[128];
 	int fd;
 
 	close_fd(&port->watch_fd);
@@ -190,8 +190,9 @@ open_serial(struct port *port)
 		return fd;
 	}
 	if (fd < 0) {
-		snprintf(thing, sizeof(thing), "%.120s%s%s", bus->port, what ? ": " : "", what ? what : "");
-		return fail(port, thing, -fd);
+		snprintf(port->fault, sizeof(port->fault), "%.120s%s%s: %s%s", bus->port, what ? ": " : "", what ? what : "",
+		    strerror(-fd), serial_advice(path, -fd, advice, sizeof(advice)));
+		return fd;
 	}
 	port->fd = fd;
 	port->state = PORT_OPEN;
@@ -329,7 +330,8 @@ static int
 name_timed_out(struct port *port)
 {
 	port_close(port);
-	snprintf(port->fault, sizeof(port->fault), "%.150s: no name server answers", port->bus->host);
+	snprintf(port->fault, sizeof(port->fault), "%.150s: %s", port->bus->host,
+	    resolver_error_text(EAI_AGAIN));
 	return -EHOSTUNREACH;
 }
 
@@ -346,7 +348,7 @@ take_answer(struct port *port)
 	if (answer.error == 0)
 		return take_addresses(port, &answer);
 	port_close(port);
-	snprintf(port->fault, sizeof(port->fault), "%.150s: %s", port->bus->host, gai_strerror(answer.error));
+	snprintf(port->fault, sizeof(port->fault), "%.150s: %s", port->bus->host, resolver_error_text(answer.error));
 	return -EHOSTUNREACH;
 }
 

@@ -29,14 +29,23 @@ next_pause_ms(const struct reopen *reopen, bool watched)
 	return doubled_ms < TCP_MAX_MS ? doubled_ms : TCP_MAX_MS;
 }
 
+/* A port that was not there and now is refused is worth another line; not so what it says for a moment while it gets its rights, nor
+ * the ways in which a network fails. */
+static bool
+is_other(const struct reopen *reopen)
+{
+	return line_is_serial(reopen->bus) && reopen->error != reopen->told_error && reopen->error == reopen->error_before;
+}
+
 static void
 tell(struct reopen *reopen, bool watched, const char *what)
 {
 	const char *bus = reopen->bus->name;
 
-	if (reopen->told)
+	if (reopen->told && !is_other(reopen))
 		return;
 	reopen->told = true;
+	reopen->told_error = reopen->error;
 	if (watched)
 		log_warning("bus %s: %s, trying again when it appears", bus, what);
 	else if (line_is_serial(reopen->bus))
@@ -48,6 +57,7 @@ tell(struct reopen *reopen, bool watched, const char *what)
 void
 reopen_failed(struct reopen *reopen, int error, bool watched, const char *what, int64_t now_us)
 {
+	reopen->error_before = reopen->error;
 	reopen->error = -error;
 	reopen->pause_ms = next_pause_ms(reopen, watched);
 	reopen->at_us = now_us + (int64_t)reopen->pause_ms * 1000;

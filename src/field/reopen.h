@@ -1,4 +1,4 @@
-/* When a line that could not be opened is tried again, and what people are told about it: once that it is gone, once that it is
+/* When a line that could not be opened is tried again, and what people are told about it: once that it is gone and why, once that it is
  * back. A serial port that somebody watches for (field/hotplug.h) is tried when it appears and now and then; one that is
  * occupied or refuses, each second; a connection after pauses that double. Time is passed in; it logs. One thread.
  */
@@ -16,6 +16,8 @@ struct reopen {
 	bool told;     /* the log says that the bus cannot be opened */
 	char why[HEALTH_WHY_MAX]; /* the last time */
 	int error;     /* errno of the last failure to open, 0 after success */
+	int error_before; /* of the one before it */
+	int told_error;	  /* that the log speaks of */
 	int pause_ms;  /* the last one */
 	int64_t at_us; /* not opened before; while closed */
 };

@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <grp.h>
 #include <libserialport.h>
 #include <limits.h>
 #include <linux/serial.h>
@@ -317,6 +318,36 @@ set_direction(const struct bus *bus, int fd)
 		break;
 	}
 	return 0;
+}
+
+static void
+explain_rights(const char *path, char *text, size_t size)
+{
+	char names[1024];
+	struct group group, *found = NULL;
+	struct stat status;
+
+	if (stat(path, &status) != 0)
+		return;
+	if ((status.st_mode & (S_IRGRP | S_IWGRP)) != (S_IRGRP | S_IWGRP))
+		snprintf(text, size, ": only its owner may open it");
+	else if (getgrgid_r(status.st_gid, &group, names, sizeof(names), &found) == 0 && found)
+		snprintf(text, size, ": the user that fieldgate runs as is not in its group, %.40s", found->gr_name);
+}
+
+const char *
+serial_advice(const char *path, int error, char *text, size_t size)
+{
+	text[0] = '\0';
+	if (error == EACCES)
+		explain_rights(path, text, size);
+	else if (error == EPERM)
+		snprintf(text, size, ": DeviceAllow= of the service does not have it, or its driver came after the start: restart fieldgate then");
+	else if (error == EBUSY)
+		snprintf(text, size, ": another program has it open");
+	else if (error == ENOTTY)
+		snprintf(text, size, ": it is no serial port, or its driver cannot do that");
+	return text;
 }
 
 int

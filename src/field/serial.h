@@ -32,6 +32,10 @@ const char *serial_watched(const char *port);
  * settings. */
 int serial_open(const struct bus *bus, const char *path, const char **ret_what);
 
+/* What a person can do about it when that failed with this errno: ": another program has it open". Empty if nothing is known.
+ * Returns `text`. */
+const char *serial_advice(const char *path, int error, char *text, size_t size);
+
 /* Change the speed of an open port, in both directions. What has not left yet is sent with the new one: see
  * serial_has_left(). Returns 0; -ENOTSUP if the driver refuses it; negative errno. */
 int serial_set_baud(int fd, int baud);

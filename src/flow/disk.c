@@ -5,7 +5,9 @@
 #include <stdlib.h>
 
 #include "base/clock.h"
+#include "base/log.h"
 #include "flow/store_state.h"
+#include "model/health.h"
 
 #define FORGET_AFTER_MS 1000  /* acknowledged rows leave the disk together */
 #define HOLD_MS		60000 /* what is new waits so long for the look at what is on disk */
@@ -132,6 +134,30 @@ store_fd(const struct store *store)
 	return store->disk ? spooler_fd(store->disk->spooler) : -1;
 }
 
+/* When to say that it does not answer; CLOCK_NEVER = it was said. */
+static int64_t
+silent_mono_ms(const struct disk *disk)
+{
+	return disk->silence_told ? CLOCK_NEVER : disk->asked_mono_ms + HEALTH_DISK_SILENT_MS;
+}
+
+static void
+tell_silence(struct disk *disk)
+{
+	int64_t silent_s = (clock_mono_ms() - disk->asked_mono_ms) / 1000;
+
+	if (disk->busy && silent_mono_ms(disk) <= clock_mono_ms()) {
+		log_error("store: %s: the disk has not answered for %lld s: samples are kept in memory only",
+		    disk->settings->dir, (long long)silent_s);
+		disk->silence_told = true;
+	} else if (!disk->busy && disk->silence_told) {
+		if (disk->fault_mono_ms == CLOCK_NEVER) /* else more was said already */
+			log_notice("store: %s: the disk answers again, after %lld s", disk->settings->dir,
+			    (long long)silent_s);
+		disk->silence_told = false;
+	}
+}
+
 int64_t
 store_due_mono_ms(const struct store *store)
 {
@@ -141,6 +167,8 @@ store_due_mono_ms(const struct store *store)
 	if (!disk)
 		return CLOCK_NEVER;
 	due = disk->hold_mono_ms;
+	if (disk->busy && silent_mono_ms(disk) < due)
+		due = silent_mono_ms(disk);
 	if (disk->busy || disk->held)
 		return due;
 	if (!disk->open)
@@ -163,6 +191,7 @@ store_tick(struct store *store)
 		return;
 	if (store->disk->busy && (job = spooler_answer(store->disk->spooler)))
 		disk_answered(store, job);
+	tell_silence(store->disk);
 	if (store->disk->hold_mono_ms <= clock_mono_ms())
 		disk_release(store);
 	disk_go_on(store);

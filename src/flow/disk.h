@@ -45,6 +45,7 @@ struct disk {
 	int64_t fault_mono_ms; /* since when; CLOCK_NEVER = it is well */
 	int fault;	       /* errno of the last one */
 	int64_t asked_mono_ms; /* when it was given its job */
+	bool silence_told;     /* that this one takes too long */
 	int64_t retry_mono_ms;
 	int retry_ms;
 };

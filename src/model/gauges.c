@@ -166,7 +166,7 @@ read_disk(const struct view *view, struct value *ret)
 	const struct health_cloud *cloud = view->health->cloud;
 
 	if (cloud)
-		set_label(ret, !cloud->store.on_disk ? "none" : cloud->store.disk_error == 0 ? "well" : "failing");
+		set_label(ret, health_disk_state_name(&cloud->store));
 }
 
 static void

@@ -41,6 +41,16 @@ health_session_state_name(enum health_session_state state)
 	return session_states[state];
 }
 
+const char *
+health_disk_state_name(const struct health_store *store)
+{
+	if (!store->on_disk)
+		return "none";
+	if (store->disk_error != 0)
+		return "failing";
+	return store->disk_busy_ms >= HEALTH_DISK_SILENT_MS ? "silent" : "well";
+}
+
 /* Cut between two characters, not inside one. */
 static void
 keep_text(struct health_value *kept, const char *text)

@@ -249,4 +249,8 @@ const char *health_unit_state_name(enum health_unit_state state);
 const char *health_bus_state_name(enum health_bus_state state);
 const char *health_session_state_name(enum health_session_state state);
 
+/* "well"; "failing"; "silent", when a job takes longer than a disk that is well needs for any; "none" */
+#define HEALTH_DISK_SILENT_MS 5000
+const char *health_disk_state_name(const struct health_store *store);
+
 #endif

@@ -133,6 +133,15 @@ point_order_name(enum point_order order)
 	return names[order];
 }
 
+int
+point_addr_of_manual(enum point_table table, int addr)
+{
+	static const int first[] = { [TABLE_COIL] = -1, [TABLE_DISCRETE] = 10001, [TABLE_INPUT] = 30001, [TABLE_HOLDING] = 40001 };
+	int from = first[table];
+
+	return from >= 0 && addr >= from && addr < from + 9999 ? addr - from : -1;
+}
+
 bool
 point_table_has_bits(enum point_table table)
 {

@@ -581,6 +581,9 @@ char *settings_strdup(struct settings *settings, const char *text);
 /* The name as gateway.conf spells it. */
 const char *point_table_name(enum point_table table);
 const char *point_order_name(enum point_order order);
+/* Manuals number what a table holds from 1, with a digit before that is the table: 40011 is holding register 10. Returns 10 for
+ * that; -1 if the address does not look so. */
+int point_addr_of_manual(enum point_table table, int addr);
 bool point_table_has_bits(enum point_table table);  /* coils and discrete inputs */
 bool point_table_writable(enum point_table table); /* coils and holding registers */
 

@@ -46,6 +46,11 @@ chmod 644 "$folder/demo.conf"
 expect 0 --config="$folder/demo.conf"
 prints err "warning: $folder/demo.conf: readable by everybody, and it holds tokens: chmod 640"
 
+sed 's/table = "holding"; addr = 10;/table = "holding"; addr = 40011;/' "$here/conf/demo.conf" >"$folder/manual.conf"
+chmod 640 "$folder/manual.conf"
+expect 0 -c "$folder/manual.conf"
+prints out "$(grep -n 40011 "$folder/manual.conf" | sed "s|^\([0-9]*\):.*|$folder/manual.conf:\1: note: addr counts from 0 in each table: if 40011 is the number in a manual, write addr = 10|")"
+
 sed 's/port = 18830/port = 0/' "$here/conf/demo.conf" >"$folder/bad.conf"
 expect 1 -c "$folder/bad.conf"
 prints err "$folder/bad.conf:5: server.port: 0 is out of range, allowed are 1..65535"

@@ -19,7 +19,7 @@ completes() {
 	fi
 }
 
-for command in $(./fieldgate --help | sed -n 's/^  \([a-z]*\) .*/\1/p'); do
+for command in $(./fieldgate --help | sed -n 's/^  \([a-z][a-z-]*\) .*/\1/p'); do
 	completes "$command" ./fieldgate "${command:0:2}"
 	completes --help ./fieldgate "$command" --h
 done
@@ -27,6 +27,8 @@ completes --version ./fieldgate --
 completes --config ./fieldgate run --c
 completes --log-level ./fieldgate run --
 completes warning ./fieldgate run --log-level w
+completes warning ./fieldgate log-level w
+completes "$here/conf/demo.conf" ./fieldgate status -s "$here/conf/dem"
 completes "$here/conf/demo.conf" ./fieldgate check -c "$here/conf/dem"
 [ $failed -ne 0 ] || echo "as the program has them"
 exit $failed

@@ -30,6 +30,7 @@ class Machine:
             "-drive", f"file={self.disk},if=virtio,format=qcow2",
             "-nic", "user,model=virtio-net-pci",
             "-serial", f"file:{os.path.join(self.folder, 'console')}",
+            "-serial", "null",  # ttyS1, which nobody answers on
             "-device", "virtio-serial", "-chardev", f"socket,id=commands,path={commands.getsockname()}",
             "-device", "virtserialport,chardev=commands,name=commands",
             "-qmp", f"unix:{monitor.getsockname()}",

@@ -1,10 +1,11 @@
-/* A call that never comes back, for one process: preloaded, it makes whoever sends to a TCP port in $HANG_PORT hang in the
- * middle of it, as soon as the file $HANG_FILE is there.
+/* A call that does not come back, for one process: preloaded, it makes whoever sends to a TCP port in $HANG_PORT hang in the
+ * middle of it while the file $HANG_FILE is there.
  */
 #include <dlfcn.h>
 #include <netinet/in.h>
 #include <stdlib.h>
 #include <sys/socket.h>
+#include <time.h>
 #include <unistd.h>
 
 static void
@@ -18,8 +19,8 @@ hang(int fd)
 	if (!port || !file || getpeername(fd, (struct sockaddr *)&peer, &length) < 0 || peer.sin_family != AF_INET ||
 	    ntohs(peer.sin_port) != atoi(port) || access(file, F_OK) < 0)
 		return;
-	for (;;)
-		pause();
+	while (access(file, F_OK) == 0)
+		nanosleep(&(struct timespec){ .tv_nsec = 10000000 }, NULL);
 }
 
 __attribute__((visibility("default"))) ssize_t

@@ -161,6 +161,11 @@ class Bench(Simulator):
             "telemetry", since, timeout=timeout, token=token, where=lambda e: key in e["values"] and where(e["values"][key])
         )
 
+    def begun_before(self, since, token, field, mark, write):
+        """The requests on a bus that began after the gateway had taken the first RPC from `since` on, and before this write."""
+        taken = self.wait("rpc_taken", since, token=token)
+        return sum(taken["at_us"] < r["at_us"] < write["at_us"] for r in field.events("request", mark))
+
     def rpc(self, token, method, params=None, timeout=None):
         """Send an RPC and give its reply's payload."""
         since = self.mark()
@@ -191,12 +196,12 @@ class Modbus(Simulator):
 class Fieldgate:
     """The daemon under test."""
 
-    def __init__(self, config, *arguments, env=None):
+    def __init__(self, config, *arguments, env=None, stdin=subprocess.DEVNULL):
         # It ends with a test that is killed. One that outlives it would open what its links lead to by then, such as the
         # pseudo-terminal of another test.
         self.process = subprocess.Popen(
             ["setpriv", "--pdeathsig", "KILL", program("fieldgate"), "run", "-c", config, *arguments],
-            stdin=subprocess.DEVNULL,
+            stdin=stdin,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.PIPE,
             text=True,
@@ -263,7 +268,7 @@ class Case(unittest.TestCase):
         self.addCleanup(instrument.close)
         return instrument
 
-    def fieldgate(self, config, *arguments, env=None):
+    def fieldgate(self, config, *arguments, env=None, stdin=subprocess.DEVNULL):
         path = self.path("gateway.conf")
         with open(path, "w", encoding="utf-8") as file:
             file.write(config)
@@ -274,7 +279,10 @@ class Case(unittest.TestCase):
         runtime = self.path(f"run-{running}" if running else "run")
         os.makedirs(runtime, exist_ok=True)
         gateway = Fieldgate(
-            path, *arguments, env={"STATE_DIRECTORY": state, "RUNTIME_DIRECTORY": runtime, **(env or {})}
+            path,
+            *arguments,
+            env={"STATE_DIRECTORY": state, "RUNTIME_DIRECTORY": runtime, **(env or {})},
+            stdin=stdin,
         )
         gateway.socket = os.path.join(runtime, "control.sock")
         self.gateways.append(gateway)

@@ -1,6 +1,7 @@
 # The real program against real parts: tests/system/NNN-name, each a Python program over harness.py.
 SYSTEM_TESTS = \
 	tests/system/010-check \
+	tests/system/020-readme \
 	tests/system/100-telemetry \
 	tests/system/105-types \
 	tests/system/106-plan \
@@ -28,6 +29,7 @@ SYSTEM_TESTS = \
 	tests/system/310-shared \
 	tests/system/315-calls \
 	tests/system/317-device-api \
+	tests/system/318-bounds \
 	tests/system/320-write-latency \
 	tests/system/330-writing \
 	tests/system/340-instruments \
@@ -36,6 +38,7 @@ SYSTEM_TESTS = \
 	tests/system/345-descriptions \
 	tests/system/400-faults \
 	tests/system/410-line \
+	tests/system/415-advice \
 	tests/system/420-transcript \
 	tests/system/500-service \
 	tests/system/505-stop \

@@ -1,7 +1,7 @@
 # Unit tests of src/conf. Allocations are counted and made to fail by wrapping those of our own objects; libconfig's are not:
 # it does not expect them to fail.
 CONF_TESTS = tests/unit/test_conf tests/unit/test_conf_files tests/unit/test_difference tests/unit/test_difference_line tests/unit/test_document \
-	tests/unit/test_manual tests/unit/test_schema
+	tests/unit/test_manual tests/unit/test_schema tests/unit/test_syntax
 CONF_TEST_LIBS = libconf.a $(LINE_LIBS) $(CONFIG_LIBS) $(CMOCKA_LIBS) -lm
 CONF_TEST_CPPFLAGS = $(AM_CPPFLAGS) -DSRCDIR='"$(abs_top_srcdir)"'
 EXTRA_DIST += tests/conf
@@ -48,4 +48,8 @@ tests_unit_test_schema_SOURCES = tests/unit/test_schema.c
 tests_unit_test_schema_CPPFLAGS = $(CONF_TEST_CPPFLAGS)
 tests_unit_test_schema_CFLAGS = $(AM_CFLAGS) $(CMOCKA_CFLAGS)
 tests_unit_test_schema_LDADD = $(CONF_TEST_LIBS)
+
+tests_unit_test_syntax_SOURCES = tests/unit/test_syntax.c
+tests_unit_test_syntax_CFLAGS = $(AM_CFLAGS) $(CMOCKA_CFLAGS)
+tests_unit_test_syntax_LDADD = $(CONF_TEST_LIBS)
 endif

@@ -2,6 +2,7 @@
 if HAVE_CMOCKA
 FIELD_TESTS = \
 	tests/unit/test_bus \
+	tests/unit/test_errands \
 	tests/unit/test_field \
 	tests/unit/test_frame \
 	tests/unit/test_link \
@@ -12,6 +13,7 @@ FIELD_TESTS = \
 	tests/unit/test_instrument \
 	tests/unit/test_serial \
 	tests/unit/test_talk \
+	tests/unit/test_talker \
 	tests/unit/test_unit \
 	tests/unit/test_writer
 check_PROGRAMS += $(FIELD_TESTS)
@@ -79,6 +81,16 @@ tests_unit_test_talk_SOURCES = tests/unit/test_talk.c
 tests_unit_test_talk_CPPFLAGS = $(AM_CPPFLAGS) -I$(top_srcdir)/tests
 tests_unit_test_talk_CFLAGS = $(AM_CFLAGS) $(CMOCKA_CFLAGS)
 tests_unit_test_talk_LDADD = $(FIELD_TEST_LIBS)
+
+tests_unit_test_errands_SOURCES = tests/unit/test_errands.c
+tests_unit_test_errands_CPPFLAGS = $(AM_CPPFLAGS) -I$(top_srcdir)/tests
+tests_unit_test_errands_CFLAGS = $(AM_CFLAGS) $(CMOCKA_CFLAGS)
+tests_unit_test_errands_LDADD = $(FIELD_TEST_LIBS)
+
+tests_unit_test_talker_SOURCES = tests/unit/test_talker.c
+tests_unit_test_talker_CPPFLAGS = $(AM_CPPFLAGS) -I$(top_srcdir)/tests
+tests_unit_test_talker_CFLAGS = $(AM_CFLAGS) $(CMOCKA_CFLAGS)
+tests_unit_test_talker_LDADD = $(FIELD_TEST_LIBS)
 
 tests_unit_test_unit_SOURCES = tests/unit/test_unit.c
 tests_unit_test_unit_CPPFLAGS = $(AM_CPPFLAGS) -I$(top_srcdir)/tests

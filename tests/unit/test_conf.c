@@ -438,7 +438,7 @@ test_too_much(void **state)
 	assert_too_much("a=1;\n", "x:1001: too many settings in one group, allowed are 1000");
 	assert_too_much("a={b=1};\n", "x:1001: too many settings in one group, allowed are 1000");
 	assert_too_much(
-	    ";", "x:1: syntax error here or just before, look for a missing ';', ',', '=', quote or bracket");
+	    ";", "x:1: syntax error here or just before: look for a missing ';', ',', '=', quote or bracket");
 }
 
 /* Whatever allocation fails, the answer is that there is no memory, and nothing is lost. */

@@ -374,13 +374,14 @@ try_slower(attempt_fn *attempt, enum bus_type type, const void *row)
 	assert_true(as_it_should);
 }
 
-/* An error is told in its turn, and may be another when time was short; an answer never is. */
+/* An error is told in its turn, and may be another when time was short; an answer never is, but the one that is waited for, which a
+ * busy machine finds when it looks too late for the timeout. */
 static bool
 is_result(int result, int expected)
 {
 	if (result != expected)
 		print_message("             %d instead of %d with a timeout of %d ms\n", result, expected, TIMEOUT_MS);
-	assert_true(result < 0 || result == expected);
+	assert_true(result < 0 || result == expected || (result == 0 && expected == -ETIMEDOUT));
 	return result == expected;
 }
 

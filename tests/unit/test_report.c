@@ -216,11 +216,28 @@ test_the_table_says_it_in_words(void **state)
 	assert_has(text, "other:1 2:4");
 	assert_has(text, "    refused\n");
 	assert_has(text, "refused, exception 2  in 10 min 0 s");
+	assert_has(text, "disk failing: No space left on device; ");
 	assert_has(text, "for want of room 4");
 	/* nothing of a device's text steers the terminal */
 	assert_has(text, "?[2J??31mred");
 	assert_null(strchr(text, '\x1b'));
 	assert_null(strstr(text, "\xc2\x9b"));
+	free(text);
+}
+
+static void
+test_a_disk_that_does_not_answer_is_shown(void **state)
+{
+	char *text;
+
+	(void)state;
+	cloud.store = (struct health_store){ .on_disk = true, .disk_busy_ms = HEALTH_DISK_SILENT_MS - 1 };
+	text = print(print_table);
+	assert_has(text, "on disk, disk well; ");
+	free(text);
+	cloud.store.disk_busy_ms = 12345;
+	text = print(print_table);
+	assert_has(text, "on disk, disk has not answered for 12 s; ");
 	free(text);
 }
 
@@ -317,6 +334,7 @@ main(void)
 		TEST(test_a_brief_one_has_no_points),
 		TEST(test_before_anybody_answered),
 		TEST(test_the_table_says_it_in_words),
+		TEST(test_a_disk_that_does_not_answer_is_shown),
 		TEST(test_news_are_lines_and_what_is_not_new_is_none),
 		TEST(test_metrics_are_escaped),
 		TEST(test_instruments_are_named),

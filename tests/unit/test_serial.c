@@ -25,9 +25,11 @@
 
 #include "base/clock.h"
 #include "fake/bench.h"
+#include "fake/sinks.h"
 #include "field/hotplug.h"
 #include "field/link_modbus.h"
 #include "field/serial.h"
+#include "field/serial_bus.h"
 #include "field/speed.h"
 
 int __real_ioctl(int fd, unsigned long request, ...);
@@ -405,7 +407,7 @@ struct adapter {
 	int vendor; /* 0: no USB */
 	int product;
 	char serial[16]; /* "": it has none */
-	char name[16];
+	char name[64];
 };
 
 static struct adapter *adapters;
@@ -494,6 +496,123 @@ test_an_adapter_is_found_by_its_identity(void **state)
 	assert_string_equal(path, "/dev/ttyUSB4");
 }
 
+/* --- a bus of serial instruments on such a port --- */
+
+static struct sinks sinks;
+static struct serial_bus *worker;
+
+/* One device that is asked "?" ten times a second and answers a number in a line. */
+static void
+start_instrument(struct bus *bus, const char *port)
+{
+	static struct bytes newline = { .data = (const uint8_t *)"\n", .length = 1 };
+	static struct line_step question = { .send = { .data = (const uint8_t *)"?", .length = 1 }, .frame = true };
+	static struct line_field first = { .source = SOURCE_COLUMN };
+	struct point *point = bench_point(&bench, 0, TABLE_INPUT, 0, 1, 1000);
+
+	bus->type = BUS_SERIAL;
+	bus->port = port;
+	bus->parity = PARITY_NONE;
+	bus->dtr = bus->rts = SIGNAL_KEEP;
+	bus->timeout_ms = 5000;
+	bus->framing = (struct framing){ .type = FRAMING_DELIMITER, .ends = &newline, .end_count = 1, .max_bytes = 100 };
+	bench.device.poll = (struct line_script){ .steps = &question, .count = 1 };
+	bench.device.period_ms = 100;
+	bench.device.silence_s = 60;
+	point->line = &first;
+	sinks_init(&sinks, 1000, 10);
+	worker = serial_bus_new(&bench.settings, bus, NULL, sinks_samples(&sinks), sinks_outcomes(&sinks));
+	assert_non_null(worker);
+	assert_int_equal(serial_bus_start(worker), 0);
+}
+
+static void
+stop_instrument(void)
+{
+	serial_bus_tell_stop(worker);
+	assert_true(serial_bus_await(worker, CLOCK_NEVER));
+	serial_bus_free(worker);
+	sinks_done(&sinks);
+	close(master);
+}
+
+/* Wait for the question and answer it; the value that goes up is the answer. */
+static void
+answer_instrument(int64_t number)
+{
+	struct pollfd heard = { .fd = master, .events = POLLIN };
+	struct sample sample;
+	char text[32];
+	int64_t until_us = clock_mono_us() + 20000000;
+	ssize_t got = -1;
+
+	while (got < 0 && clock_mono_us() < until_us) {
+		assert_true(poll(&heard, 1, 20000) >= 0);
+		got = read(master, text, sizeof(text)); /* EIO until somebody has it open */
+	}
+	assert_int_equal(got, 1);
+	assert_int_equal(text[0], '?');
+	got = snprintf(text, sizeof(text), "%lld\n", (long long)number);
+	assert_int_equal(write(master, text, (size_t)got), got);
+	assert_true(sinks_sample(&sinks, &sample));
+	assert_int_equal(sample.value.integer, number);
+}
+
+/* RTS is switched around each question, and by the time it is answered it is switched back; the kernel does all by itself. */
+static void
+test_an_instrument_on_rs485(void **state)
+{
+	static const struct {
+		enum bus_rs485 rs485;
+		const char *calls; /* of the first question and its answer */
+	} rows[] = {
+		{ RS485_RTS, "rts- rts+ look rts- look " },
+		{ RS485_RTS_INVERTED, "rts+ rts- look rts+ look " },
+		{ RS485_KERNEL, "rs485 look " },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		struct bus *bus = set_up(rows[i].rs485);
+		char *count;
+
+		bench.device.period_ms = 60000;
+		start_instrument(bus, path);
+		answer_instrument(12);
+		stop_instrument();
+		while ((count = strstr(driver.calls, "count "))) /* errors are not what is looked at here */
+			memmove(count, count + strlen("count "), strlen(count + strlen("count ")) + 1);
+		assert_string_equal(driver.calls, rows[i].calls);
+	}
+}
+
+/* A USB adapter by its identity, which has another name after it was plugged in again. */
+static void
+test_an_instrument_on_a_usb_adapter(void **state)
+{
+	static struct adapter there[] = {
+		{ 0x0403, 0x6001, "SCALE", "" },
+		{ 0x0403, 0x6001, "OTHER", "/dev/no/such" },
+	};
+	struct bus *bus = set_up(RS485_OFF);
+	int before;
+
+	(void)state;
+	adapters = there;
+	adapter_count = 2;
+	snprintf(there[0].name, sizeof(there[0].name), "%s", path);
+	start_instrument(bus, "usb:0403:6001:SCALE");
+	answer_instrument(1);
+	before = master;
+	master = posix_openpt(O_RDWR | O_NOCTTY);
+	assert_int_equal(grantpt(master) | unlockpt(master), 0);
+	assert_string_not_equal(ptsname(master), path);
+	snprintf(there[0].name, sizeof(there[0].name), "%s", ptsname(master));
+	close(before);
+	answer_instrument(2);
+	stop_instrument();
+}
+
 /* --- the watch --- */
 
 static char folder[64];
@@ -574,6 +693,8 @@ main(void)
 		cmocka_unit_test(test_speeds_with_and_without_a_name),
 		cmocka_unit_test(test_dtr_and_rts_of_an_instrument),
 		cmocka_unit_test(test_an_adapter_is_found_by_its_identity),
+		cmocka_unit_test(test_an_instrument_on_rs485),
+		cmocka_unit_test(test_an_instrument_on_a_usb_adapter),
 		cmocka_unit_test(test_a_port_that_is_not_there_is_watched_for),
 	};
 

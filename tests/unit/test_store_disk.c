@@ -22,6 +22,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "flow/store.h"
+#include "model/health.h"
 
 #define DEVICES 3
 
@@ -545,6 +546,7 @@ static void
 nobody_waits_for_a_slow_disk(void **state)
 {
 	struct bench *bench = *state;
+	struct health_store health;
 	struct store_row row;
 	uint64_t after = 0;
 
@@ -556,6 +558,8 @@ nobody_waits_for_a_slow_disk(void **state)
 	store_tick(bench->store);
 	while (at_gate == 0)
 		poll(NULL, 0, 1);
+	/* Nothing is due but to say that it does not answer. */
+	assert_int_equal(store_due_mono_ms(bench->store), now_ms + HEALTH_DISK_SILENT_MS);
 	/* Its thread stands in fsync. Rows come, go out, and are acknowledged, those too that are being
 	 * written. */
 	for (int i = 100; i < 200; i++) {
@@ -563,6 +567,10 @@ nobody_waits_for_a_slow_disk(void **state)
 		now_ms += 100;
 		store_tick(bench->store);
 	}
+	/* It is said that it does not answer, once. */
+	assert_true(store_due_mono_ms(bench->store) > now_ms);
+	store_health(bench->store, &health);
+	assert_string_equal(health_disk_state_name(&health), "silent");
 	for (int i = 0; i < 150; i++) {
 		assert_int_equal(store_next(bench->store, 0, after, &row), 0);
 		assert_int_equal(number_of(0, &row), i);
@@ -573,6 +581,8 @@ nobody_waits_for_a_slow_disk(void **state)
 	assert_true(store_busy(bench->store));
 	gate = 0;
 	work(bench);
+	store_health(bench->store, &health);
+	assert_string_equal(health_disk_state_name(&health), "well");
 	pass(bench, 1000);
 	crash(bench);
 	assert_int_equal(drain(bench, 0, 150), 50);
