@@ -314,39 +314,67 @@ def lateness(requests):
     return late
 
 
+def crowd(plant, count):
+    """`count` devices with a session each on TCP buses of ten units, 10 points at 1 s each, all published; returns how long it took
+    until all sessions were up."""
+    plant.start_bench()
+    units = [part for unit in range(2, 11) for part in ("--unit", str(unit))]
+    field = plant.start_field(*["--tcp", "0"] * ((count + 9) // 10), *units)
+    plant.start_gateway(
+        server(plant.bench.port)
+        + buses(*[tcp_bus(f"b{n}", port) for n, port in enumerate(field.tcp)])
+        + devices(*[device(f"D{n}", f"b{n // 10}", registers(10), unit=n % 10 + 1, period_ms=1000) for n in range(count)]))
+    start = time.monotonic()
+    plant.await_stats(lambda stats: stats["sessions"] == count, patience=60 + count / 100)
+    up = time.monotonic() - start
+    time.sleep(3)
+    return up
+
+
 def scale(seconds, counts=(100, 300, 1000)):
-    """Devices with a session each on TCP buses of ten units, 10 points at 1 s each, all published."""
+    """How cost grows with devices."""
     rows = []
     for count in counts:
         with Plant() as plant:
-            plant.start_bench()
-            lines = (count + 9) // 10
-            units = [part for unit in range(2, 11) for part in ("--unit", str(unit))]
-            field = plant.start_field(*["--tcp", "0"] * lines, *units)
-            plant.start_gateway(
-                server(plant.bench.port)
-                + buses(*[tcp_bus(f"b{n}", port) for n, port in enumerate(field.tcp)])
-                + devices(*[device(f"D{n}", f"b{n // 10}", registers(10), unit=n % 10 + 1, period_ms=1000) for n in range(count)]))
-            start = time.monotonic()
-            plant.await_stats(lambda stats: stats["sessions"] == count)
-            up = time.monotonic() - start
-            time.sleep(3)
+            up = crowd(plant, count)
             span = Span(plant, seconds)
-            late = lateness(field.ask("requests", last=min(10000, int(count * seconds)))["requests"])
+            late = lateness(plant.field.ask("requests", last=min(10000, int(count * seconds)))["requests"])
             with standing(plant):
                 least = bare_pipe(plant, min(seconds, 4), 10, count)
-            SERIES.setdefault("cpu_us_by_devices", []).append([count, span.cpu / span.values * 1e6])
+            each = span.cpu / span.values * 1e6
+            SERIES.setdefault("cpu_us_by_devices", []).append([count, each])
             SERIES.setdefault("rss_mb_by_devices", []).append([count, span.rss_mb])
             SERIES[f"late_ms_{count}"] = distribution(late)
             rows += [
-                row(f"{count} devices: CPU a value", f"{span.cpu / span.values * 1e6:.2f} us",
-                    f"bare pipe of {count} x 10 values/s {least:.2f} us: {span.cpu / span.values * 1e6 / least:.2f} x", "2 x row pipe"),
+                row(f"{count} devices: CPU a value", f"{each:.2f} us",
+                    f"bare pipe of {count} x 10 values/s {least:.2f} us: {each / least:.2f} x", "2 x row pipe"),
                 row(f"{count} devices: CPU", f"{span.cpu / span.seconds:.1%} of a core"),
                 row(f"{count} devices: delivered", f"{span.values} values", f"read {span.reads * 10}", "all"),
                 row(f"{count} devices: memory, threads", f"{span.rss_mb:.1f} MB, {span.threads}", "", "40 MB at 1,000"),
                 row(f"{count} devices: poll lateness p50, p99", f"{quantile(late, 0.5):.1f}, {quantile(late, 0.99):.1f} ms", "", "p99 10 ms"),
                 row(f"{count} devices: all sessions up after", f"{up:.1f} s", "200 new ones a second at most"),
             ]
+    return rows
+
+
+def most(seconds):
+    """More and more devices, until not all polls are made in time. The simulator and the bench share the machine with the gateway."""
+    rows, count = [], 2000
+    while count <= 16000:
+        with Plant() as plant:
+            try:
+                up = crowd(plant, count)
+            except SystemExit as what:
+                rows.append(row(f"{count} devices, 10 values/s each", "not all sessions come up", str(what).splitlines()[0][:100]))
+                break
+            span = Span(plant, seconds)
+            late = lateness(plant.field.ask("requests", last=10000)["requests"])
+            polled, worst = span.reads / span.seconds / count, quantile(late, 0.99)
+            rows.append(row(f"{count} devices, 10 values/s each", f"{polled:.1%} of polls, p99 {worst:.1f} ms late",
+                            f"{span.cpu / span.seconds:.0%} of a core, {span.rss_mb:.0f} MB, {span.threads} threads, all up in {up:.0f} s"))
+            if polled < 0.99 or worst > 100:
+                break
+        count *= 2
     return rows
 
 
@@ -493,8 +521,19 @@ def collectd(seconds):
                     f"collectd {after.rss_mb:.1f} MB, {after.threads}")]
 
 
-ROWS = {"poll": poll_rates, "pipe": pipe_cost, "rpc": rpc_latency, "rpcline": rpc_line, "scale": scale, "idle": idle, "start": start_time, "outage": outage,
-        "meters": meters, "collectd": collectd}
+ROWS = {
+    "poll": poll_rates,
+    "pipe": pipe_cost,
+    "rpc": rpc_latency,
+    "rpcline": rpc_line,
+    "scale": scale,
+    "most": most,
+    "idle": idle,
+    "start": start_time,
+    "outage": outage,
+    "meters": meters,
+    "collectd": collectd,
+}
 
 
 def machine():
