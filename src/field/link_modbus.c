@@ -22,7 +22,7 @@
 #define SETTLE_QUIET_US 20000
 /* How long a request that writes is still waited for when the bus is to stop. */
 #define STOP_GRACE_US 1000000
-/* A busy system may let us look so long after the deadline; later than that nobody knows when a reply came. */
+/* A busy system may let us look so long after the timeout; later than that nobody knows when a reply came. */
 #define LATE_LOOK_US 50000
 /* Through a serial server: so many failures in a row of whatever units, and the connection itself is doubted.
  */
@@ -67,6 +67,7 @@ struct exchange {
 	struct link_report *report;
 	uint16_t *cells;
 	int64_t deadline_us;
+	int64_t too_late_us; /* what is found later is no value */
 	int stop_fd; /* -1 once we know that we are to stop */
 	uint8_t sent[FRAME_MAX];
 	size_t sent_length;
@@ -354,11 +355,12 @@ wait_reply(struct exchange *exchange, int fd, int64_t until_us)
 
 /* We stood still (a stopped process, a suspended machine, a system out of memory) while the reply waited for us: nobody
  * knows when it came, and a value must not get the time of now. That a write was done is true whenever it is
- * found out. */
+ * found out. It is the timeout of the bus that decides: a unit that has failed is waited for a shorter time, but what is there
+ * when we look is an answer as good as any. */
 static bool
 is_found_too_late(const struct exchange *exchange)
 {
-	return !pdu_writes(exchange->request) && clock_mono_us() > exchange->deadline_us + LATE_LOOK_US;
+	return !pdu_writes(exchange->request) && clock_mono_us() > exchange->too_late_us;
 }
 
 /* Take more bytes: those that are there, or the first that come until `until_us`.
@@ -535,6 +537,9 @@ transact(struct link_modbus *self, struct exchange *exchange, int timeout_ms)
 	report->asked_mono_us = clock_mono_us();
 	error = is_mbap(self) ? send_mbap(self, exchange) : send_rtu(self, exchange);
 	exchange->deadline_us = deadline_us(self, exchange, timeout_ms);
+	if (timeout_ms < self->bus->timeout_ms)
+		timeout_ms = self->bus->timeout_ms;
+	exchange->too_late_us = deadline_us(self, exchange, timeout_ms) + LATE_LOOK_US;
 	self->active_us = clock_mono_us() + line_chars_us(self->bus, exchange->sent_length);
 	if (error == 0)
 		error = is_mbap(self) ? take_reply_mbap(self, exchange) : take_reply_rtu(self, exchange);

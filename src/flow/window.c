@@ -189,11 +189,16 @@ windows_close(struct windows *windows, int64_t now_mono_ms)
 		close_window(windows, heap_entry(first, struct window, node));
 }
 
+/* What was read at the very end of a window is in the next one, and that has the time of the end: the server would take the
+ * one for the other. */
 static void
 cut_short(struct windows *windows, struct window *window)
 {
+	int64_t begin_mono_ms = window->end_mono_ms - window->point->window_ms;
+	int after_ms = window->last_mono_ms == begin_mono_ms ? 1 : 0;
+
 	heap_remove(&windows->due, &window->node);
-	emit(windows, window, window->last_mono_ms, window->last_unix_ms);
+	emit(windows, window, window->last_mono_ms + after_ms, window->last_unix_ms + after_ms);
 }
 
 void

@@ -419,6 +419,7 @@ packet_puback(struct session *session, const struct mqtt_frame *frame)
 	if (error == 0 && session->device && (session->rpcs[ack.packet_id / 8] & bit) != 0) {
 		session->rpcs[ack.packet_id / 8] &= (uint8_t)~bit;
 		device_take_message(session->device);
+		control_emit(report_new("rpc_taken", session->device->token));
 	}
 	return error;
 }

@@ -161,6 +161,11 @@ class Bench(Simulator):
             "telemetry", since, timeout=timeout, token=token, where=lambda e: key in e["values"] and where(e["values"][key])
         )
 
+    def begun_before(self, since, token, field, mark, write):
+        """The requests on a bus that began after the gateway had taken the first RPC from `since` on, and before this write."""
+        taken = self.wait("rpc_taken", since, token=token)
+        return sum(taken["at_us"] < r["at_us"] < write["at_us"] for r in field.events("request", mark))
+
     def rpc(self, token, method, params=None, timeout=None):
         """Send an RPC and give its reply's payload."""
         since = self.mark()

@@ -22,6 +22,8 @@ SPOILT = {f"fault {kind}" for kind in (
 )}
 # Replies that are whole before the last byte has left.
 FOLLOWED = {"fault glued", "fault garbage_after"}
+PAUSE_SEEN = 0.9  # of a pause that is left between what the unit gets: what is before it may have been on its way
+UNTRUSTED = 10  # answers, until a unit that failed is waited for as long as any (src/field/unit.h)
 EXAMPLES = 5
 CLOCK_MS = 2  # times are whole milliseconds, and what was read within one of the monotonic clock has one time
 
@@ -101,15 +103,17 @@ class Verdict:
 
 
 class Checker:
-    def __init__(self, limits, windows, lives, steps=()):
-        """steps: (moment, what the wall clock of the daemon is ahead of ours from then on), in order."""
+    def __init__(self, limits, windows, lives, steps=(), pauses=()):
+        """steps: (moment, what the wall clock of the daemon is ahead of ours from then on), in order; pauses: by bus, how long a
+        unit on a line without transaction ids is left alone when a request to it has failed."""
         self.limits = limits
         self.steps = [(float("-inf"), 0), *steps]
         self.windows = windows
         self.lives = sorted(lives, key=lambda life: life.start)
         self.verdict = Verdict()
         self.freezes = [w for w in windows if FROZEN in w.excuses]
-        self.in_flight, self.displaced = set(), set()
+        self.pauses = dict(pauses)
+        self.in_flight, self.displaced, self.given_up = set(), set(), set()
 
     # ---- telemetry ----
 
@@ -124,6 +128,7 @@ class Checker:
             came[row.series].append(row)
         self.in_flight = self._find_in_flight([*shown, *others])
         self.displaced = self._find_displaced([*shown, *others])
+        self.given_up = self._find_given_up([*shown, *others])
         for series in sorted(set(by_series) | set(came)):
             if series in states:
                 self._check_state(by_series[series], came[series])
@@ -156,6 +161,21 @@ class Checker:
                 late[reply.bus].append(reply)
         return {reply.request for reply in shown if reply.bus in late
                 and any(other.asked < reply.asked <= other.at <= reply.at for other in late[reply.bus])}
+
+    def _find_given_up(self, shown):
+        """A unit that has just failed is waited for less than its timeout, until it has answered so many requests: on a busy machine
+        its answer may be too slow for that. It is seen by the pause behind it, of which there was another shortly before."""
+        by_unit = collections.defaultdict(dict)
+        for reply in shown:
+            if reply.bus in self.pauses:
+                by_unit[reply.bus, reply.series.partition(".")[0]][reply.request] = reply.asked
+        found = set()
+        for (bus, _), requests in by_unit.items():
+            listed = sorted(requests.items(), key=lambda item: item[1])
+            paused = [after - before >= PAUSE_SEEN * self.pauses[bus] for (_, before), (_, after) in zip(listed, listed[1:])]
+            found.update(listed[index][0] for index, is_long in enumerate(paused)
+                         if is_long and any(paused[max(0, index - UNTRUSTED):index]))
+        return found
 
     def _check_series(self, series, shown, came):
         index_of = {}
@@ -256,6 +276,8 @@ class Checker:
             return "in flight"
         if reply.request in self.displaced:
             return "displaced by a late reply"
+        if reply.request in self.given_up:
+            return "given up early"
         if reply.at - reply.asked >= self.limits.poll_ms:
             return "late reply"
         if any(POLL in w.excuses and (w.buses is None or reply.bus in w.buses) and w.overlaps(reply.asked, reply.at)

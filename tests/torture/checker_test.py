@@ -24,7 +24,7 @@ class Telemetry(unittest.TestCase):
     """Two devices, each read 50 times, every 100 ms, from t = 1000 on; all of it arrives 20 ms later."""
 
     def setUp(self):
-        self.windows, self.lives, self.limits, self.steps = [], [Life(0)], Limits(), []
+        self.windows, self.lives, self.limits, self.steps, self.pauses = [], [Life(0)], Limits(), [], {}
         self.shown, self.arrived = [], []
         for number in range(50):
             for bus, series in enumerate(("A.n", "B.n")):
@@ -33,7 +33,8 @@ class Telemetry(unittest.TestCase):
                 self.arrived.append(Arrived(series, 7 + number, at + 1, at + 20, 1))
 
     def check(self):
-        return Checker(self.limits, self.windows, self.lives, self.steps).check_telemetry(self.shown, self.arrived)
+        checker = Checker(self.limits, self.windows, self.lives, self.steps, self.pauses)
+        return checker.check_telemetry(self.shown, self.arrived)
 
     def assert_finds(self, *kinds):
         verdict = self.check()
@@ -155,6 +156,27 @@ class Telemetry(unittest.TestCase):
         self.windows = [window(3200, 3400, POLL, buses=frozenset({0}))]
         self.assertEqual(self.check().counts["excused: field fault"], 1)
         self.assertTrue(self.check())
+
+    def test_given_up_early(self):
+        """Left alone after 10, which failed, and after 14; not after 30."""
+        def build(*failed):
+            self.setUp()
+            self.pauses, now, shown = {0: 1000}, 1000, []
+            for reply in (reply for reply in self.shown if reply.series == "A.n"):
+                shown.append(reply._replace(asked=now - 10, at=now, request=(0, now)))
+                now += 1100 if reply.value in failed else 100
+            self.shown = shown
+            self.arrived = [Arrived("A.n", reply.value, reply.at + 1, reply.at + 20, 1) for reply in shown]
+        build(10, 14)
+        self.drop(14)
+        self.assertEqual(self.check().counts["excused: given up early"], 1)
+        self.assertTrue(self.check())
+        build(10, 14)
+        self.drop(13)
+        self.assert_finds("missing")
+        build(10, 30)
+        self.drop(30)
+        self.assert_finds("missing")
 
     def test_a_late_reply_takes_the_place_of_the_next(self):
         self.spoil(30, outcome="fault late", at=3395)

@@ -107,7 +107,7 @@ class Torture:
 
 
 def judge(world, happened, limits, start_usage, end_usage):
-    checker = Checker(limits, [world.window(event) for event in happened], world.lives, world.steps)
+    checker = Checker(limits, [world.window(event) for event in happened], world.lives, world.steps, world.pauses())
     checker.check_telemetry(world.record.shown, world.record.arrived, {f"{device.name}.w" for device in world.devices},
                             [*world.record.attributes_shown, *world.record.aggregates_shown])
     derived = Derived(checker)
@@ -177,6 +177,7 @@ def torture(options, folder):
         run.run(options.seconds)
         late = world.wait_recovered(RECOVERY_S)
         world.troubles += [f"{name} did not come back in {RECOVERY_S} s" for name in late]
+        world.wait_answered(worlds.now_ms() - limits.waits_ms, limits.answer_ms / 1000 + 1)
         end_usage = world.usage()
         world.stop()
         world.bench.ask("stats")

@@ -274,6 +274,10 @@ class World:
         text = harness.device(device.name, device.bus.name, points, unit=device.unit, period_ms=self.period_ms)
         return text.replace(f' token = "{device.name}";', "") if self.gateway_api else text
 
+    def pauses(self):
+        """How long a unit is left alone after a failure: two timeouts, on a line without transaction ids."""
+        return {bus.number: 2 * TIMEOUT_MS[bus.kind] for bus in self.buses if bus.kind != "tcp"}
+
     def window_ms(self):
         """Of what is aggregated."""
         return 8 * self.period_ms
@@ -406,6 +410,12 @@ class World:
                        if any(arrived.get((device.name, key), 0) <= before.get((device.name, key), 0) for key in keys)]
             if not waiting or time.monotonic() > deadline or not self.running():
                 return waiting
+            time.sleep(0.05)
+
+    def wait_answered(self, since_ms, timeout_s):
+        """Until there is a reply to each command that was asked for since then. What has none then the judge looks into."""
+        deadline = time.monotonic() + timeout_s
+        while time.monotonic() < deadline and any(not c.replies for c in self.record.given if c.asked >= since_ms):
             time.sleep(0.05)
 
     def window(self, event):

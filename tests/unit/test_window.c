@@ -160,6 +160,19 @@ the_end_cuts_windows_short(void **state)
 }
 
 static void
+a_window_cut_at_its_begin_has_a_time_of_its_own(void **state)
+{
+	(void)state;
+	add(0, 1500, UNIX(1500), 1);
+	add(0, 2000, UNIX(2000), 2);
+	windows_flush(windows);
+	assert_int_equal(count, 2);
+	assert_int_equal(results[0].unix_ms, UNIX(2000));
+	assert_int_equal(results[1].unix_ms, UNIX(2001));
+	assert_int_equal(results[1].mono_ms, 2001);
+}
+
+static void
 what_is_asked_for_is_given(void **state)
 {
 	struct sample sample = { .point = &points[1], .taken_mono_ms = 5, .value = { .kind = VALUE_BOOL, .boolean = true } };
@@ -235,6 +248,7 @@ main(void)
 		cmocka_unit_test_setup_teardown(the_wall_clock_moves, begin, end),
 		cmocka_unit_test_setup_teardown(without_a_wall_clock_windows_are_as_long, begin, end),
 		cmocka_unit_test_setup_teardown(the_end_cuts_windows_short, begin, end),
+		cmocka_unit_test_setup_teardown(a_window_cut_at_its_begin_has_a_time_of_its_own, begin, end),
 		cmocka_unit_test_setup_teardown(what_is_asked_for_is_given, begin, end),
 	};
 
