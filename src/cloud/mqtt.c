@@ -815,11 +815,14 @@ mqtt_session_hold(struct mqtt_session *session, bool hold)
 static int
 owner_result(struct mqtt_session *session, int result)
 {
+	int64_t patience_ms;
+
 	if (result == -ENOTCONN)
 		mqtt_session_restart(session, "connection lost");
 	if (result != -EBUSY)
 		return result;
-	if (clock_mono_ms() - session->acked_mono_ms >= session->mqtt->server->ack_timeout_ms)
+	patience_ms = session->mqtt->server->ack_timeout_ms;
+	if (patience_ms > 0 && clock_mono_ms() - session->acked_mono_ms >= patience_ms)
 		mqtt_session_restart(session, "the server acknowledges nothing any more");
 	return -ENOMEM;
 }
