@@ -438,7 +438,7 @@ outbox_send_held(struct outbox *outbox)
 		if (post_now(outbox, message->topic, message->id, message->payload, message->length) < 0)
 			outbox->held.dropped += message->topic == TB_RPC_RESPONSE;
 		held_remove(&outbox->held, message);
-		due = now + 1;
+		due = now;
 	}
 	say_dropped(outbox);
 	if (outbox->held.first)
