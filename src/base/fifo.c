@@ -16,33 +16,64 @@ struct fifo {
 	size_t used;
 	uint64_t refused;
 	uint64_t rings; /* writes to event_fd that nobody has read, of which some may be about to be made */
-	int event_fd;	/* rung by the push that finds the queue empty, read by the pop that leaves it empty */
+	int event_fd;	/* rung by the push that finds the queue empty, read by the pop that leaves it empty; or -1, and */
+	int bell_fd;	/* this is, and read by whoever has it; -1 */
 	unsigned char *items;
 };
+
+/* Returns NULL with errno set. */
+static struct fifo *
+make(size_t item_size, size_t capacity, int event_fd, int bell_fd)
+{
+	struct fifo *fifo = calloc(1, sizeof(*fifo));
+	unsigned char *items = calloc(capacity, item_size);
+
+	if (!fifo || !items) {
+		free(fifo);
+		free(items);
+		errno = ENOMEM;
+		return NULL;
+	}
+	fifo->item_size = item_size;
+	fifo->capacity = capacity;
+	fifo->event_fd = event_fd;
+	fifo->bell_fd = bell_fd;
+	fifo->items = items;
+	pthread_mutex_init(&fifo->lock, NULL);
+	return fifo;
+}
+
+int
+fifo_bell_open(void)
+{
+	return eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
+}
+
+void
+fifo_bell_still(int bell_fd)
+{
+	eventfd_t counter;
+
+	(void)eventfd_read(bell_fd, &counter);
+}
 
 struct fifo *
 fifo_new(size_t item_size, size_t capacity)
 {
-	struct fifo *fifo = calloc(1, sizeof(*fifo));
+	int event_fd = fifo_bell_open();
+	struct fifo *fifo = event_fd >= 0 ? make(item_size, capacity, event_fd, -1) : NULL;
 
-	if (!fifo)
-		return NULL;
-	fifo->item_size = item_size;
-	fifo->capacity = capacity;
-	fifo->event_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
-	fifo->items = calloc(capacity, item_size);
-	if (fifo->event_fd < 0 || !fifo->items) {
-		int error = errno;
-
-		if (fifo->event_fd >= 0)
-			close(fifo->event_fd);
-		free(fifo->items);
-		free(fifo);
-		errno = error;
-		return NULL;
+	if (!fifo && event_fd >= 0) {
+		close(event_fd);
+		errno = ENOMEM;
 	}
-	pthread_mutex_init(&fifo->lock, NULL);
 	return fifo;
+}
+
+struct fifo *
+fifo_new_ringing(size_t item_size, size_t capacity, int bell_fd)
+{
+	return make(item_size, capacity, -1, bell_fd);
 }
 
 /* A ring that is only about to be made wakes the reader for nothing, and is read then. */
@@ -74,7 +105,8 @@ fifo_free(struct fifo *fifo)
 		return;
 	await_rings(fifo);
 	pthread_mutex_destroy(&fifo->lock);
-	close(fifo->event_fd);
+	if (fifo->event_fd >= 0)
+		close(fifo->event_fd);
 	free(fifo->items);
 	free(fifo);
 }
@@ -99,7 +131,8 @@ copy_out(const struct fifo *fifo, unsigned char *items, size_t count)
 }
 
 /* Append `count` items, or if not so many fit the first ones that do, or none. The reader is woken when the lock is free:
- * on another processor it would run into it. It may have taken the items by then, and finds that there are none. */
+ * on another processor it would run into it. It may have taken the items by then, and finds that there are none. A bell is
+ * rung with the lock held: nobody counts its rings, and it may be closed once the queue is freed. */
 static size_t
 push(struct fifo *fifo, const void *items, size_t count, bool whole)
 {
@@ -114,12 +147,15 @@ push(struct fifo *fifo, const void *items, size_t count, bool whole)
 	if (taken > 0) {
 		copy_in(fifo, (fifo->head + fifo->used) % fifo->capacity, items, taken);
 		first = fifo->used == 0;
-		fifo->rings += first;
+		if (first && fifo->bell_fd >= 0)
+			eventfd_write(fifo->bell_fd, 1);
+		else
+			fifo->rings += first;
 		fifo->used += taken;
 	}
 	fifo->refused += count - taken;
 	pthread_mutex_unlock(&fifo->lock);
-	if (first)
+	if (first && event_fd >= 0)
 		eventfd_write(event_fd, 1);
 	return taken;
 }

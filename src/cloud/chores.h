@@ -38,7 +38,7 @@ struct chores *chores_new(size_t device, struct downlink_port port);
 void chores_free(struct chores *chores);
 
 /* Go on in other settings, on the connections that `from` had. */
-void chores_adopt(struct chores *chores, const struct chores *from);
+void chores_adopt(struct chores *chores, struct chores *from);
 
 /* Its session is up anew: replies to what was asked before go nowhere. */
 void chores_up(struct chores *chores);

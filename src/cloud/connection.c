@@ -22,6 +22,7 @@
 #include "cloud/tls.h"
 
 #define IN_FLIGHT_MAX	100 /* more unacknowledged messages than ThingsBoard keeps for one session */
+#define UNACKED_MAX	1000 /* the library keeps each of them */
 #define KEEPALIVE_MIN_S 5   /* the least that libmosquitto takes */
 #define NO_TLS_THERE	"the connection ends in the TLS handshake: is this the server's port for TLS?"
 #define LAST_READS_MAX	8   /* of what a server sent before it closed in a handshake */
@@ -37,6 +38,7 @@ struct connection {
 	bool established; /* TCP is, or was before it ended */
 	bool secured;	  /* the handshake of TLS is done */
 	bool accepted;
+	size_t unacked; /* messages without PUBACK */
 
 	/* What the library's callbacks found out, for settle(); -1 = nothing. */
 	int connack;
@@ -167,6 +169,7 @@ on_puback(struct mosquitto *mosq, void *userdata, int id, int code, const mosqui
 
 	(void)mosq, (void)properties;
 	connection->told = true;
+	connection->unacked -= connection->unacked > 0;
 	add_notice(connection->transport, (struct notice){ .kind = NOTICE_PUBACK, .id = id, .code = code });
 }
 
@@ -175,7 +178,7 @@ on_suback(struct mosquitto *mosq, void *userdata, int id, int count, const int *
     const mosquitto_property *properties)
 {
 	struct connection *connection = userdata;
-	bool all = true;
+	bool all = count > 0;
 
 	(void)mosq, (void)properties;
 	connection->told = true;
@@ -660,7 +663,10 @@ connection_publish(struct connection *connection, const char *topic, const void 
 
 	if (length > MQTT_MAX_PAYLOAD)
 		return -EMSGSIZE;
+	if (connection->unacked >= UNACKED_MAX)
+		return -EBUSY;
 	rc = mosquitto_publish(connection->mosq, &id, topic, (int)length, payload, 1, false);
+	connection->unacked += rc == MOSQ_ERR_SUCCESS;
 	return owner_result(connection, rc, id);
 }
 

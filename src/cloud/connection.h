@@ -69,8 +69,8 @@ int keepalive_s(const struct server_settings *server);
 /* Send DISCONNECT; ended() follows when it is written, perhaps at once. */
 void connection_finish(struct connection *connection);
 
-/* QoS 1. Return the id (> 0) or negative errno: -EMSGSIZE, -EINVAL, -ENOMEM; -ENOTCONN if it turned out to be broken, then
- * ended() will not follow. */
+/* QoS 1. Return the id (> 0) or negative errno: -EMSGSIZE, -EINVAL, -ENOMEM; -EBUSY if too many wait for their PUBACK;
+ * -ENOTCONN if it turned out to be broken, then ended() will not follow. */
 int connection_publish(struct connection *connection, const char *topic, const void *payload, size_t length);
 int connection_subscribe(struct connection *connection, const char *const *filters, size_t count);
 

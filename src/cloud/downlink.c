@@ -17,6 +17,7 @@
 
 #define ASK_AGAIN_MS 10000 /* an attribute request that fails is not answered at all */
 #define ASK_TRIES    5
+#define ASK_SELDOM_MS 600000 /* after so many */
 #define ROOM_MS	     500 /* the server's limits have no room for a subscription: it is looked again */
 #define ASKS_MORE    64 /* requests to the server without an answer, beyond one of each device */
 
@@ -142,6 +143,12 @@ set_due(struct downlink *downlink, struct channel *channel, int64_t delay_ms)
 	heap_set(&downlink->due, &channel->due, clock_mono_ms() + delay_ms);
 }
 
+static int64_t
+ask_again_ms(const struct channel *channel)
+{
+	return channel->tries < ASK_TRIES ? ASK_AGAIN_MS : ASK_SELDOM_MS;
+}
+
 static void
 subscribe(struct downlink *downlink, struct channel *channel)
 {
@@ -150,7 +157,7 @@ subscribe(struct downlink *downlink, struct channel *channel)
 	channel->stage = STAGE_SUBSCRIBING;
 	channel->subscribe_id =
 	    downlink->port.subscribe(downlink->port.ctx, device, shared_count(channel->device) > 0);
-	set_due(downlink, channel, channel->subscribe_id == -EAGAIN ? ROOM_MS : ASK_AGAIN_MS);
+	set_due(downlink, channel, channel->subscribe_id == -EAGAIN ? ROOM_MS : ask_again_ms(channel));
 }
 
 static void
@@ -163,7 +170,7 @@ ask_attributes(struct downlink *downlink, struct channel *channel)
 	length = shared_request(downlink->shared, device, &channel->next, downlink->payload);
 	channel->stage = STAGE_ASKING;
 	channel->request_id++;
-	set_due(downlink, channel, ASK_AGAIN_MS);
+	set_due(downlink, channel, ask_again_ms(channel));
 	downlink->port.publish(
 	    downlink->port.ctx, device, TB_ATTRIBUTE_REQUEST, channel->request_id, downlink->payload, length);
 }
@@ -369,15 +376,15 @@ try_again(struct downlink *downlink, struct channel *channel)
 {
 	bool waits = channel->stage == STAGE_SUBSCRIBING && channel->subscribe_id == -EAGAIN;
 
-	if (!waits && ++channel->tries >= ASK_TRIES) {
-		log_warning("device %s: the server does not answer its %s", channel->device->name,
-		    channel->stage == STAGE_ASKING ? "request for shared attributes" : "subscriptions");
-		heap_remove(&downlink->due, &channel->due);
-	} else if (channel->stage == STAGE_SUBSCRIBING) {
+	channel->tries += !waits;
+	if (channel->tries == ASK_TRIES && !waits)
+		log_warning("device %s: the server does not answer its %s: asking every %d min from now on",
+		    channel->device->name,
+		    channel->stage == STAGE_ASKING ? "request for shared attributes" : "subscriptions", ASK_SELDOM_MS / 60000);
+	if (channel->stage == STAGE_SUBSCRIBING)
 		subscribe(downlink, channel);
-	} else {
+	else
 		ask_attributes(downlink, channel);
-	}
 }
 
 void

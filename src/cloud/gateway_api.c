@@ -12,6 +12,7 @@
 
 #define CONNECTS_MAX   16    /* connect messages without PUBACK: a thousand devices do not come all at once */
 #define CONNECT_MS     30000 /* no PUBACK for so long, if nothing else is set: the server does not speak with this gateway */
+#define TRY_MS	       1000  /* a message could not be sent now */
 #define AGAIN_MS       60000 /* a device that the server did not take, or let go, is tried again after so long */
 #define MESSAGE_IDS    0x10000
 #define ONE_BY_ONE     (INT64_C(1) << 30) /* ids from here on are of requests for single keys, numbered by key; an int there */
@@ -230,8 +231,10 @@ connect_next(struct gateway_api *api)
 		if (api->room_mono_ms > 0)
 			break;
 		length = tb_gateway_connect(child->device->name, api->text, sizeof(api->text));
-		if (send_text(api, child, TB_GATEWAY_CONNECT, length, true) < 0)
+		if (send_text(api, child, TB_GATEWAY_CONNECT, length, true) < 0) {
+			api->room_mono_ms = clock_mono_ms() + TRY_MS;
 			break;
+		}
 		dequeue(child);
 		set_state(child, CHILD_CONNECTING);
 	}

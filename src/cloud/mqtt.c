@@ -52,6 +52,7 @@ struct mqtt_session {
 	size_t address;	  /* of the server's, of this attempt */
 	bool acked;	  /* a PUBACK came since the session is up */
 	int64_t up_mono_ms;
+	int64_t acked_mono_ms; /* the last PUBACK, or when it came up */
 	int64_t down_mono_ms;
 	unsigned failures; /* in a row */
 	unsigned bare_closes; /* in a row */
@@ -251,7 +252,7 @@ session_up(struct mqtt_session *session)
 	timer_stop(session->timer);
 	session->state = STATE_UP;
 	session->acked = false;
-	session->up_mono_ms = clock_mono_ms();
+	session->up_mono_ms = session->acked_mono_ms = clock_mono_ms();
 	mqtt->attempts--;
 	mqtt->counts.up++;
 	mqtt->counts.connects++;
@@ -325,6 +326,7 @@ on_acked(void *owner, int id, int code)
 		return;
 	}
 	session->acked = true;
+	session->acked_mono_ms = clock_mono_ms();
 	session->events->acked(session->owner, id);
 }
 
@@ -813,9 +815,16 @@ mqtt_session_hold(struct mqtt_session *session, bool hold)
 static int
 owner_result(struct mqtt_session *session, int result)
 {
+	int64_t patience_ms;
+
 	if (result == -ENOTCONN)
 		mqtt_session_restart(session, "connection lost");
-	return result;
+	if (result != -EBUSY)
+		return result;
+	patience_ms = session->mqtt->server->ack_timeout_ms;
+	if (patience_ms > 0 && clock_mono_ms() - session->acked_mono_ms >= patience_ms)
+		mqtt_session_restart(session, "the server acknowledges nothing any more");
+	return -ENOMEM;
 }
 
 int

@@ -438,7 +438,7 @@ outbox_send_held(struct outbox *outbox)
 		if (post_now(outbox, message->topic, message->id, message->payload, message->length) < 0)
 			outbox->held.dropped += message->topic == TB_RPC_RESPONSE;
 		held_remove(&outbox->held, message);
-		due = now + 1;
+		due = now;
 	}
 	say_dropped(outbox);
 	if (outbox->held.first)
@@ -661,6 +661,7 @@ outbox_up(struct outbox *outbox)
 		limits_spend(outbox->limits, 0, now);
 		ask_limits(outbox);
 	}
+	store_begin(outbox->all->store, outbox->device->index);
 	doubt_up(&outbox->doubt, pace_ms(outbox), now);
 	if (outbox->attributes_retry_mono_ms > 0)
 		outbox->attributes_retry_mono_ms = now + (pace_ms(outbox) << outbox->attributes_waits);

@@ -237,8 +237,12 @@ ask(struct item *item)
 	}
 	id = mqtt_publish(provisioner->session, TB_PROVISION_REQUEST, text, strlen(text));
 	explicit_bzero(text, sizeof(text));
-	if (id < 0)
+	if (id == -ENOTCONN)
 		return; /* the session ends, and comes again */
+	if (id < 0) {
+		refused(item, "the request cannot be sent");
+		return;
+	}
 	item->state = STATE_ASKED;
 	item->due_mono_ms = clock_mono_ms() + ANSWER_MS;
 	provisioner->asked = item;

@@ -308,6 +308,11 @@ sender_new(const struct settings *settings, struct store *store, struct sender_p
 void
 sender_adopt(struct sender *sender, struct sender *from, const struct difference *difference)
 {
+	/* That session is made anew, but the server's buckets are not. */
+	if (sender->shared && from->shared) {
+		sender->sessions[0].limits = from->sessions[0].limits;
+		sender->sessions[0].devices = from->sessions[0].devices;
+	}
 	for (size_t i = 0; i < sender->all.settings->device_count; i++) {
 		const struct device *was = difference_device(difference, &sender->all.settings->devices[i]);
 

@@ -1143,6 +1143,7 @@ uplink_free(struct uplink *uplink)
 	mqtt_free(uplink->mqtt);
 	claims_free(uplink->claims);
 	keeper_free(uplink->keeper);
+	free_change(uplink->change); /* prepared, and neither taken nor given up */
 	downlink_free(uplink->downlink);
 	sd_event_source_disable_unref(uplink->samples_io);
 	sd_event_source_disable_unref(uplink->outcomes_io);

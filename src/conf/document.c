@@ -15,7 +15,8 @@
 #include "conf/document.h"
 #include "conf/mistakes.h"
 
-#define READ_BYTES 65536
+#define READ_BYTES	65536
+#define LINES_ABOVE_MAX 50 /* of comments and blanks that are looked beyond */
 
 /* One file on its way into the document. */
 struct intake {
@@ -84,12 +85,14 @@ document_text(const struct document *document, size_t flat)
 {
 	const char *at = document->text, *end;
 
-	for (; at && flat > 1; flat--) {
-		at = strchr(at, '\n');
-		at = at ? at + 1 : NULL;
-	}
 	if (!at || flat == 0)
 		return (struct syntax_line){ .text = NULL };
+	for (; flat > 1; flat--) {
+		end = strchr(at, '\n');
+		if (!end)
+			return (struct syntax_line){ .text = NULL };
+		at = end + 1;
+	}
 	end = strchr(at, '\n');
 	return (struct syntax_line){ .text = at, .length = end ? (size_t)(end - at) : strlen(at) };
 }
@@ -97,11 +100,13 @@ document_text(const struct document *document, size_t flat)
 struct syntax_line
 document_text_above(const struct document *document, size_t flat)
 {
-	while (flat > 1) {
+	size_t last = flat > LINES_ABOVE_MAX ? flat - LINES_ABOVE_MAX : 1;
+
+	while (flat > last) {
 		struct syntax_line line = document_text(document, --flat);
 		size_t blanks = line.text ? strspn(line.text, " \t\r") : 0;
 
-		if (blanks < line.length && line.text[blanks] != '#')
+		if (line.text && blanks < line.length && line.text[blanks] != '#')
 			return line;
 	}
 	return (struct syntax_line){ .text = NULL };

@@ -60,7 +60,7 @@ size_t document_file_at(const struct document *document, size_t flat); /* in doc
 const char *document_file(const struct document *document, size_t flat);
 unsigned document_line(const struct document *document, size_t flat);
 
-/* A flat line as libconfig reads it, or the last one above it that is more than blanks and a comment. */
+/* A flat line as libconfig reads it, or the last one above it that is more than blanks and a comment, within 50 lines. */
 struct syntax_line document_text(const struct document *document, size_t flat);
 struct syntax_line document_text_above(const struct document *document, size_t flat);
 

@@ -16,12 +16,15 @@ outside_of_texts(struct syntax_line line, char text[LINE_MAX_BYTES])
 	size_t used = 0;
 
 	while (used < line.length && used < LINE_MAX_BYTES && (inside || line.text[used] != '#')) {
-		char c = line.text[used];
+		bool quote = line.text[used] == '"';
 		bool escaped = inside && used > 0 && line.text[used - 1] == '\\';
 
-		text[used++] = inside && c != '"' ? ' ' : c;
-		if (c == '"' && !escaped)
+		text[used] = ' ';
+		if (quote || !inside)
+			text[used] = line.text[used];
+		if (quote && !escaped)
 			inside = !inside;
+		used++;
 	}
 	return (struct syntax_line){ .text = text, .length = used };
 }
@@ -113,7 +116,9 @@ last_character(struct syntax_line line)
 
 	while (length > 0 && isspace((unsigned char)line.text[length - 1]))
 		length--;
-	return length > 0 ? line.text[length - 1] : '\0';
+	if (length == 0)
+		return '\0';
+	return line.text[length - 1];
 }
 
 static bool

@@ -339,6 +339,8 @@ device_object(const struct health *health, const struct device *device, const st
 	/* What the gateway tells of itself is told here by other names. */
 	if (device == health->settings->gateway)
 		put_truth(object, "gateway", true);
+	else
+		put_truth(object, "answers", health_answers(health, device));
 	put_count(object, "points_good", good);
 	put_count(object, "points_all", device == health->settings->gateway ? 0 : device->point_count);
 	put_age(object, "value_s", newest_us, health->now_mono_us);
@@ -528,7 +530,9 @@ report_line(const struct health *health, char *text, size_t size)
 			  (health->buses[i] && health->buses[i]->state == HEALTH_BUS_FAULT);
 	if (faults > 0)
 		snprintf(fault_text, sizeof(fault_text), " (%zu in trouble)", faults);
-	snprintf(text, size, "%zu bus%s%s, %zu/%zu device%s up, %.*f values/s, backlog %" PRIu64, settings->bus_count,
-	    settings->bus_count == 1 ? "" : "es", fault_text, up, devices, devices == 1 ? "" : "s",
-	    health->values_per_s < 10 ? 1 : 0, health->values_per_s, rows);
+	snprintf(text, size,
+	    "%zu bus%s%s, %zu of %zu device%s answering, %zu of %zu session%s connected, %.*f values/s, backlog %" PRIu64,
+	    settings->bus_count, settings->bus_count == 1 ? "" : "es", fault_text, health_answering(health), devices,
+	    devices == 1 ? "" : "s", up, devices, devices == 1 ? "" : "s", health->values_per_s < 10 ? 1 : 0,
+	    health->values_per_s, rows);
 }

@@ -27,7 +27,7 @@ char *report_outcome(const char *error, const char *told, size_t *ret_length);
 /* {"value":text}, or {"error":text} if it did not go well, as ThingsBoard's RPC is answered. Likewise, without a line end. */
 char *report_reply(bool well, const char *text, size_t *ret_length);
 
-/* "3 buses, 12/14 devices up, 85 values/s, backlog 0 rows": for people. Written to `text`, cut if need be. */
+/* "3 buses, 12 of 14 devices answering, 14 of 14 sessions connected, 85 values/s, backlog 0": for people. Written to `text`, cut if need be. */
 void report_line(const struct health *health, char *text, size_t size);
 
 #endif

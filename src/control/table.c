@@ -57,7 +57,7 @@ cell_state(struct grid *grid, const struct json_object *object, const char *path
 void
 table_print_head(const struct json_object *status, FILE *out)
 {
-	size_t devices = 0, up = 0;
+	size_t devices = 0, answering = 0, up = 0;
 	char uptime[DURATION_MAX];
 
 	for (size_t i = 0; i < look_length(status, "devices"); i++) {
@@ -65,11 +65,14 @@ table_print_head(const struct json_object *status, FILE *out)
 		bool counts = !look_truth(device, "gateway");
 
 		devices += counts;
+		answering += counts && look_truth(device, "answers");
 		up += counts && strcmp(look_text(device, "session"), "up") == 0;
 	}
-	fprintf(out, "fieldgate %s, up %s: %.1f values/s, %zu of %zu device%s up, backlog %" PRIu64 " rows; %.1f MB\n",
+	fprintf(out, "fieldgate %s, up %s: %.1f values/s, %zu of %zu device%s answering, %zu of %zu session%s connected, backlog %"
+		     PRIu64 " rows; %.1f MB\n",
 	    look_text(status, "fieldgate"), duration_of(status, "process.uptime_s", uptime),
-	    look_number(status, "process.values_per_s", 0), up, devices, devices == 1 ? "" : "s",
+	    look_number(status, "process.values_per_s", 0), answering, devices, devices == 1 ? "" : "s", up,
+	    devices, devices == 1 ? "" : "s",
 	    look_count(status, "store.rows"), look_number(status, "process.rss_bytes", 0) / 1e6);
 	if (look_number(status, "server.silent_s", 0) > 0)
 		fprintf(out, "! the cloud's thread has not answered for %s\n",

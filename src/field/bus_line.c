@@ -64,11 +64,19 @@ note_open(struct bus_worker *worker)
 		reopen_well(&line->reopen);
 }
 
-/* What ends a wait while nothing is asked. */
+/* Wait for the line to say something, for what others want, or until then. Returns what port_wait() does. */
 static int
-wake_fd(const struct bus_worker *worker)
+wait_line(struct bus_worker *worker, int64_t until_us)
 {
-	return inbox_fd(&worker->inbox, writer_room(worker->writer) > 0);
+	struct link *link = worker->line.link;
+	struct thread *thread = &worker->thread;
+	short events = 0;
+	int fd = link->ops->idle_fd(link, &events);
+	int ready = port_wait(fd, events, thread_bell_fd(thread), thread_stop_fd(thread), until_us);
+
+	if (ready == -EAGAIN)
+		thread_still_bell(thread);
+	return ready;
 }
 
 /* Until it is time to try, or something appears that may be it. */
@@ -76,10 +84,8 @@ static void
 wait_closed(struct bus_worker *worker)
 {
 	struct bus_line *line = &worker->line;
-	short events = 0;
-	int fd = line->link->ops->idle_fd(line->link, &events);
 
-	if (port_wait(fd, events, wake_fd(worker), thread_stop_fd(&worker->thread), line->reopen.at_us) <= 0)
+	if (wait_line(worker, line->reopen.at_us) <= 0)
 		return;
 	(void)line->link->ops->idle(line->link);
 	reopen_soon(&line->reopen, clock_mono_us());
@@ -108,10 +114,12 @@ bus_line_open(struct bus_worker *worker)
 		return;
 	}
 	error = line->link->ops->open(
-	    line->link, inbox_fd(&worker->inbox, !wanted), wanted ? grace_us : CLOCK_NEVER);
+	    line->link, thread_bell_fd(&worker->thread), wanted ? grace_us : CLOCK_NEVER);
 	if (error == 0)
 		note_open(worker);
-	else if (error != -EAGAIN && error != -ECANCELED)
+	else if (error == -EAGAIN)
+		thread_still_bell(&worker->thread);
+	else if (error != -ECANCELED)
 		note_trouble(worker, error, line->link->ops->fault(line->link));
 }
 
@@ -130,15 +138,13 @@ bus_line_wait(struct bus_worker *worker)
 	int64_t ready_us = link->ops->ready_us(link);
 	int64_t until_us = bus_turn_due_us(worker);
 	int64_t command_us = writer_due_us(worker->writer);
-	short events = 0;
-	int fd = link->ops->idle_fd(link, &events);
 	int error;
 
 	if (command_us < until_us)
 		until_us = command_us;
 	if (ready_us > until_us)
 		until_us = ready_us;
-	if (port_wait(fd, events, wake_fd(worker), thread_stop_fd(&worker->thread), until_us) <= 0)
+	if (wait_line(worker, until_us) <= 0)
 		return;
 	error = link->ops->idle(link);
 	bus_line_close(worker, error == -ENOTCONN ? 0 : error);

@@ -2,36 +2,22 @@
 
 #include <assert.h>
 #include <errno.h>
-#include <unistd.h>
 
 #define QUESTIONS_MAX 4
 
 int
 inbox_init(struct inbox *inbox, const struct thread *thread, size_t commands_max)
 {
-	*inbox = (struct inbox){
-		.commands = fifo_new(sizeof(struct inbox_command), commands_max),
-		.questions = fifo_new(sizeof(struct health_question), QUESTIONS_MAX),
-		.calm_fd = -1,
-		.news_fd = -1,
-	};
-	if (!inbox->commands || !inbox->questions)
-		return -errno;
-	inbox->calm_fd = thread_watch_both(thread_pause_fd(thread), fifo_fd(inbox->questions));
-	if (inbox->calm_fd >= 0)
-		inbox->news_fd = thread_watch_both(inbox->calm_fd, fifo_fd(inbox->commands));
-	return inbox->news_fd >= 0 ? 0 : -errno;
+	int bell_fd = thread_bell_fd(thread);
+
+	inbox->commands = fifo_new_ringing(sizeof(struct inbox_command), commands_max, bell_fd);
+	inbox->questions = fifo_new_ringing(sizeof(struct health_question), QUESTIONS_MAX, bell_fd);
+	return inbox->commands && inbox->questions ? 0 : -ENOMEM;
 }
 
 void
 inbox_done(struct inbox *inbox)
 {
-	if (!inbox->commands && !inbox->questions)
-		return;
-	if (inbox->news_fd >= 0)
-		close(inbox->news_fd);
-	if (inbox->calm_fd >= 0)
-		close(inbox->calm_fd);
 	fifo_free(inbox->commands);
 	fifo_free(inbox->questions);
 	inbox->commands = inbox->questions = NULL;
@@ -64,10 +50,4 @@ bool
 inbox_question(struct inbox *inbox, struct health_question *ret)
 {
 	return fifo_pop(inbox->questions, ret, 1) == 1;
-}
-
-int
-inbox_fd(const struct inbox *inbox, bool commands)
-{
-	return commands ? inbox->news_fd : inbox->calm_fd;
 }

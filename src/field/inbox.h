@@ -1,5 +1,5 @@
-/* What others want of the worker of a bus: commands and questions, and what wakes it for them. Any thread may push; the worker
- * takes out.
+/* What others want of the worker of a bus: commands and questions. They ring the bell of its thread. Any thread may push; the
+ * worker takes out. Commands that it leaves in for lack of room wake it no more.
  */
 #ifndef FIELD_INBOX_H
 #define FIELD_INBOX_H
@@ -18,12 +18,10 @@ struct inbox_command {
 struct inbox {
 	struct fifo *commands;	/* struct inbox_command */
 	struct fifo *questions; /* struct health_question */
-	int calm_fd;		/* readable when one of the thread's pause and questions is */
-	int news_fd;		/* ... or commands is */
 };
 
-/* The thread must be initialised. Returns 0 or negative errno; then inbox_done() is to follow all the same, which is fine with an
- * inbox of zeros. */
+/* The thread is initialised and stays so until inbox_done(). Returns 0 or negative errno; then inbox_done() is to follow all the
+ * same, which is fine with an inbox of zeros. */
 int inbox_init(struct inbox *inbox, const struct thread *thread, size_t commands_max);
 void inbox_done(struct inbox *inbox);
 
@@ -34,8 +32,5 @@ int inbox_ask(struct inbox *inbox, const struct health_question *question);
 /* Take out the oldest. Returns false if there is none. */
 bool inbox_command(struct inbox *inbox, struct inbox_command *ret);
 bool inbox_question(struct inbox *inbox, struct health_question *ret);
-
-/* What ends the worker's waits: questions, a pause, and commands, if it has room for them. */
-int inbox_fd(const struct inbox *inbox, bool commands);
 
 #endif

@@ -39,8 +39,7 @@ struct port {
 	int connecting_fd;
 	int watch_fd;
 	int64_t give_up_us;
-	struct fifo *answers;
-	bool asked;		       /* the resolver still owes an answer */
+	struct fifo *answers;	       /* while the resolver owes one */
 	struct resolver_answer answer; /* the addresses that are tried, */
 	size_t address;		       /* which of them, and the first one next time if it was good; */
 	size_t tried;		       /* how many were, in this attempt */
@@ -88,11 +87,6 @@ port_new(const struct bus *bus, struct resolver *resolver, int stop_fd)
 		.connecting_fd = -1,
 		.watch_fd = -1,
 	};
-	port->answers = fifo_new(sizeof(struct resolver_answer), 1);
-	if (!port->answers) {
-		free(port);
-		return NULL;
-	}
 	return port;
 }
 
@@ -102,7 +96,7 @@ port_free(struct port *port)
 	if (!port)
 		return;
 	port_close(port);
-	if (port->asked)
+	if (port->answers)
 		resolver_forget(port->resolver, port->answers);
 	fifo_free(port->answers);
 	free(port);
@@ -257,15 +251,28 @@ timeout_us(const struct port *port)
 	return (int64_t)timeout_ms * 1000;
 }
 
+static void
+forget_answers(struct port *port)
+{
+	fifo_free(port->answers);
+	port->answers = NULL;
+}
+
 /* Once at a time: an answer that came too late for one attempt serves the next. */
 static int
 ask_name(struct port *port)
 {
-	int error =
-	    resolver_ask(port->resolver, port->bus->host, (uint16_t)port->bus->tcp_port, 0, port->answers);
+	const struct bus *bus = port->bus;
+	int error;
 
-	port->asked = error == 0;
-	return error == 0 ? 0 : fail_network(port, -error);
+	port->answers = fifo_new(sizeof(struct resolver_answer), 1);
+	if (!port->answers)
+		return fail_network(port, errno);
+	error = resolver_ask(port->resolver, bus->host, (uint16_t)bus->tcp_port, 0, port->answers);
+	if (error == 0)
+		return 0;
+	forget_answers(port);
+	return fail_network(port, -error);
 }
 
 /* Returns false when each has been tried in this attempt. */
@@ -342,7 +349,7 @@ take_answer(struct port *port)
 
 	if (fifo_pop(port->answers, &answer, 1) == 0)
 		return 0;
-	port->asked = false;
+	forget_answers(port);
 	if (clock_mono_ms() - answer.answered_mono_ms > ANSWER_FRESH_MS)
 		return ask_name(port);
 	if (answer.error == 0)
@@ -363,7 +370,7 @@ begin_network(struct port *port)
 		return take_addresses(port, &answer);
 	if (!port->resolver)
 		return fail_network(port, EHOSTUNREACH);
-	error = port->asked ? 0 : ask_name(port);
+	error = port->answers ? 0 : ask_name(port);
 	port->state = error == 0 ? PORT_RESOLVING : port->state;
 	return error;
 }

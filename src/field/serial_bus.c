@@ -331,6 +331,17 @@ receive(struct serial_bus *self)
 	}
 }
 
+/* Wait for one of `events`, for what others want, or until then. Returns what port_wait() does. */
+static int
+wait_line(struct serial_bus *self, int fd, short events, int64_t until_us)
+{
+	int ready = port_wait(fd, events, thread_bell_fd(&self->thread), thread_stop_fd(&self->thread), until_us);
+
+	if (ready == -EAGAIN)
+		thread_still_bell(&self->thread);
+	return ready;
+}
+
 /* While the line is closed commands are answered at once, unless it was lost a moment ago. */
 static void
 open_line(struct serial_bus *self)
@@ -338,27 +349,27 @@ open_line(struct serial_bus *self)
 	int64_t grace_us = self->closed_us + OPEN_GRACE_US;
 	int64_t now_us = clock_mono_us();
 	bool waits;
-	int wake;
 	int error;
 
 	if (self->reopen.error != 0 || now_us >= grace_us)
 		errands_refuse(&self->errands, OUTCOME_OFFLINE, self->reopen.error, true);
 	waits = self->errands.count > 0;
-	wake = inbox_fd(&self->inbox, !waits);
 	if (now_us < self->reopen.at_us) {
 		int watch_fd = port_watch_fd(self->port);
 		int64_t until_us = waits ? earlier(self->reopen.at_us, grace_us) : self->reopen.at_us;
 
-		if (port_wait(watch_fd, POLLIN, wake, thread_stop_fd(&self->thread), until_us) <= 0)
+		if (wait_line(self, watch_fd, POLLIN, until_us) <= 0)
 			return;
 		port_watch_end(self->port);
 		reopen_soon(&self->reopen, clock_mono_us());
 		return;
 	}
-	error = port_open(self->port, wake, waits ? grace_us : CLOCK_NEVER);
+	error = port_open(self->port, thread_bell_fd(&self->thread), waits ? grace_us : CLOCK_NEVER);
 	if (error == 0) {
 		note_open(self);
-	} else if (error != -EAGAIN && error != -ECANCELED) {
+	} else if (error == -EAGAIN) {
+		thread_still_bell(&self->thread);
+	} else if (error != -ECANCELED) {
 		reopen_failed(&self->reopen, error, port_watch_fd(self->port) >= 0, port_fault(self->port), clock_mono_us());
 		instruments_closed(&self->instruments);
 	}
@@ -806,7 +817,6 @@ due_us(struct serial_bus *self)
 static void
 rest(struct serial_bus *self)
 {
-	int wake = inbox_fd(&self->inbox, errands_room(&self->errands) > 0);
 	int64_t now_us = clock_mono_us();
 	int64_t until_us = due_us(self);
 	bool look = now_us >= self->look_us;
@@ -817,7 +827,7 @@ rest(struct serial_bus *self)
 		return;
 	if (!look)
 		until_us = earlier(until_us, self->look_us);
-	ready = port_wait(port_fd(self->port), events, wake, thread_stop_fd(&self->thread), until_us);
+	ready = wait_line(self, port_fd(self->port), events, until_us);
 	if (ready > 0)
 		self->readable = (ready & ~POLLOUT) != 0;
 	if (until_us < now_us)

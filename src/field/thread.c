@@ -3,7 +3,6 @@
 #include <errno.h>
 #include <poll.h>
 #include <signal.h>
-#include <sys/epoll.h>
 #include <unistd.h>
 
 #include "base/clock.h"
@@ -15,8 +14,13 @@
 int
 thread_init(struct thread *thread)
 {
-	*thread = (struct thread){ .stop = fifo_new(1, 1), .pause = fifo_new(1, 1), .ended = fifo_new(1, 1) };
-	return thread->stop && thread->pause && thread->ended ? 0 : -errno;
+	*thread = (struct thread){ .bell_fd = fifo_bell_open() };
+	if (thread->bell_fd < 0)
+		return -errno;
+	thread->pause = fifo_new_ringing(1, 1, thread->bell_fd);
+	thread->stop = thread->pause ? fifo_new(1, 1) : NULL;
+	thread->ended = thread->stop ? fifo_new(1, 1) : NULL;
+	return thread->ended ? 0 : -errno;
 }
 
 void
@@ -25,6 +29,9 @@ thread_done(struct thread *thread)
 	fifo_free(thread->stop);
 	fifo_free(thread->pause);
 	fifo_free(thread->ended);
+	if (thread->bell_fd >= 0)
+		close(thread->bell_fd);
+	thread->bell_fd = -1;
 	thread->stop = thread->pause = thread->ended = NULL;
 }
 
@@ -104,29 +111,21 @@ thread_exchange(struct thread *a, struct thread *b)
 }
 
 int
-thread_pause_fd(const struct thread *thread)
+thread_bell_fd(const struct thread *thread)
 {
-	return fifo_fd(thread->pause);
+	return thread->bell_fd;
+}
+
+void
+thread_still_bell(const struct thread *thread)
+{
+	fifo_bell_still(thread->bell_fd);
 }
 
 int
 thread_stop_fd(const struct thread *thread)
 {
 	return fifo_fd(thread->stop);
-}
-
-int
-thread_watch_both(int a, int b)
-{
-	struct epoll_event event = { .events = EPOLLIN };
-	int both = epoll_create1(EPOLL_CLOEXEC);
-
-	if (both >= 0 && epoll_ctl(both, EPOLL_CTL_ADD, a, &event) == 0 &&
-	    epoll_ctl(both, EPOLL_CTL_ADD, b, &event) == 0)
-		return both;
-	if (both >= 0)
-		close(both);
-	return -1;
 }
 
 bool

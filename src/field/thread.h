@@ -1,5 +1,5 @@
 /* The thread of a bus, and what ends it. Whoever owns the bus starts it, tells it to stop and waits for it; the thread itself
- * watches thread_stop_fd() in all its waits.
+ * watches thread_stop_fd() in all its waits, and its bell in those in which it has nothing under way.
  */
 #ifndef FIELD_THREAD_H
 #define FIELD_THREAD_H
@@ -15,13 +15,14 @@ struct thread {
 	bool running; /* it is to be joined */
 	bool ending;  /* the thread knows that it is to end */
 	struct fifo *stop;
-	struct fifo *pause;
+	int bell_fd;	    /* of the queues that it looks at between two exchanges */
+	struct fifo *pause; /* one of them */
 	struct fifo *ended; /* it has nothing more to do */
 	void *(*run)(void *);
 	void *arg;
 };
 
-/* Returns 0 or negative errno. */
+/* Returns 0 or negative errno; thread_done() is to follow in either case. */
 int thread_init(struct thread *thread);
 void thread_done(struct thread *thread);
 
@@ -41,9 +42,11 @@ void thread_exchange(struct thread *a, struct thread *b);
 
 /* Readable when it is to end, until it has asked: afterwards its waits no longer end for that. */
 int thread_stop_fd(const struct thread *thread);
-int thread_pause_fd(const struct thread *thread);
-/* A new descriptor of the caller's that is readable when one of the two is; -1 with errno set. */
-int thread_watch_both(int a, int b);
 bool thread_should_end(struct thread *thread);
+
+/* Something is in one of its queues, or it is to pause. What rings the bell is made with fifo_new_ringing() and freed before
+ * thread_done(). Whoever was woken by it stills it, and looks at all. */
+int thread_bell_fd(const struct thread *thread);
+void thread_still_bell(const struct thread *thread);
 
 #endif

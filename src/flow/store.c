@@ -374,6 +374,11 @@ void
 store_rewind(struct store *store, size_t device)
 {
 	mark(store, device, 0, UINT64_MAX, ROW_DUE);
+}
+
+void
+store_begin(struct store *store, size_t device)
+{
 	store->queues[device].live_seq = store->queues[device].next_seq;
 }
 

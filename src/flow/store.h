@@ -118,6 +118,9 @@ void store_unsend(struct store *store, size_t device, uint64_t first_seq, uint64
 /* The session is lost: every sent row is due again. */
 void store_rewind(struct store *store, size_t device);
 
+/* A session is up: what comes from now on is live. */
+void store_begin(struct store *store, size_t device);
+
 /* Rows held for one device, sent or not. */
 size_t store_depth(const struct store *store, size_t device);
 

@@ -24,6 +24,7 @@ struct difference {
 	bool server;
 	bool store;
 	bool clock;
+	bool gateway; /* the gateway as a device of its own, which is none of device_count */
 };
 
 /* --- alike? --- */
@@ -321,6 +322,7 @@ pair_devices(struct difference *difference, const struct device **sorted, const 
 {
 	struct difference_count *count = &difference->device_count;
 	const struct settings *from = difference->from;
+	bool gateway_stays = false;
 
 	for (size_t i = 0; i < from->device_count; i++)
 		sorted[i] = &from->devices[i];
@@ -329,21 +331,25 @@ pair_devices(struct difference *difference, const struct device **sorted, const 
 		const struct device *device = &difference->to->devices[i];
 		const struct device *const *found =
 		    bsearch(&device, sorted, from->device_count, sizeof(sorted[0]), compare_devices);
+		/* The gateway itself is no device that somebody has written down. */
+		bool is_one = device != difference->to->gateway, was_one = found && *found != from->gateway;
 
-		if (!found) {
-			count->added++;
+		count->added += is_one && !was_one;
+		if (!found)
 			continue;
-		}
 		if (same_identity(*found, device)) {
 			difference->devices[i] = *found;
 			difference->devices_now[(*found)->index] = device;
 		}
-		if (pair_points(difference, *found, device, points) && same_device(*found, device))
-			count->unchanged++;
-		else
-			count->changed++;
+		if (pair_points(difference, *found, device, points) && same_device(*found, device)) {
+			count->unchanged += is_one && was_one;
+			gateway_stays = gateway_stays || (!is_one && !was_one);
+		} else {
+			count->changed += is_one && was_one;
+		}
 	}
-	count->removed = from->device_count - count->changed - count->unchanged;
+	difference->gateway = (difference->to->gateway || from->gateway) && !gateway_stays;
+	count->removed = from->device_count - (from->gateway != NULL) - count->changed - count->unchanged;
 }
 
 struct difference *
@@ -517,7 +523,7 @@ bool
 difference_is_none(const struct difference *difference)
 {
 	return is_none(&difference->bus_count) && is_none(&difference->device_count) && !difference->server &&
-	       !difference->store && !difference->clock;
+	       !difference->store && !difference->clock && !difference->gateway;
 }
 
 static int
@@ -535,8 +541,8 @@ difference_text(const struct difference *difference, char *text, size_t size)
 
 	print_count(devices, sizeof(devices), "devices", &difference->device_count);
 	print_count(buses, sizeof(buses), "; buses", &difference->bus_count);
-	snprintf(text, size, "%s%s%s%s%s", devices, is_none(&difference->bus_count) ? "" : buses,
+	snprintf(text, size, "%s%s%s%s%s%s", devices, is_none(&difference->bus_count) ? "" : buses,
 	    difference->server ? "; server changed" : "", difference->store ? "; store changed" : "",
-	    difference->clock ? "; clock changed" : "");
+	    difference->clock ? "; clock changed" : "", difference->gateway ? "; gateway changed" : "");
 	return text;
 }

@@ -113,6 +113,12 @@ read_devices_up(const struct view *view, struct value *ret)
 }
 
 static void
+read_devices_answering(const struct view *view, struct value *ret)
+{
+	set_count(ret, health_answering(view->health));
+}
+
+static void
 read_faults(const struct view *view, struct value *ret)
 {
 	const struct health *health = view->health;
@@ -267,6 +273,7 @@ static const struct kind kinds[] = {
 	{ .name = "cpu_s", .scope = OF_GATEWAY, .read = read_cpu },
 	{ .name = "values_per_s", .scope = OF_GATEWAY, .read = read_values },
 	{ .name = "devices", .scope = OF_GATEWAY, .read = read_devices },
+	{ .name = "devices_answering", .scope = OF_GATEWAY, .state = true, .read = read_devices_answering },
 	{ .name = "devices_up", .scope = OF_GATEWAY, .state = true, .read = read_devices_up },
 	{ .name = "buses_in_trouble", .scope = OF_GATEWAY, .state = true, .read = read_faults },
 	{ .name = "backlog_rows", .scope = OF_GATEWAY, .read = read_backlog },

@@ -23,6 +23,53 @@ static const char *const session_states[HEALTH_SESSION_STATES] = {
 	[HEALTH_SESSION_CLOSED] = "closed",
 };
 
+/* A serial instrument has no unit but is one. */
+static bool
+is_unit_of(const struct health_unit *unit, const struct point *point)
+{
+	return unit->device ? strcmp(unit->device, point->device->name) == 0 : unit->unit == point->unit;
+}
+
+static bool
+answers_at(const struct health *health, const struct point *point)
+{
+	const struct health_bus *bus = health->buses[point->bus->index];
+
+	if (!bus || bus->state == HEALTH_BUS_FAULT || health->bus_waits_us[point->bus->index] > 0)
+		return false;
+	for (size_t i = 0; i < bus->unit_count; i++)
+		if (is_unit_of(&bus->units[i], point) &&
+		    (bus->units[i].state == HEALTH_UNIT_ONLINE || bus->units[i].state == HEALTH_UNIT_SUSPECT))
+			return true;
+	return false;
+}
+
+bool
+health_answers(const struct health *health, const struct device *device)
+{
+	const struct point *before = NULL;
+
+	for (size_t i = 0; i < device->point_count; i++) {
+		const struct point *point = &device->points[i];
+		bool seen = before && before->bus == point->bus && before->unit == point->unit;
+
+		if (point->bus && !seen && answers_at(health, point))
+			return true;
+		before = point;
+	}
+	return false;
+}
+
+size_t
+health_answering(const struct health *health)
+{
+	size_t count = 0;
+
+	for (size_t i = 0; i < health->settings->device_count; i++)
+		count += health_answers(health, &health->settings->devices[i]);
+	return count;
+}
+
 const char *
 health_unit_state_name(enum health_unit_state state)
 {

@@ -244,6 +244,12 @@ void health_value_set(struct health_value *kept, const struct value *value);
 /* The settings that the value's label belongs to go, and those with `point`, which is the same, come. */
 void health_value_adopt(struct health_value *kept, const struct point *point);
 
+/* Does any unit of the device answer? One that just begins to fail does still; of a bus that is in trouble none does. */
+bool health_answers(const struct health *health, const struct device *device);
+
+/* How many devices do, but for the gateway itself, which has no units. */
+size_t health_answering(const struct health *health);
+
 /* "online" and the like */
 const char *health_unit_state_name(enum health_unit_state state);
 const char *health_bus_state_name(enum health_bus_state state);

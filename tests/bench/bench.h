@@ -24,6 +24,7 @@ struct knobs {
 	bool blackhole;	    /* take bytes, never answer */
 	bool refuse_accept; /* close right after accepting */
 	bool send_ack;
+	int64_t in_flight; /* what getSessionLimits tells */
 	bool hides_limits; /* as servers before 3.8 do not know getSessionLimits */
 	uint8_t refuse;
 	int max_version;

@@ -65,6 +65,7 @@ broker_init(struct bench *bench, const char *host, uint16_t port)
 			.telemetry_events = true,
 			.max_version = MQTT_5,
 			.sessions_per_device = 1,
+			.in_flight = 100,
 			.max_payload = 65536,
 			.inactivity_ms = 600 * 1000,
 			.client_rpc_timeout_ms = 60 * 1000,

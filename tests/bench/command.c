@@ -283,6 +283,7 @@ command_limits(struct work *work)
 		if (text && limiter_init(rows[i].limiter, text, clock_mono_ms()) < 0)
 			return "a limit must look like \"100:1,1000:60\"";
 	}
+	work->bench->knobs.in_flight = work_number(work, "in_flight", work->bench->knobs.in_flight);
 	work->bench->knobs.hides_limits =
 	    control_bool(work->command, "hidden", work->bench->knobs.hides_limits);
 	return NULL;

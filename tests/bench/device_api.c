@@ -421,7 +421,7 @@ session_limits_answer(const struct uplink *uplink, int32_t id)
 	struct json_object *answer = json_object_new_object();
 
 	report_number(answer, "maxPayloadSize", uplink->device->bench->knobs.max_payload);
-	report_number(answer, "maxInflightMessages", SESSION_EARLY_MAX);
+	report_number(answer, "maxInflightMessages", uplink->device->bench->knobs.in_flight);
 	json_object_object_add(answer, "rateLimits", rates_of(uplink, &uplink->device->limits));
 	if (uplink->device->gateway)
 		json_object_object_add(answer, "gatewayRateLimits", rates_of(uplink, &uplink->device->child_limits));

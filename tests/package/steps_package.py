@@ -73,6 +73,7 @@ def purged_nothing_is_left(world):
     world.run("DEBIAN_FRONTEND=noninteractive apt-get -q -y purge fieldgate")
     left = world.run("find / -xdev -iname '*fieldgate*' -not -path '/proc/*' -not -path '/root/*' -not -path '/var/lib/apt/*' "
                      "-not -path '/var/cache/*' -not -path '/usr/share/bash-completion/*' 2>/dev/null || true; "
-                     "systemctl list-units --all --no-legend 'fieldgate*'; pgrep -l fieldgate || true; ls -d /run/fieldgate* 2>/dev/null || true")
+                     "systemctl list-units --all --no-legend 'fieldgate*'; pgrep -l fieldgate || true; "
+                     "ls -d /run/fieldgate* 2>/dev/null || true")
     assert left == "", left
     world.until("systemctl is-system-running | grep -qx running")

@@ -63,7 +63,8 @@ def a_port_without_rs485_is_told_by_its_driver(world):
 
 def tokens_come_as_credentials(world):
     """One of a file that only root reads, one that is encrypted: neither is in the configuration, nor readable for others."""
-    world.run("umask 077; printf PlcSecret >/root/plc.token; printf 'MeterSecret\\n' | systemd-creds encrypt --name=meter.token - /root/meter.cred")
+    world.run("umask 077; printf PlcSecret >/root/plc.token; "
+              "printf 'MeterSecret\\n' | systemd-creds encrypt --name=meter.token - /root/meter.cred")
     text = world.configuration()
     for name in ("Plc", "Meter"):
         text = text.replace(f'token = "{name}"', f'token_file = "{name.lower()}.token"')
@@ -100,7 +101,8 @@ def a_good_configuration_is_taken_over_by_reload(world):
     world.run("systemctl reload fieldgate")
     world.arrives("Plc", "added", since=since)
     assert world.main_pid() == pid, "it was started again"
-    assert not [line for line in world.tb.events("disconnect", since) if line.get("token") == "Meter"], "an unchanged device lost its session"
+    lost = [line for line in world.tb.events("disconnect", since) if line.get("token") == "Meter"]
+    assert not lost, "an unchanged device lost its session"
 
 
 def a_bad_configuration_is_refused_by_reload(world):

@@ -30,6 +30,14 @@ def plug(world):
     return time.monotonic(), time.monotonic() - start
 
 
+def values_soon(world, seen):
+    """It is told that the port is there (inotify); without that it would look after half a minute. Returns after how long they came."""
+    world.arrives("Meter")
+    took = time.monotonic() - seen
+    assert took < 15, f"after {took:.1f} s"
+    return took
+
+
 def an_adapter_is_pulled_out_and_put_back(world):
     world.arrives("Meter")
     pid = world.main_pid()
@@ -37,19 +45,19 @@ def an_adapter_is_pulled_out_and_put_back(world):
     world.until("journalctl -u fieldgate --no-pager | grep -E 'bus line: .*(gone|No such|lost|unplugged|Input/output|closed)'")
     world.arrives("Plc")
     seen, took = plug(world)
-    world.arrives("Meter")
+    later = values_soon(world, seen)
     assert world.main_pid() == pid, "it was started again"
-    return f"its port was there after {took:.1f} s, values {time.monotonic() - seen:.1f} s later"
+    return f"its port was there after {took:.1f} s, values {later:.1f} s later"
 
 
 def the_first_adapter_is_plugged_in_while_it_runs(world):
     """A kernel that has not seen one since the boot has no driver loaded, so that the service started without the class of its ports."""
     unplug(world)
-    world.run("systemctl stop fieldgate; modprobe -r ftdi_sio && modprobe -r usbserial && ! grep ttyUSB /proc/devices; systemctl start fieldgate")
+    world.run("systemctl stop fieldgate; modprobe -r ftdi_sio && modprobe -r usbserial && ! grep ttyUSB /proc/devices; "
+              "systemctl start fieldgate")
     world.arrives("Plc")
     seen, _ = plug(world)
-    world.arrives("Meter")
-    return f"values {time.monotonic() - seen:.1f} s after its port"
+    return f"values {values_soon(world, seen):.1f} s after its port"
 
 
 def series(world, token, key, values):
@@ -88,12 +96,22 @@ def what_waits_survives_a_power_cut(world):
     return f"{len(values)} values of before arrived after it, in order, with their times"
 
 
-def a_disk_that_hangs_holds_up_nothing(world):
-    """The state folder on a disk of its own, which stops answering while the server is away: the field goes on, status tells, a reload
-    is refused, and when the disk is back nothing is missing."""
+def give_it_a_disk(world):
+    """The state folder on a disk of its own, which can be made to hang."""
     world.run("systemctl stop fieldgate; truncate -s 64M /root/state.img; mke2fs -q -t ext4 /root/state.img; "
               f"mount -o loop /root/state.img {STATE}; chown fieldgate: {STATE}; chmod 700 {STATE}; systemctl start fieldgate")
     world.arrives("Plc")
+
+
+def take_its_disk(world):
+    world.run(f"systemctl stop fieldgate && umount {STATE} && rm /root/state.img && systemctl start fieldgate")
+    world.arrives("Plc")
+
+
+def a_disk_that_hangs_holds_up_nothing(world):
+    """It stops answering while the server is away: the field goes on, status tells, a reload is refused, and when the disk is back nothing
+    is missing."""
+    give_it_a_disk(world)
     pid, values = world.main_pid(), list(range(2001, 2011))
     world.run(f"fsfreeze -f {STATE}")
     try:
@@ -113,6 +131,27 @@ def a_disk_that_hangs_holds_up_nothing(world):
     all_arrive(world, values)
     world.until("fieldgate status | grep -E '^store: .* disk well'")
     world.run("fieldgate reload")
-    world.run(f"systemctl stop fieldgate && umount {STATE} && rm /root/state.img && systemctl start fieldgate")
-    world.arrives("Plc")
+    take_its_disk(world)
     return told
+
+
+def a_disk_that_hangs_holds_up_a_stop_for_a_bounded_time(world):
+    """fieldgate gives the disk up and says what is lost; but a call of the kernel that does not come back keeps its process, even from
+    SIGKILL. systemd gives up on it after four times TimeoutStopSec, and when the disk is back it can be started."""
+    give_it_a_disk(world)
+    world.run(f"fsfreeze -f {STATE}")
+    try:
+        world.tb.ask("stop", reset=True)
+        show(world, [5001, 5002, 5003])
+        world.until("fieldgate status | grep -E '^store: .* disk has not answered for'")
+        took, _ = world.seconds("systemctl stop fieldgate")
+    finally:
+        world.run(f"fsfreeze -u {STATE}")
+        world.tb.ask("start")
+    said = world.run("journalctl -u fieldgate -n 30 -o cat --no-pager")
+    world.until("systemctl start fieldgate && ! pgrep -u fieldgate -a fieldgate | grep -v $(systemctl show -P MainPID fieldgate)")
+    world.arrives("Plc")
+    take_its_disk(world)
+    assert took < 4 * 10 + 10, f"{took:.1f} s\n{said}"
+    assert "rows were not delivered and are lost: the disk has not taken them in time" in said, said
+    return f"{took:.1f} s"

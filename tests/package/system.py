@@ -25,7 +25,8 @@ STEPS = FIRST + (
     service.a_bad_configuration_is_not_tried_again_and_again, service.tokens_come_as_credentials, service.it_stops_in_time,
     service.stuck_it_is_started_again_by_the_watchdog,
     trouble.killed_it_comes_back, trouble.an_adapter_is_pulled_out_and_put_back, trouble.the_first_adapter_is_plugged_in_while_it_runs,
-    trouble.a_disk_that_hangs_holds_up_nothing, trouble.what_waits_survives_a_power_cut,
+    trouble.a_disk_that_hangs_holds_up_nothing,
+    trouble.a_disk_that_hangs_holds_up_a_stop_for_a_bounded_time, trouble.what_waits_survives_a_power_cut,
     package.a_second_gateway_has_folders_of_its_own, package.an_upgrade_starts_it_again, package.purged_nothing_is_left,
 )
 

@@ -1,5 +1,6 @@
 /* The worker of a bus against a line made of a script: commands ahead of polls, one outcome each, nothing
  * waits for the dead. */
+#include <dirent.h>
 #include <errno.h>
 #include <poll.h>
 #include <sched.h>
@@ -18,6 +19,7 @@
 #include "fake/bench.h"
 #include "fake/fake_link.h"
 #include "fake/sinks.h"
+#include "field/worker.h"
 #include "model/codec.h"
 
 static struct bench bench;
@@ -709,6 +711,49 @@ test_what_is_given_up_is_asked_again_on_a_new_connection(void **state)
 	assert_int_equal(fake.opened, 2);
 }
 
+/* --- descriptors --- */
+
+static int
+descriptors(void)
+{
+	DIR *folder = opendir("/proc/self/fd");
+	int count = 0;
+
+	assert_non_null(folder);
+	while (readdir(folder))
+		count++;
+	closedir(folder);
+	return count;
+}
+
+/* There are gateways with hundreds of buses: whatever its kind, a worker has three, and one for its line while that is open. */
+static void
+test_a_worker_has_three_descriptors(void **state)
+{
+	static struct bytes newline = { .data = (const uint8_t *)"\n", .length = 1 };
+	static const enum bus_type types[] = { BUS_RTU, BUS_TCP, BUS_RTU_OVER_TCP, BUS_SERIAL, BUS_SERIAL_TCP };
+	int before = descriptors();
+
+	(void)state;
+	bench_point(&bench, 1, TABLE_HOLDING, 10, 1, 50);
+	bench.bus.host = "plc.example";
+	bench.bus.port = "/dev/no/such/port";
+	bench.bus.framing =
+	    (struct framing){ .type = FRAMING_DELIMITER, .ends = &newline, .end_count = 1, .max_bytes = 100 };
+	for (size_t i = 0; i < sizeof(types) / sizeof(types[0]); i++) {
+		static struct line_field first = { .source = SOURCE_COLUMN };
+		struct worker *each;
+
+		bench.bus.type = types[i];
+		bench.points[0].line = bus_is_line(&bench.bus) ? &first : NULL;
+		each = worker_new(&bench.settings, &bench.bus, NULL, sinks_samples(&sinks), sinks_outcomes(&sinks));
+		assert_non_null(each);
+		assert_int_equal(descriptors() - before, 3);
+		worker_free(each);
+		assert_int_equal(descriptors(), before);
+	}
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 
 int
@@ -736,6 +781,7 @@ main(void)
 		TEST(test_other_settings_go_on_with_the_line_and_what_waits),
 		TEST(test_a_pause_waits_for_what_is_in_flight),
 		TEST(test_what_is_given_up_is_asked_again_on_a_new_connection),
+		TEST(test_a_worker_has_three_descriptors),
 	};
 
 	alarm(280); /* no test waits for ever, whatever is broken */

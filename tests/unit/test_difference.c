@@ -84,6 +84,8 @@ test_told(void **state)
 	check_text("\"tb\"", "\"tb2\"", "devices: 0 added, 0 changed, 3 unchanged, 0 removed; server changed");
 	check_text("buses", "clock = { wait_s = 7; };\nstore = { max_mb = 5; };\nbuses",
 	    "devices: 0 added, 0 changed, 3 unchanged, 0 removed; store changed; clock changed");
+	/* The gateway as a device is told as such. */
+	check_text("", "gateway = { token = \"G\"; };\n", "devices: 0 added, 0 changed, 3 unchanged, 0 removed; gateway changed");
 	check_text("\"Meter\"", "\"Gauge\"", "devices: 1 added, 0 changed, 2 unchanged, 1 removed");
 	check_text("\"M\"", "\"M2\"", "devices: 0 added, 1 changed, 2 unchanged, 0 removed");
 	check_text("ttyUSB0", "ttyUSB1",

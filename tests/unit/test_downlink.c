@@ -593,13 +593,22 @@ keys_are_asked_for_after_the_suback_and_again(void **state)
 }
 
 static void
-an_unanswered_request_is_given_up(void **state)
+an_unanswered_request_is_made_again_ever_more_seldom(void **state)
 {
+	int64_t last = now_ms;
+
 	(void)state;
-	for (int i = 0; i < 20 && downlink_due_mono_ms(downlink) != CLOCK_NEVER; i++) {
+	for (int i = 0; i < 10; i++) {
 		now_ms = downlink_due_mono_ms(downlink);
+		assert_int_equal(now_ms - last, i < 5 ? 10000 : 600000);
+		last = now_ms;
+		sent[0] = '\0';
 		downlink_tick(downlink);
+		assert_non_null(strstr(sent, "v1/devices/me/attributes/request/"));
 	}
+	/* And its answer is taken then, too. */
+	message("v1/devices/me/attributes/response/11", "{\"shared\":{\"setpoint\":19}}");
+	assert_int_equal(command_count, 1);
 	assert_int_equal(downlink_due_mono_ms(downlink), CLOCK_NEVER);
 }
 
@@ -1529,7 +1538,7 @@ main(void)
 		test(a_flood_is_answered_busy),
 		test(a_tag_that_is_over_is_ignored),
 		test(keys_are_asked_for_after_the_suback_and_again),
-		test(an_unanswered_request_is_given_up),
+		test(an_unanswered_request_is_made_again_ever_more_seldom),
 		test(a_flat_response_is_understood),
 		test(an_update_is_newer_than_a_response_on_its_way),
 		test(a_bad_value_is_not_written),

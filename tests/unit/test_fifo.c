@@ -1,5 +1,6 @@
 #include <poll.h>
 #include <pthread.h>
+#include <sched.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdbool.h>
@@ -177,11 +178,104 @@ test_freed_by_who_took_the_last(void **state)
 	pthread_join(writer, NULL);
 }
 
+static bool
+rings(int bell_fd)
+{
+	struct pollfd waiting = { .fd = bell_fd, .events = POLLIN };
+
+	return poll(&waiting, 1, 0) == 1;
+}
+
+/* Two queues on one bell: it rings for what comes into an empty one, and not again for what comes behind that. */
+static void
+test_a_bell_of_two_queues(void **state)
+{
+	int bell_fd = fifo_bell_open();
+	struct fifo *one = fifo_new_ringing(sizeof(int), 3, bell_fd);
+	struct fifo *other = fifo_new_ringing(sizeof(int), 1, bell_fd);
+	const int items[] = { 1, 2, 3, 4 };
+	int item;
+
+	(void)state;
+	assert_true(bell_fd >= 0 && one && other);
+	assert_int_equal(fifo_fd(one), -1);
+	assert_false(rings(bell_fd));
+	fifo_push(one, items, 2);
+	fifo_push(other, items, 1);
+	assert_true(rings(bell_fd));
+	fifo_bell_still(bell_fd);
+	assert_false(rings(bell_fd));
+	fifo_push(one, items, 1); /* behind what is known to wait */
+	fifo_push(other, items, 1); /* no room */
+	assert_false(fifo_push_all(one, items, 4));
+	assert_false(rings(bell_fd));
+	assert_int_equal(fifo_pop(other, &item, 1), 1);
+	fifo_push(other, items, 1);
+	assert_true(rings(bell_fd));
+	assert_int_equal(fifo_pop(other, &item, 1), 1);
+	assert_true(rings(bell_fd)); /* for nothing: only who has the bell stills it */
+	fifo_bell_still(bell_fd);
+	fifo_bell_still(bell_fd); /* does not wait */
+	fifo_free(one);
+	fifo_free(other);
+	close(bell_fd);
+}
+
+struct ringer {
+	struct fifo *fifo;
+	int last;
+};
+
+static void *
+push_in_a_row(void *arg)
+{
+	struct ringer *ringer = arg;
+
+	for (int i = 1; i <= ringer->last; i++)
+		while (fifo_push(ringer->fifo, &i, 1) == 0)
+			sched_yield();
+	return NULL;
+}
+
+/* A reader that stills the bell before it looks never sleeps on what has come: what is lost would let the wait pass. */
+static void
+test_no_ring_is_lost(void **state)
+{
+	int bell_fd = fifo_bell_open();
+	struct ringer ringers[2];
+	pthread_t threads[2];
+	int seen[2] = { 0 };
+
+	(void)state;
+	for (int i = 0; i < 2; i++) {
+		ringers[i] = (struct ringer){ .fifo = fifo_new_ringing(sizeof(int), 2, bell_fd), .last = ITEMS / 10 };
+		assert_non_null(ringers[i].fifo);
+		assert_int_equal(pthread_create(&threads[i], NULL, push_in_a_row, &ringers[i]), 0);
+	}
+	while (seen[0] < ITEMS / 10 || seen[1] < ITEMS / 10) {
+		struct pollfd waiting = { .fd = bell_fd, .events = POLLIN };
+		int item;
+
+		assert_int_equal(poll(&waiting, 1, WAIT_MS), 1);
+		fifo_bell_still(bell_fd);
+		for (int i = 0; i < 2; i++)
+			while (fifo_pop(ringers[i].fifo, &item, 1) == 1)
+				assert_int_equal(item, ++seen[i]);
+	}
+	for (int i = 0; i < 2; i++) {
+		pthread_join(threads[i], NULL);
+		fifo_free(ringers[i].fifo);
+	}
+	close(bell_fd);
+}
+
 int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_freed_by_who_took_the_last),
+		cmocka_unit_test(test_a_bell_of_two_queues),
+		cmocka_unit_test(test_no_ring_is_lost),
 		cmocka_unit_test(test_order_and_bounds),
 		cmocka_unit_test(test_every_length),
 		cmocka_unit_test(test_without_room),

@@ -120,6 +120,8 @@ test_values_are_those_of_the_health(void **state)
 	(void)state;
 	read_all();
 	assert_int_equal(value_of("devices").integer, 3);
+	/* B is silent, and the scale's bus in trouble. */
+	assert_int_equal(value_of("devices_answering").integer, 1);
 	assert_int_equal(value_of("devices_up").integer, 1);
 	assert_int_equal(value_of("buses_in_trouble").integer, 1);
 	assert_int_equal(value_of("backlog_rows").integer, 9);

@@ -424,6 +424,33 @@ a_session_that_is_held_is_closed_until_it_is_wanted(void **state)
 	run_until(bench, bench->owner.ups == 3);
 }
 
+/* The library keeps every message until it is acknowledged. */
+static void
+what_nobody_acknowledges_is_bounded(void **state)
+{
+	struct bench *bench = open_bench("127.0.0.1");
+	int sent = 0, result;
+
+	(void)state;
+	bench->server.ack_timeout_ms = 100;
+	connect_session(bench);
+	run_until(bench, bench->owner.ups == 1);
+	thingsboard_do(&bench->tb, "{\"cmd\":\"puback\",\"mode\":\"drop\"}");
+	do {
+		sd_event_run(bench->loop, 0);
+		result = mqtt_publish(bench->owner.session, "v1/devices/me/telemetry", "{\"a\":1}", 7);
+		sent += result > 0;
+	} while (result > 0 && sent < 5000);
+	assert_int_equal(result, -ENOMEM);
+	assert_int_equal(sent, 1000);
+	/* A server that is so long silent will not do it any more. */
+	while (bench->owner.downs == 0) {
+		mqtt_publish(bench->owner.session, "v1/devices/me/telemetry", "{\"a\":1}", 7);
+		sd_event_run(bench->loop, 10000);
+	}
+	assert_int_equal(bench->owner.end, MQTT_END_OURS);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 
 int
@@ -443,6 +470,7 @@ main(void)
 		TEST(closing_says_goodbye),
 		TEST(the_end_of_a_session_has_an_author),
 		TEST(a_session_that_is_held_is_closed_until_it_is_wanted),
+		TEST(what_nobody_acknowledges_is_bounded),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -210,7 +210,7 @@ test_the_table_says_it_in_words(void **state)
 	char *text = print(print_table);
 
 	(void)state;
-	assert_has(text, "1 of 2 devices up, backlog 12 rows");
+	assert_has(text, "0 of 2 devices answering, 1 of 2 sessions connected, backlog 12 rows");
 	assert_has(text, "has not answered for 4.0 s");
 	assert_has(text, "suspect 1 min 30 s");
 	assert_has(text, "other:1 2:4");
@@ -306,7 +306,7 @@ test_the_line_for_systemd(void **state)
 
 	(void)state;
 	report_line(&health, line, sizeof(line));
-	assert_string_equal(line, "2 buses (1 in trouble), 1/2 devices up, 85 values/s, backlog 12");
+	assert_string_equal(line, "2 buses (1 in trouble), 0 of 2 devices answering, 1 of 2 sessions connected, 85 values/s, backlog 12");
 }
 
 static void
