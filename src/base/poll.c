@@ -15,7 +15,8 @@ int
 poll_until(struct pollfd *watched, nfds_t count, int64_t until_us)
 {
 	for (;;) {
-		int64_t left = until_us == CLOCK_NEVER ? 0 : until_us - clock_mono_us();
+		int64_t now_us = until_us == CLOCK_NEVER ? 0 : clock_mono_us();
+		int64_t left = until_us > now_us ? until_us - now_us : 0; /* what has passed may be any number */
 		struct timespec timeout = { 0 };
 		int ready;
 

@@ -43,18 +43,27 @@ put(const char *from, size_t length, char *text, size_t size)
 	return (int)length;
 }
 
+/* How many digits `number` has, at least `least`. */
+static size_t
+count_digits(uint64_t number, size_t least)
+{
+	size_t count = 1;
+
+	for (; number >= 10000; number /= 10000)
+		count += 4;
+	for (; number >= 10; number /= 10)
+		count++;
+	return count > least ? count : least;
+}
+
 /* Write the digits of `number`, at least `least` of them. Returns how many. */
 static size_t
 print_digits(uint64_t number, size_t least, char *out)
 {
-	char reversed[DIGITS_MAX];
-	size_t length = 0;
+	size_t length = count_digits(number, least);
 
-	do
-		reversed[length++] = (char)('0' + number % 10);
-	while (number /= 10, number > 0 || length < least);
-	for (size_t i = 0; i < length; i++)
-		out[i] = reversed[length - 1 - i];
+	for (size_t at = length; at > 0; number /= 10)
+		out[--at] = (char)('0' + number % 10);
 	return length;
 }
 
@@ -264,22 +273,39 @@ list_value(const struct value_list *list, char *text, size_t size)
 	return (int)used;
 }
 
+/* `out` takes TB_JSON_NUMBER_MAX bytes. */
+static int
+print_number(const struct value *value, char *out)
+{
+	if (value->kind == VALUE_INT)
+		return (int)print_int(value->integer, out);
+	if (value->kind == VALUE_UINT)
+		return (int)print_digits(value->whole, 1, out);
+	return isfinite(value->real) ? (int)print_real(value->real, value->decimals, out) : -EINVAL;
+}
+
+static int
+number_value(const struct value *value, char *text, size_t size)
+{
+	char number[TB_JSON_NUMBER_MAX];
+	int length;
+
+	if (size >= TB_JSON_NUMBER_MAX)
+		return print_number(value, text);
+	length = print_number(value, number);
+	return length < 0 ? length : put(number, (size_t)length, text, size);
+}
+
 int
 tb_json_value(const struct value *value, char *text, size_t size)
 {
-	char number[TB_JSON_NUMBER_MAX];
-
 	switch (value->kind) {
 	case VALUE_BOOL:
 		return value->boolean ? put("true", 4, text, size) : put("false", 5, text, size);
 	case VALUE_INT:
-		return put(number, print_int(value->integer, number), text, size);
 	case VALUE_UINT:
-		return put(number, print_digits(value->whole, 1, number), text, size);
 	case VALUE_REAL:
-		if (!isfinite(value->real))
-			return -EINVAL;
-		return put(number, print_real(value->real, value->decimals, number), text, size);
+		return number_value(value, text, size);
 	case VALUE_LABEL:
 	case VALUE_TEXT:
 		return tb_json_string(value_text(value), text, size);
@@ -320,16 +346,38 @@ escape(const char *string, size_t left, char *room, size_t *ret_length, size_t *
 	return room;
 }
 
+static bool
+is_plain(unsigned char character)
+{
+	return character >= 0x20 && character < 0x80 && character != '"' && character != '\\';
+}
+
+/* Keys and most texts are nothing else: copy the characters that stand for themselves. Returns how many, at most `most`. */
+static size_t
+put_plain(const char *string, char *text, size_t most)
+{
+	size_t length = 0;
+
+	while (length < most && is_plain((unsigned char)string[length])) {
+		text[length] = string[length];
+		length++;
+	}
+	return length;
+}
+
 int
 tb_json_string(const char *string, char *text, size_t size)
 {
-	size_t left = strlen(string), used = 0, length, step;
+	size_t used = 0, plain, length, step;
 	char room[6];
 
 	if (size < 2)
 		return -EMSGSIZE;
 	text[used++] = '"';
-	for (; left > 0; string += step, left -= step, used += length) {
+	plain = put_plain(string, text + used, size - used - 1);
+	used += plain;
+	string += plain;
+	for (size_t left = *string ? strlen(string) : 0; left > 0; string += step, left -= step, used += length) {
 		const char *character = escape(string, left, room, &length, &step);
 
 		if (length + 1 > size - used)

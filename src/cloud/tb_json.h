@@ -19,7 +19,8 @@
 #define TB_JSON_NUMBER_MAX 352
 
 /* Write `value` as JSON. Returns the length, -EMSGSIZE when `size` is too small (nothing useful is in `text` then), -EINVAL
- * for VALUE_NONE and for reals that are not finite. Not terminated. */
+ * for VALUE_NONE and for reals that are not finite. Not terminated; what is behind the text may have been used for it, up to
+ * `size`. */
 int tb_json_value(const struct value *value, char *text, size_t size);
 
 /* Write `"key":value`, preceded by a comma unless `first`. Returns like tb_json_value(). */

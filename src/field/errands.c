@@ -29,10 +29,12 @@ errands_take(struct errands *errands, const struct command *command)
 	errands->items[errands->count++] = (struct errand){ .command = *command };
 }
 
-void
-errands_greet(struct errands *errands, const struct device *device)
+size_t
+errands_greet(struct errands *errands, const struct device *device, size_t from)
 {
-	for (size_t i = 0; i < device->on_connect_count; i++) {
+	size_t i;
+
+	for (i = from; i < device->on_connect_count && errands->count < ERRANDS_MAX; i++) {
 		const struct point_write *write = &device->on_connect[i];
 		struct errand errand = { .command = { .kind = COMMAND_WRITE, .point = write->point,
 					     .expires_mono_ms = CLOCK_NEVER },
@@ -40,10 +42,10 @@ errands_greet(struct errands *errands, const struct device *device)
 
 		if (write->point->bus != errands->bus)
 			continue;
-		assert(errands->count < ERRANDS_MAX);
 		if (value_copy(&write->value, &errand.command.value) == 0)
 			errands->items[errands->count++] = errand;
 	}
+	return i;
 }
 
 static bool

@@ -35,8 +35,9 @@ size_t errands_room(const struct errands *errands);
 /* Take one over. There is room. */
 void errands_take(struct errands *errands, const struct command *command);
 
-/* The values of a device's on_connect are written like commands, with a word to people if that fails. There is room for all. */
-void errands_greet(struct errands *errands, const struct device *device);
+/* The values of a device's on_connect are written like commands, with a word to people if that fails: as many as there is room for,
+ * from `from` on. Returns where to go on, on_connect_count if that was all. */
+size_t errands_greet(struct errands *errands, const struct device *device, size_t from);
 
 /* The oldest write that has not started, or NULL. Valid until the next call. */
 struct errand *errands_next_write(struct errands *errands);

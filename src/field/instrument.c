@@ -313,6 +313,7 @@ instrument_heard(struct instrument *instrument, int64_t now_us, int64_t *ret_awa
 	if (was_silent || instrument->said_us == 0) {
 		instrument->since_us = now_us;
 		instrument->greet = instrument->device->on_connect_count > 0;
+		instrument->greeted = 0;
 	}
 	instrument->heard_us = instrument->said_us = now_us;
 	instrument->silent = false;

@@ -45,6 +45,7 @@ struct instrument {
 	struct unit unit;
 	int64_t due_us; /* its next poll */
 	bool greet;	/* its on_connect values are to be written: it was met, or is back */
+	size_t greeted; /* so many are on their way already */
 	bool wanted;	/* a command waits for its next poll: it is due now */
 	int64_t heard_us; /* it said something good, or the bus was opened */
 	int64_t said_us;  /* it really did; 0: never */

@@ -1,6 +1,7 @@
 #include "field/schedule_state.h"
 
 #define STRETCH_MARGIN	1.01 /* predictions are a little wrong */
+#define STRETCH_MAX	1e6  /* of a day: far beyond what anybody waits for, and it can be counted in us */
 #define OTHER_WINDOW_US 5000000
 #define OTHER_SHARE_MAX 0.9
 #define COST_SMOOTHING	8 /* a cost moves by one part in so many of what is new */
@@ -17,6 +18,8 @@ schedule_stretch(const struct schedule *schedule)
 	double other = schedule->other_share < OTHER_SHARE_MAX ? schedule->other_share : OTHER_SHARE_MAX;
 	double stretch = schedule->load / (1 - other) * STRETCH_MARGIN;
 
+	if (stretch > STRETCH_MAX)
+		return STRETCH_MAX;
 	return stretch > STRETCH_MARGIN ? stretch : 1;
 }
 

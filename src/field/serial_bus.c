@@ -423,8 +423,10 @@ end_poll(struct serial_bus *self, int error)
 	}
 	change = instruments_judge(&self->instruments, instrument, error, self->asked_us, now_us, &away_us);
 	log_change(self, instrument, change, error, away_us);
-	if (change == UNIT_BACK)
+	if (change == UNIT_BACK) {
 		instrument->greet = instrument->device->on_connect_count > 0;
+		instrument->greeted = 0;
+	}
 	if (change != UNIT_SAME)
 		greet_again(self, change == UNIT_LOST ? GREET_MIN_US : 0);
 	errands_end_reads(&self->errands, instrument->device, OUTCOME_TIMEOUT, error == 0 ? EBADMSG : -error);
@@ -613,10 +615,12 @@ take_greetings(struct serial_bus *self)
 	for (size_t i = 0; i < self->instruments.count; i++) {
 		struct instrument *instrument = &self->instruments.items[i];
 
-		if (!instrument->greet || errands_room(&self->errands) < instrument->device->on_connect_count)
+		if (!instrument->greet)
 			continue;
-		errands_greet(&self->errands, instrument->device);
-		instrument->greet = false;
+		instrument->greeted = errands_greet(&self->errands, instrument->device, instrument->greeted);
+		instrument->greet = instrument->greeted < instrument->device->on_connect_count;
+		if (!instrument->greet)
+			instrument->greeted = 0;
 	}
 }
 
@@ -807,7 +811,7 @@ due_us(struct serial_bus *self)
 	int64_t frame_ms = listener_deadline(self->listener);
 	int64_t due = earlier(talk_due_us(self), instruments_due_us(&self->instruments));
 
-	if (errand_ms < CLOCK_NEVER)
+	if (errand_ms < CLOCK_NEVER / 1000)
 		due = earlier(due, errand_ms * 1000);
 	if (frame_ms < CLOCK_NEVER)
 		due = earlier(due, frame_ms * 1000);

@@ -7,6 +7,9 @@
 #include "line/pattern.h"
 
 #define WASTE_TOLD 4096 /* bytes that are told of though it goes on */
+/* For each byte that comes so many bytes of frames that are refused are paid for. Without a bound somebody who sends nothing but
+ * begins of long frames would have each of them looked through from every byte on. */
+#define SEARCH_PER_BYTE 64
 
 /* What the bytes at hand make. */
 enum step {
@@ -47,6 +50,7 @@ struct framer {
 	const char *skip_why; /* NULL: and is nobody's fault */
 	uint64_t taken;	   /* bytes that have left, of all that came */
 	uint64_t again_until; /* a frame that begins before that one is a guess */
+	size_t credit;	      /* bytes that may be looked at in vain */
 
 	uint8_t wasted[FRAMER_WASTE_KEPT];
 	size_t kept;
@@ -61,6 +65,7 @@ static const char too_long[] = "no frame ends within max_bytes";
 static const char no_start[] = "no frame starts with them";
 static const char late[] = "a frame is not complete after gap_ms";
 static const char cut_short[] = "a frame is not complete";
+static const char searched[] = "too many frames among them are not good";
 
 static const uint8_t *
 at_hand(const struct framer *framer)
@@ -399,6 +404,20 @@ waste(struct framer *framer, size_t length, const char *why)
 	drop(framer, length);
 }
 
+/* A frame of that length was refused: go on behind its first byte, or behind all of it if too much was looked at in vain. */
+static void
+search_inside(struct framer *framer, size_t length)
+{
+	framer->scan = 0;
+	if (length <= framer->credit) {
+		framer->credit -= length;
+		drop(framer, 1);
+	} else {
+		waste(framer, length, searched);
+		framer->scan = 0;
+	}
+}
+
 static void
 offer(struct framer *framer, const struct cut *cut)
 {
@@ -413,8 +432,7 @@ offer(struct framer *framer, const struct cut *cut)
 			framer->resyncs += framer->in_step;
 			framer->in_step = false;
 		}
-		framer->scan = 0;
-		drop(framer, 1);
+		search_inside(framer, cut->length);
 		return;
 	}
 	framer->open = false;
@@ -477,6 +495,8 @@ take_byte(struct framer *framer, uint8_t byte)
 		framer->head = 0;
 	}
 	framer->bytes[framer->fill++] = byte;
+	if (framer->credit < framer->capacity * SEARCH_PER_BYTE)
+		framer->credit += SEARCH_PER_BYTE;
 	work(framer);
 }
 
@@ -554,6 +574,7 @@ framer_reset(struct framer *framer, bool middle)
 	framer->kept = 0;
 	framer->waiting = 0;
 	framer->in_step = true;
+	framer->credit = framer->capacity * SEARCH_PER_BYTE;
 }
 
 uint64_t

@@ -4,14 +4,18 @@
 FAKE_NAMES = -Wl,--wrap=getaddrinfo -Wl,--undefined=__wrap_getaddrinfo
 
 if HAVE_CMOCKA
-check_PROGRAMS += tests/unit/test_fifo tests/unit/test_heap tests/unit/test_log tests/unit/test_resolver tests/unit/test_utf8 \
+check_PROGRAMS += tests/unit/test_fifo tests/unit/test_heap tests/unit/test_log tests/unit/test_poll tests/unit/test_resolver tests/unit/test_utf8 \
 	tests/unit/test_wall
-TESTS += tests/unit/test_fifo tests/unit/test_heap tests/unit/test_log tests/unit/test_resolver tests/unit/test_utf8 \
+TESTS += tests/unit/test_fifo tests/unit/test_heap tests/unit/test_log tests/unit/test_poll tests/unit/test_resolver tests/unit/test_utf8 \
 	tests/unit/test_wall
 
 tests_unit_test_fifo_SOURCES = tests/unit/test_fifo.c
 tests_unit_test_fifo_CFLAGS = $(AM_CFLAGS) $(CMOCKA_CFLAGS)
 tests_unit_test_fifo_LDADD = libbase.a $(CMOCKA_LIBS)
+
+tests_unit_test_poll_SOURCES = tests/unit/test_poll.c
+tests_unit_test_poll_CFLAGS = $(AM_CFLAGS) $(CMOCKA_CFLAGS)
+tests_unit_test_poll_LDADD = libbase.a $(CMOCKA_LIBS)
 
 tests_unit_test_heap_SOURCES = tests/unit/test_heap.c
 tests_unit_test_heap_CFLAGS = $(AM_CFLAGS) $(CMOCKA_CFLAGS)

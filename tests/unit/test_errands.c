@@ -225,7 +225,7 @@ test_a_greeting_has_no_outcome(void **state)
 	(void)state;
 	scale.on_connect = writes;
 	scale.on_connect_count = 2;
-	errands_greet(&errands, &scale);
+	assert_int_equal(errands_greet(&errands, &scale, 0), 2);
 	scale.on_connect_count = 0;
 	assert_int_equal(errands.count, 1);
 	errands_expire(&errands, INT64_MAX - 1);
@@ -235,6 +235,36 @@ test_a_greeting_has_no_outcome(void **state)
 	finish_write(OUTCOME_OFFLINE);
 	expect_nothing();
 	assert_int_equal(errands.count, 0);
+}
+
+/* However many values a device wants, all are written, in their order, and commands of others fit in between. */
+static void
+test_a_long_greeting_goes_in_parts(void **state)
+{
+	struct point_write writes[ERRANDS_MAX + 20];
+	size_t next = 0;
+	size_t written = 0;
+
+	(void)state;
+	for (size_t i = 0; i < ERRANDS_MAX + 20; i++)
+		writes[i] = (struct point_write){ .point = &tare, .value = { .kind = VALUE_INT, .integer = (int64_t)i } };
+	scale.on_connect = writes;
+	scale.on_connect_count = ERRANDS_MAX + 20;
+	take(COMMAND_READ, &weight, 1, 1000);
+	while (written < ERRANDS_MAX + 20) {
+		struct errand *errand;
+
+		next = errands_greet(&errands, &scale, next);
+		errand = errands_next_write(&errands);
+		assert_non_null(errand);
+		assert_int_equal(errand->command.value.integer, written++);
+		errand->started = true;
+		finish_write(OUTCOME_DONE);
+	}
+	assert_int_equal(next, scale.on_connect_count);
+	assert_int_equal(errands_greet(&errands, &scale, next), next);
+	scale.on_connect_count = 0;
+	assert_int_equal(errands.count, 1);
 }
 
 /* Text is the errand's own, and belongs to whoever takes the outcome. */
@@ -280,6 +310,7 @@ main(void)
 		TEST(test_a_closed_line),
 		TEST(test_there_is_room_for_so_many),
 		TEST(test_a_greeting_has_no_outcome),
+		TEST(test_a_long_greeting_goes_in_parts),
 		TEST(test_a_value_is_copied_for_each_who_waits),
 		TEST(test_an_outcome_without_room_is_counted),
 	};

@@ -271,6 +271,100 @@ test_middle(void **state)
 	framer_free(framer);
 }
 
+/* --- frames that are refused --- */
+
+struct judge {
+	uint64_t looked_at; /* bytes */
+	uint64_t wasted;
+	unsigned refused;
+	unsigned good;
+};
+
+/* Good is what has a "*" before its last byte. */
+static bool
+judge_frame(void *ctx, const struct line_frame *frame, bool again)
+{
+	struct judge *judge = ctx;
+
+	(void)again;
+	judge->looked_at += frame->length;
+	judge->good += frame->bytes[frame->length - 2] == '*';
+	judge->refused += frame->bytes[frame->length - 2] != '*';
+	return frame->bytes[frame->length - 2] == '*';
+}
+
+static void
+judge_waste(void *ctx, const uint8_t *bytes, size_t kept, uint64_t length, const char *why)
+{
+	struct judge *judge = ctx;
+
+	(void)bytes;
+	(void)kept;
+	assert_non_null(why);
+	judge->wasted += length;
+}
+
+#define FLOOD (4 * LINE_FRAME_MAX)
+
+/* Begins of frames, each of which ends where the longest one may: however many there are, a byte is looked at a bounded number of times,
+ * and a good frame behind them is found. Chunks make no difference. */
+static void
+test_a_flood_of_begins(void **state)
+{
+	static struct bytes end = { .data = (const uint8_t *)"\x03", .length = 1 };
+	static uint8_t flood[FLOOD];
+	static const struct framing framing = {
+		.type = FRAMING_START_END,
+		.ends = &end,
+		.end_count = 1,
+		.start = { .data = (const uint8_t *)"\x02", .length = 1 },
+		.max_bytes = LINE_FRAME_MAX,
+	};
+	struct judge judges[2] = { { .good = 0 } };
+
+	(void)state;
+	memset(flood, 2, sizeof(flood));
+	for (size_t at = LINE_FRAME_MAX - 1; at < FLOOD; at += LINE_FRAME_MAX)
+		flood[at] = 3;
+	for (int i = 0; i < 2; i++) {
+		struct framer *framer;
+		size_t step = i == 0 ? FLOOD : 777;
+
+		assert_int_equal(framer_new(&framing, true, judge_frame, judge_waste, &judges[i], &framer), 0);
+		for (size_t at = 0; at < FLOOD; at += step)
+			framer_feed(framer, flood + at, FLOOD - at < step ? FLOOD - at : step, 1000);
+		framer_feed(framer, BYTES("\x02yes*\x03"), 1000);
+		framer_free(framer);
+		assert_int_equal(judges[i].good, 1);
+		assert_true(judges[i].looked_at < 64 * (FLOOD + 3 * (uint64_t)LINE_FRAME_MAX));
+	}
+	assert_memory_equal(&judges[0], &judges[1], sizeof(judges[0]));
+}
+
+/* Frames without a begin can be told from their checksum only. After bytes too many the step is found again, in the end. */
+static void
+test_long_frames_without_a_begin(void **state)
+{
+	static const struct framing framing = { .type = FRAMING_FIXED, .length = 1000, .max_bytes = 1000 };
+	static uint8_t frame[1000];
+	struct judge judge = { .good = 0 };
+	struct framer *framer;
+	int count = 0;
+
+	(void)state;
+	memset(frame, '-', sizeof(frame));
+	frame[998] = '*';
+	assert_int_equal(framer_new(&framing, true, judge_frame, judge_waste, &judge, &framer), 0);
+	for (int round = 0; round < 20; round++) {
+		framer_feed(framer, frame, 1 + dice(999), 1000);
+		judge.good = 0;
+		for (count = 0; judge.good < 2 && count < 100; count++)
+			framer_feed(framer, frame, sizeof(frame), 1000);
+		assert_true(count < 50);
+	}
+	framer_free(framer);
+}
+
 int
 main(void)
 {
@@ -279,6 +373,8 @@ main(void)
 		cmocka_unit_test(test_chunks),
 		cmocka_unit_test(test_gap),
 		cmocka_unit_test(test_middle),
+		cmocka_unit_test(test_a_flood_of_begins),
+		cmocka_unit_test(test_long_frames_without_a_begin),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

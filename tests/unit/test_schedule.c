@@ -1072,6 +1072,29 @@ test_other_settings_keep_what_is_known_of_units(void **state)
 	schedule_done(schedule);
 }
 
+/* Replies of a minute to points of ten milliseconds, and one of a day: whatever comes of that, it can be counted. */
+static void
+test_more_than_can_be_counted(void **state)
+{
+	struct poll_request *request;
+
+	(void)state;
+	bench_init(&bench, BUS_TCP);
+	bench.device.max_hole_registers = 0;
+	bench_point(&bench, 1, TABLE_HOLDING, 0, 1, 10);
+	bench_point(&bench, 1, TABLE_INPUT, 0, 1, 86400000);
+	begin();
+	schedule->load = 1e12; /* of thousands of such */
+	assert_true(schedule_stretch(schedule) <= 1e6);
+	for (int i = 0; i < 4; i++) {
+		request = next_request();
+		make(request, 60 * S, true);
+		schedule->load = 1e12;
+		assert_true(request->due_us > now - 60 * S && request->due_us < CLOCK_NEVER / 2);
+	}
+	schedule_done(schedule);
+}
+
 int
 main(void)
 {
@@ -1109,6 +1132,7 @@ main(void)
 		cmocka_unit_test(test_a_unit_that_is_only_written_is_never_stuck),
 		cmocka_unit_test(test_other_settings_keep_the_phases),
 		cmocka_unit_test(test_other_settings_keep_what_is_known_of_units),
+		cmocka_unit_test(test_more_than_can_be_counted),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

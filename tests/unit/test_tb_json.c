@@ -39,7 +39,7 @@ printed(const struct value *value)
 	memset(text, '#', sizeof(text));
 	length = tb_json_value(value, text, sizeof(text) - 1);
 	assert_true(length > 0);
-	assert_int_equal(text[length], '#');
+	assert_int_equal(text[sizeof(text) - 1], '#');
 	for (int room = 0; room < length; room++) {
 		char less[1024];
 
