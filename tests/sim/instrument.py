@@ -113,8 +113,9 @@ class _Socket:
         self.connection = None
 
     def unplug(self):
-        # in this order: who comes back at once shall find nobody
+        # in this order: who comes back at once shall find nobody. The thread that waits for it keeps it listening if it is only closed.
         if self.listening:
+            self.listening.shutdown(socket.SHUT_RDWR)
             self.listening.close()
         self.listening = None
         self.hang_up()

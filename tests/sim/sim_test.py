@@ -505,14 +505,20 @@ class RtuTest(Case):
         self.assertEqual(self.sim.do("stats")["bad_frames"], 1)
 
     def test_collision(self):
-        self.port.send(rtu(1, 3, 0, 0, 0, 20))
-        begin = self.port.receive(5)
-        self.port.send(rtu(1, *READ_1))
-        rest = self.port.receive(40)
-        self.assertNotEqual(begin + rest, rtu(1, 3, 40, *bytes(40)))
+        """On a busy machine we may have to try to be in time for it."""
+        whole = rtu(1, 3, 40, *bytes(40))
+        for late in range(10):
+            self.port.send(rtu(1, 3, 0, 0, 0, 20))
+            begin = self.port.receive(5)
+            self.port.send(rtu(1, *READ_1))
+            rest = self.port.receive(40)
+            if begin + rest != whole:
+                break
+            self.assertEqual(self.port.receive(7), rtu(1, *ZERO_1))
+        self.assertNotEqual(begin + rest, whole)
         self.assertEqual(self.port.receive(1, QUIET_S), b"")
         stats = self.sim.do("stats")
-        self.assertEqual((stats["collisions"], stats["bad_frames"], stats["requests"]), (1, 1, 1))
+        self.assertEqual((stats["collisions"], stats["bad_frames"], stats["requests"]), (1, 1, 1 + 2 * late))
         self.exchange(rtu(1, *READ_1), rtu(1, *ZERO_1))
 
     def test_broadcast(self):
@@ -549,7 +555,7 @@ class RtuTest(Case):
                 self.exchange(rtu(1, *READ_1), right)
 
     def test_babble(self):
-        self.sim.do("fault", kind="babble", ms=100)
+        self.sim.do("fault", kind="babble", ms=300)
         noise = self.port.receive(80)
         self.assertEqual(len(noise), 80)
         while self.port.receive(100, 0.05):
