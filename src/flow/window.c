@@ -7,6 +7,7 @@
 
 /* Shorter steps of the wall clock are its way of keeping time: a window still ends at its multiple. */
 #define SLEW_MS	      1000
+#define MOMENT_MS     50 /* the clocks do not differ by more between one reading and the next; more is a step */
 #define MEAN_DECIMALS 3 /* more than those of the values */
 
 struct window {
@@ -20,6 +21,8 @@ struct window {
 	double mean;
 	struct value min, max, last;
 	bool aligned;
+	int64_t told_mono_ms; /* what was sent last has this time */
+	int64_t told_unix_ms;
 };
 
 struct windows {
@@ -56,7 +59,9 @@ windows_new(const struct settings *settings, windows_emit *emit, void *ctx)
 
 			if (point->aggregate == 0)
 				continue;
-			windows->windows[windows->count].point = point;
+			windows->windows[windows->count] = (struct window){
+				.point = point, .told_mono_ms = INT64_MIN / 2, .told_unix_ms = INT64_MIN / 2
+			};
 			windows->of_point[point->index] = &windows->windows[windows->count++];
 		}
 	return windows;
@@ -87,7 +92,7 @@ mean_value(const struct window *window)
 }
 
 static void
-emit(struct windows *windows, const struct window *window, int64_t mono_ms, int64_t unix_ms)
+emit(struct windows *windows, struct window *window, int64_t mono_ms, int64_t unix_ms)
 {
 	const struct value values[AGGREGATES] = {
 		[AGGREGATE_MIN] = window->min,
@@ -100,6 +105,8 @@ emit(struct windows *windows, const struct window *window, int64_t mono_ms, int6
 	for (int i = 0; i < AGGREGATES; i++)
 		if (window->point->aggregate & 1U << i)
 			windows->emit(windows->ctx, window->point, (enum point_aggregate)i, mono_ms, unix_ms, &values[i]);
+	window->told_mono_ms = mono_ms;
+	window->told_unix_ms = unix_ms;
 }
 
 static bool
@@ -189,16 +196,25 @@ windows_close(struct windows *windows, int64_t now_mono_ms)
 		close_window(windows, heap_entry(first, struct window, node));
 }
 
-/* What was read at the very end of a window is in the next one, and that has the time of the end: the server would take the
- * one for the other. */
+/* What was read at the very end of a window is in the next one, and that has the time of the end, by one clock or the other: the
+ * server would take the one for the other. Returns how much later this has to be told. */
+static int64_t
+after_ms(const struct window *window)
+{
+	int64_t by_mono = window->told_mono_ms + 1 - window->last_mono_ms;
+	int64_t by_unix = window->told_unix_ms + 1 - window->last_unix_ms;
+
+	by_mono = by_mono > 0 ? by_mono : 0;
+	return by_unix > by_mono && by_unix <= MOMENT_MS ? by_unix : by_mono;
+}
+
 static void
 cut_short(struct windows *windows, struct window *window)
 {
-	int64_t begin_mono_ms = window->end_mono_ms - window->point->window_ms;
-	int after_ms = window->last_mono_ms == begin_mono_ms ? 1 : 0;
+	int64_t later_ms = after_ms(window);
 
 	heap_remove(&windows->due, &window->node);
-	emit(windows, window, window->last_mono_ms + after_ms, window->last_unix_ms + after_ms);
+	emit(windows, window, window->last_mono_ms + later_ms, window->last_unix_ms + later_ms);
 }
 
 void
@@ -244,6 +260,8 @@ windows_adopt(struct windows *windows, const struct windows *from, const struct 
 		window->max = old->max;
 		window->last = old->last;
 		window->aligned = old->aligned;
+		window->told_mono_ms = old->told_mono_ms;
+		window->told_unix_ms = old->told_unix_ms;
 		if (is_open(old))
 			heap_set(&windows->due, &window->node, old->node.due);
 	}

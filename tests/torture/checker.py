@@ -246,6 +246,7 @@ class Checker:
     def _check_missing(self, shown, first):
         arrived_later = False  # of the same life
         life = None
+        next_at = float("inf")  # when the one behind it came
         for reply in reversed(shown):
             self.verdict.counts["shown"] += 1
             its_life = self._life_at(reply.asked)
@@ -254,8 +255,9 @@ class Checker:
             if reply.value in first:
                 self.verdict.counts["checked"] += 1
                 arrived_later = True
+                next_at = first[reply.value].at
                 continue
-            reason = self._excuse(reply, life, arrived_later)
+            reason = self._excuse(reply, life, arrived_later) or self._damaged(reply, next_at)
             if reason:
                 self.verdict.counts[f"excused: {reason}"] += 1
             else:
@@ -285,6 +287,12 @@ class Checker:
             return "field fault"
         if life and not arrived_later and self._may_be_lost(reply, life):
             return "held in memory" if life.how != "damage" else "damaged store"
+        return None
+
+    def _damaged(self, reply, next_at):
+        """What is behind it came after a store was damaged: it waited in that store as well, perhaps since an earlier process."""
+        if any(life.how == "damage" and reply.at <= life.end <= next_at < float("inf") for life in self.lives):
+            return "damaged store"
         return None
 
     def _may_be_lost(self, reply, life):

@@ -13,7 +13,7 @@ from checker import (
 )
 from derived import Derived
 from faults import FAULTS, FIELD, make_plan, possible
-from world import lay_out
+from world import Bus, lay_out
 
 
 def window(start, end, *excuses, buses=None):
@@ -155,6 +155,17 @@ class Telemetry(unittest.TestCase):
         self.assert_finds("missing")
         self.windows = [window(3200, 3400, POLL, buses=frozenset({0}))]
         self.assertEqual(self.check().counts["excused: field fault"], 1)
+        self.assertTrue(self.check())
+
+    def test_a_store_that_was_damaged_in_a_later_life(self):
+        self.lives = [Life(0, 4000, "kill"), Life(4100, 4500, "damage"), Life(4600)]
+        self.limits.flush_ms = 1000
+        self.drop(20)
+        self.assert_finds("missing")
+        for value in range(20, 40):
+            if value != 20:
+                self.change(value, at=4700)
+        self.assertEqual(self.check().counts["excused: damaged store"], 1)
         self.assertTrue(self.check())
 
     def test_given_up_early(self):
@@ -466,6 +477,7 @@ class Aggregates(unittest.TestCase):
 class Plan(unittest.TestCase):
     def plan(self, seed, seconds=300, devices=20):
         buses, listed = lay_out(devices)
+        buses.append(Bus(len(buses), "scale", "serial", [1]))
         faults = possible({"store", "disk", "clock"}, {bus.kind for bus in buses})
         return make_plan(random.Random(seed), seconds, buses, [device.name for device in listed], faults)
 

@@ -126,15 +126,15 @@ class Derived:
             self.verdict.find("aggregate", f"{about}: {len(sure)} to {len(possible)} were shown")
 
     def _check_covered(self, shown, covered, window_ms):
-        arrived_later, life = False, None
+        arrived_later, life, next_at = False, None, float("inf")
         for reply, span in zip(reversed(shown), reversed(covered)):
             self.verdict.counts["aggregated"] += 1
             its_life = self.checker._life_at(reply.asked)
             if its_life is not life:
                 life, arrived_later = its_life, False
             if span:
-                arrived_later = True
-            elif not self._excuse(reply, life, arrived_later, window_ms):
+                arrived_later, next_at = True, span.at
+            elif not self._excuse(reply, life, arrived_later, window_ms) and not self.checker._damaged(reply, next_at):
                 self.verdict.find("aggregate", f"{reply.series} {reply.value}, shown at {reply.at:.0f}, is in no window")
 
     def _excuse(self, reply, life, arrived_later, window_ms):

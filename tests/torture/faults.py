@@ -84,15 +84,31 @@ def babble(world, event):
     world.field.ask("fault", kind="babble", bus=event.target[0], ms=event.seconds * 1000)
 
 
+def instrument_well(world, event):
+    world.scale.heal()
+
+
+def silence(world, event):
+    world.scale.muted = True
+
+
+def cut_lines(world, event):
+    world.scale.fault("cut", 3)
+
+
 def unplug(world, event):
-    if world.buses[event.target[0]].kind == "rtu":
+    if world.buses[event.target[0]].kind == "serial":
+        world.scale.unplug()
+    elif world.buses[event.target[0]].kind == "rtu":
         world.field.ask("unplug", bus=event.target[0])
     else:
         world.field.ask("listen", bus=event.target[0], on=False)
 
 
 def plug(world, event):
-    if world.buses[event.target[0]].kind == "rtu":
+    if world.buses[event.target[0]].kind == "serial":
+        world.scale.plug()
+    elif world.buses[event.target[0]].kind == "rtu":
         world.field.ask("plug", bus=event.target[0])
     else:
         world.field.ask("listen", bus=event.target[0], on=True)
@@ -162,7 +178,9 @@ FAULTS = (
     field("half open", unit("half_open", count=1), kinds=("tcp", "rtu-over-tcp")),
     field("line babbles", babble, end=lambda world, event: world.field.ask("fault", kind="none", bus=event.target[0]),
           excuses=SPOILS, most_s=1.5),
-    field("port unplugged", unplug, end=plug, weight=3, most_s=4, excuses=SPOILS),
+    field("port unplugged", unplug, end=plug, weight=3, most_s=4, excuses=SPOILS, kinds=("tcp", "rtu", "rtu-over-tcp", "serial")),
+    field("instrument silent", silence, end=instrument_well, kinds=("serial",)),
+    field("instrument cut", cut_lines, end=instrument_well, kinds=("serial",)),
 
     # ---- what the durable store stands on ----
     Fault(name="database damaged", place=PROCESS, begin=lambda world, event: world.kill_and_damage(event.number),

@@ -5,6 +5,7 @@ EXTRA_DIST += \
 	tests/torture/checker.py \
 	tests/torture/derived.py \
 	tests/torture/faults.py \
+	tests/torture/scale.py \
 	tests/torture/soak.py \
 	tests/torture/torture.py \
 	tests/torture/world.py

@@ -19,7 +19,7 @@ import time
 import world as worlds
 from checker import Checker, Limits
 from faults import make_plan, possible
-from torture import FLUSH_MS, STORE_DESCRIPTORS, Torture, probe
+from torture import FLUSH_MS, STORE_DESCRIPTORS, Stalls, Torture, probe
 
 import harness
 
@@ -80,6 +80,7 @@ class Soak(Torture):
         self.next_sample = SAMPLE_S
         self.next_judgement = JUDGE_S
         self.meter = Meter(world.gateway.process.pid)
+        self.stalls = Stalls()
 
     def watch(self):
         super().watch()
@@ -105,7 +106,7 @@ class Soak(Torture):
         old = [row for row in arrived if row.series in newest and row.value <= newest[row.series]]
         record.arrived = [row for row in arrived if row.series not in states
                           and not (row.series in newest and row.value <= newest[row.series])] + record.arrived
-        windows = [self.world.window(event) for event in self.happened]
+        windows = [self.world.window(event) for event in self.happened] + self.stalls.windows
         verdict = Checker(self.limits, windows, self.world.lives).check_telemetry(rested, old)
         latest = max(self.counts["late_ms"], verdict.counts["late_ms"])
         self.counts.update(verdict.counts)
@@ -158,8 +159,8 @@ def soak(options, folder):
         world.bench.ask("stats")
         world.field.ask("stats")
         run.judge(float("inf"))
-        verdict = Checker(run.limits, [world.window(event) for event in run.happened], world.lives).check_commands(
-            world.record.given, world.record.writes)
+        windows = [world.window(event) for event in run.happened] + run.stalls.stop()
+        verdict = Checker(run.limits, windows, world.lives).check_commands(world.record.given, world.record.writes)
     finally:
         world.close()
     for kind, found in verdict.faults.items():
@@ -168,6 +169,7 @@ def soak(options, folder):
     slope = run.meter.slope()
     hours = used["at"] / 3600
     print(f"{'lasted':<28}{hours:>10.3f} h, {len(run.happened)} faults, {len(world.log_lines)} log lines")
+    print(f"{'stalls of the machine':<28}{len(run.stalls.windows):>10}")
     print(f"{'samples':<28}{run.counts['checked']:>10} ({run.counts['checked'] / used['at']:.0f}/s), "
           f"{len(run.faults.get('missing', []))} missing, {sum(map(len, run.faults.values()))} findings")
     print(f"{'commands':<28}{verdict.counts['commands']:>10} ({verdict.counts['commands done']} done)")

@@ -16,10 +16,11 @@ import shutil
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 
 import world as worlds
-from checker import FROZEN, Checker, Limits
+from checker import FROZEN, Checker, Limits, Window
 from derived import Derived
 from faults import FAULTS, make_plan, possible
 
@@ -106,8 +107,34 @@ class Torture:
                                + "\n".join(self.world.gateway.log.all()[-40:]))
 
 
-def judge(world, happened, limits, start_usage, end_usage):
-    checker = Checker(limits, [world.window(event) for event in happened], world.lives, world.steps, world.pauses())
+class Stalls:
+    """When the machine itself stood still, or was so busy that a thread with nothing to do but look at the clock did not come to it."""
+
+    LOOK_S = 0.05
+    LONG_MS = 250
+
+    def __init__(self):
+        self.windows = []
+        self.over = threading.Event()
+        self.thread = threading.Thread(target=self._run, daemon=True)
+        self.thread.start()
+
+    def _run(self):
+        before = worlds.now_ms()
+        while not self.over.wait(self.LOOK_S):
+            now = worlds.now_ms()
+            if now - before > self.LONG_MS:
+                self.windows.append(Window("stall", before, now, frozenset({FROZEN})))
+            before = now
+
+    def stop(self):
+        self.over.set()
+        self.thread.join()
+        return self.windows
+
+
+def judge(world, happened, stalls, limits, start_usage, end_usage):
+    checker = Checker(limits, [world.window(event) for event in happened] + stalls, world.lives, world.steps, world.pauses())
     checker.check_telemetry(world.record.shown, world.record.arrived, {f"{device.name}.w" for device in world.devices},
                             [*world.record.attributes_shown, *world.record.aggregates_shown])
     derived = Derived(checker)
@@ -127,13 +154,14 @@ def judge(world, happened, limits, start_usage, end_usage):
     return verdict
 
 
-def report(world, happened, verdict, start_usage, end_usage):
+def report(world, happened, stalled, verdict, start_usage, end_usage):
     counts = verdict.counts
     kinds = collections.Counter(event.fault.name for event in happened)
     print(f"\n{'faults survived':<28}{len(happened):>8}")
     for fault in FAULTS:
         if kinds[fault.name]:
             print(f"    {fault.name:<24}{kinds[fault.name]:>8}")
+    print(f"{'stalls of the machine':<28}{len(stalled):>8}")
     print(f"{'samples shown':<28}{counts['shown']:>8}")
     for name in sorted(name for name in counts if name.startswith("excused")):
         print(f"    {name:<24}{counts[name]:>8}")
@@ -166,6 +194,7 @@ def torture(options, folder):
         print("\n".join(str(event) for event in plan))
         return 0
     limits = Limits(flush_ms=FLUSH_MS if world.store else None, rpc_ms=worlds.RPC_TIMEOUT_MS)
+    stalls = Stalls()
     try:
         world.open()
         world.start()
@@ -182,12 +211,13 @@ def torture(options, folder):
         world.stop()
         world.bench.ask("stats")
         world.field.ask("stats")
-        verdict = judge(world, run.happened, limits, start_usage, end_usage)
-        report(world, run.happened, verdict, start_usage, end_usage)
+        stalled = stalls.stop()
+        verdict = judge(world, run.happened, stalled, limits, start_usage, end_usage)
+        report(world, run.happened, stalled, verdict, start_usage, end_usage)
     finally:
         world.close()
     if options.keep:
-        keep(options.keep, world, run)
+        keep(options.keep, world, run, stalled)
     if verdict:
         return 0
     print("\nFAILED")
@@ -196,7 +226,7 @@ def torture(options, folder):
     return 1
 
 
-def keep(folder, world, run):
+def keep(folder, world, run, stalled):
     """Everything that was seen, for looking into it."""
     def write(name, lines):
         with open(f"{folder}/{name}", "w", encoding="utf-8") as file:
@@ -213,6 +243,7 @@ def keep(folder, world, run):
     write("writes", world.record.writes)
     write("commands", world.record.given)
     write("lives", world.lives)
+    write("stalls", stalled)
 
 
 def main():

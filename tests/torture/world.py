@@ -4,6 +4,7 @@ what each of them says."""
 import collections
 import contextlib
 import dataclasses
+import functools
 import json
 import os
 import random
@@ -18,6 +19,7 @@ sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."
 import harness
 from checker import Arrived, Command, Life, Shown, Window, Write
 from derived import AGGREGATES
+from scale import ASK, PATTERN, Scale
 
 UNITS_PER_TCP_BUS = 5
 UNITS_PER_LINE = 2
@@ -28,8 +30,9 @@ WRITTEN = 100  # the register that commands write
 ATTRIBUTE = 320  # goes up as a client attribute
 AGGREGATED = 480  # goes up as what it was over a while
 CELLS = 500
+SCALE = "S001"  # the device of the serial instrument
 GATEWAY_TOKEN = "G"  # of the one session that speaks for all, where that is so
-TIMEOUT_MS = {"tcp": 1000, "rtu": 600, "rtu-over-tcp": 1000}
+TIMEOUT_MS = {"tcp": 1000, "rtu": 600, "rtu-over-tcp": 1000, "serial": 800}
 RPC_TIMEOUT_MS = 1500
 
 
@@ -154,8 +157,13 @@ class Record:
         for key, value in event["values"].items():
             kept = self.aggregates if key.startswith("g_") else self.arrived
             kept.append(Arrived(f"{name}.{key}", value, event["ts"], at, event["session"]))
-            if key == "n":
+            if key in "nv":
                 self.newest_arrived[name, key] = value
+
+    def from_scale(self, bus, value, asked_s, at_s, outcome):
+        asked, at = from_mono(1e6 * asked_s), from_mono(1e6 * at_s)
+        self.newest_shown[SCALE, "v"] = value
+        self.shown.append(Shown(f"{SCALE}.v", value, asked, at, bus, outcome, (bus, value)))
 
     def _attributes(self, event):
         if "a" not in event["values"]:
@@ -176,6 +184,10 @@ class World:
         self.gateway_api, self.derives = api == "gateway", not mild
         self.rng = random.Random(seed ^ 0xC0FFEE)  # not the plan's: commands are drawn as time permits
         self.buses, self.devices = lay_out(devices, lines=not mild)
+        self.scale_bus = self.scale = None
+        if self.derives:
+            self.scale_bus = Bus(len(self.buses), "scale", "serial", [1])
+            self.buses.append(self.scale_bus)
         self.period_ms = period_ms
         self.env = {"ASAN_OPTIONS": "quarantine_size_mb=2:malloc_context_size=6:verify_asan_link_order=0",
                     "RUNTIME_DIRECTORY": os.path.join(folder, "run")}
@@ -196,6 +208,9 @@ class World:
             self.bench.ask("device", token=GATEWAY_TOKEN, name="gateway", gateway=True)
         arguments, units = [], set()
         for bus in self.buses:
+            if bus.kind == "serial":
+                self.scale = Scale(self.line(bus), functools.partial(self.record.from_scale, bus.number))
+                continue
             units.update(bus.units)
             if bus.kind == "tcp":
                 arguments += ["--tcp", "0"]
@@ -242,7 +257,9 @@ class World:
         listed = []
         for bus in self.buses:
             timeout_ms = TIMEOUT_MS[bus.kind]
-            if bus.kind == "rtu":
+            if bus.kind == "serial":
+                listed.append(harness.serial_bus(bus.name, self.scale, timeout_ms=timeout_ms))
+            elif bus.kind == "rtu":
                 listed.append(harness.rtu_bus(bus.name, self.line(bus), baud=57600, parity='"none"', timeout_ms=timeout_ms))
             else:
                 listed.append(harness.tcp_bus(bus.name, ports[bus.kind].pop(0), timeout_ms=timeout_ms)
@@ -267,16 +284,24 @@ class World:
             harness.server(self.bench.port, keepalive_s=10, connect_timeout_ms=2000, reconnect_min_ms=100, reconnect_max_ms=2000,
                            rpc_timeout_ms=RPC_TIMEOUT_MS, ack_timeout_ms=2000, **settings)
             + (f'gateway = {{ token = "{GATEWAY_TOKEN}"; }};\n' if self.gateway_api else "")
-            + store + harness.buses(*listed) + harness.devices(*[self.listed_device(device, points) for device in self.devices])
+            + store + harness.buses(*listed) + harness.devices(*self.listed_devices(points))
         )
 
-    def listed_device(self, device, points):
-        text = harness.device(device.name, device.bus.name, points, unit=device.unit, period_ms=self.period_ms)
+    def listed_devices(self, points):
+        listed = [self.listed_device(device, points) for device in self.devices]
+        if self.scale:
+            scale = Device(SCALE, self.scale_bus, 1)
+            listed.append(self.listed_device(scale, [f'key = "v"; pattern = "{PATTERN}"'], f'( {{ send = "{ASK}\\r\\n"; frame = true; }} )'))
+        return listed
+
+    def listed_device(self, device, points, poll=None):
+        settings = {"poll": poll, "period_ms": 2 * self.period_ms} if poll else {"unit": device.unit, "period_ms": self.period_ms}
+        text = harness.device(device.name, device.bus.name, points, **settings)
         return text.replace(f' token = "{device.name}";', "") if self.gateway_api else text
 
     def pauses(self):
         """How long a unit is left alone after a failure: two timeouts, on a line without transaction ids."""
-        return {bus.number: 2 * TIMEOUT_MS[bus.kind] for bus in self.buses if bus.kind != "tcp"}
+        return {bus.number: 2 * TIMEOUT_MS[bus.kind] for bus in self.buses if bus.kind in ("rtu", "rtu-over-tcp")}
 
     def window_ms(self):
         """Of what is aggregated."""
@@ -288,13 +313,13 @@ class World:
 
     def tokens(self):
         """Of the sessions."""
-        return [GATEWAY_TOKEN] if self.gateway_api else [device.name for device in self.devices]
+        return [GATEWAY_TOKEN] if self.gateway_api else [device.name for device in self.devices] + [SCALE] * bool(self.scale_bus)
 
     def close(self):
         if self.gateway and self.gateway.process.poll() is None:
             self.gateway.process.send_signal(signal.SIGCONT)
             self.gateway.process.kill()
-        for part in (self.field, self.bench):
+        for part in (self.scale, self.field, self.bench):
             if part:
                 with contextlib.suppress(AssertionError, subprocess.TimeoutExpired):
                     part.close()
@@ -404,10 +429,10 @@ class World:
         """Until each device has delivered something that its unit showed after now. Returns those that did not."""
         before, deadline = dict(self.record.newest_shown), time.monotonic() + timeout_s
         arrived = self.record.newest_arrived
-        keys = "na" if self.derives else "n"
+        watched = [(device.name, key) for device in self.devices for key in ("na" if self.derives else "n")]
+        watched += [(SCALE, "v")] if self.scale else []
         while True:
-            waiting = [device.name for device in self.devices
-                       if any(arrived.get((device.name, key), 0) <= before.get((device.name, key), 0) for key in keys)]
+            waiting = sorted({name for name, key in watched if arrived.get((name, key), 0) <= before.get((name, key), 0)})
             if not waiting or time.monotonic() > deadline or not self.running():
                 return waiting
             time.sleep(0.05)

@@ -172,6 +172,27 @@ a_window_cut_at_its_begin_has_a_time_of_its_own(void **state)
 	assert_int_equal(results[1].mono_ms, 2001);
 }
 
+/* Both are whole milliseconds, and the one may be at its next while the other is not. */
+static void
+so_it_has_by_both_clocks(void **state)
+{
+	(void)state;
+	add(0, 1500, UNIX(1500), 1);
+	add(0, 2000, UNIX(2001), 2);
+	windows_flush(windows);
+	assert_int_equal(results[1].mono_ms, 2001);
+	assert_int_equal(results[1].unix_ms, UNIX(2002));
+	add(1, 2500, UNIX(2500), 1);
+	add(1, 3001, UNIX(3000), 2);
+	windows_flush(windows);
+	assert_int_equal(results[2].unix_ms, UNIX(3000));
+	assert_int_equal(results[3].unix_ms, UNIX(3001));
+	assert_int_equal(results[3].mono_ms, 3002);
+	add(1, 3500, UNIX(500), 2); /* set back */
+	windows_flush(windows);
+	assert_int_equal(results[4].unix_ms, UNIX(500));
+}
+
 static void
 what_is_asked_for_is_given(void **state)
 {
@@ -249,6 +270,7 @@ main(void)
 		cmocka_unit_test_setup_teardown(without_a_wall_clock_windows_are_as_long, begin, end),
 		cmocka_unit_test_setup_teardown(the_end_cuts_windows_short, begin, end),
 		cmocka_unit_test_setup_teardown(a_window_cut_at_its_begin_has_a_time_of_its_own, begin, end),
+		cmocka_unit_test_setup_teardown(so_it_has_by_both_clocks, begin, end),
 		cmocka_unit_test_setup_teardown(what_is_asked_for_is_given, begin, end),
 	};
 
