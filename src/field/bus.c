@@ -19,7 +19,7 @@ take_commands(struct bus_worker *worker)
 {
 	struct inbox_command taken;
 
-	while (writer_room(worker->writer) > 0 && inbox_command(&worker->inbox, &taken))
+	while (inbox_command(&worker->inbox, writer_room(worker->writer), &taken))
 		writer_take(worker->writer, &taken.command, taken.more);
 }
 

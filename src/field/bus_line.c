@@ -72,8 +72,11 @@ wait_line(struct bus_worker *worker, int64_t until_us)
 	struct thread *thread = &worker->thread;
 	short events = 0;
 	int fd = link->ops->idle_fd(link, &events);
-	int ready = port_wait(fd, events, thread_bell_fd(thread), thread_stop_fd(thread), until_us);
+	int ready;
 
+	if (inbox_waits(&worker->inbox, writer_room(worker->writer)))
+		return -EAGAIN;
+	ready = port_wait(fd, events, thread_bell_fd(thread), thread_stop_fd(thread), until_us);
 	if (ready == -EAGAIN)
 		thread_still_bell(thread);
 	return ready;
@@ -113,6 +116,8 @@ bus_line_open(struct bus_worker *worker)
 		wait_closed(worker);
 		return;
 	}
+	if (inbox_waits(&worker->inbox, writer_room(worker->writer)))
+		return;
 	error = line->link->ops->open(
 	    line->link, thread_bell_fd(&worker->thread), wanted ? grace_us : CLOCK_NEVER);
 	if (error == 0)

@@ -41,9 +41,16 @@ inbox_ask(struct inbox *inbox, const struct health_question *question)
 }
 
 bool
-inbox_command(struct inbox *inbox, struct inbox_command *ret)
+inbox_command(struct inbox *inbox, size_t room, struct inbox_command *ret)
 {
-	return fifo_pop(inbox->commands, ret, 1) == 1;
+	inbox->left = room == 0 || fifo_pop(inbox->commands, ret, 1) == 1;
+	return inbox->left && room > 0;
+}
+
+bool
+inbox_waits(const struct inbox *inbox, size_t room)
+{
+	return inbox->left && room > 0;
 }
 
 bool

@@ -1,5 +1,5 @@
 /* What others want of the worker of a bus: commands and questions. They ring the bell of its thread. Any thread may push; the
- * worker takes out. Commands that it leaves in for lack of room wake it no more.
+ * worker takes out. Commands that it leaves in for lack of room ring no more: before it sleeps it asks inbox_waits().
  */
 #ifndef FIELD_INBOX_H
 #define FIELD_INBOX_H
@@ -17,6 +17,7 @@ struct inbox_command {
 
 struct inbox {
 	struct fifo *commands;	/* struct inbox_command */
+	bool left;		/* the last look did not find the end of them; the worker's */
 	struct fifo *questions; /* struct health_question */
 };
 
@@ -29,8 +30,13 @@ void inbox_done(struct inbox *inbox);
 int inbox_push(struct inbox *inbox, const struct command *commands, size_t count);
 int inbox_ask(struct inbox *inbox, const struct health_question *question);
 
+/* Take out the oldest, if there is `room` for it. Returns false if there is none, or no room. */
+bool inbox_command(struct inbox *inbox, size_t room, struct inbox_command *ret);
+
+/* May some have been left in that there is room for now? */
+bool inbox_waits(const struct inbox *inbox, size_t room);
+
 /* Take out the oldest. Returns false if there is none. */
-bool inbox_command(struct inbox *inbox, struct inbox_command *ret);
 bool inbox_question(struct inbox *inbox, struct health_question *ret);
 
 #endif

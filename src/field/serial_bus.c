@@ -335,8 +335,11 @@ receive(struct serial_bus *self)
 static int
 wait_line(struct serial_bus *self, int fd, short events, int64_t until_us)
 {
-	int ready = port_wait(fd, events, thread_bell_fd(&self->thread), thread_stop_fd(&self->thread), until_us);
+	int ready;
 
+	if (inbox_waits(&self->inbox, errands_room(&self->errands)))
+		return -EAGAIN;
+	ready = port_wait(fd, events, thread_bell_fd(&self->thread), thread_stop_fd(&self->thread), until_us);
 	if (ready == -EAGAIN)
 		thread_still_bell(&self->thread);
 	return ready;
@@ -364,6 +367,8 @@ open_line(struct serial_bus *self)
 		reopen_soon(&self->reopen, clock_mono_us());
 		return;
 	}
+	if (inbox_waits(&self->inbox, errands_room(&self->errands)))
+		return;
 	error = port_open(self->port, thread_bell_fd(&self->thread), waits ? grace_us : CLOCK_NEVER);
 	if (error == 0) {
 		note_open(self);
@@ -756,7 +761,7 @@ take_commands(struct serial_bus *self)
 {
 	struct inbox_command taken;
 
-	while (errands_room(&self->errands) > 0 && inbox_command(&self->inbox, &taken)) {
+	while (inbox_command(&self->inbox, errands_room(&self->errands), &taken)) {
 		const struct command *command = &taken.command;
 		struct instrument *instrument = instruments_find(&self->instruments, command->point->device);
 

@@ -20,6 +20,7 @@
 #include "fake/fake_link.h"
 #include "fake/sinks.h"
 #include "field/worker.h"
+#include "field/writer.h"
 #include "model/codec.h"
 
 static struct bench bench;
@@ -711,6 +712,40 @@ test_what_is_given_up_is_asked_again_on_a_new_connection(void **state)
 	assert_int_equal(fake.opened, 2);
 }
 
+/* More commands than the writer takes: those that are left in the queue ring no bell any more, and must be taken all the same as soon as
+ * those before them are over for lack of time, while nothing else wakes the worker. */
+static void
+test_what_waits_for_room_is_taken_when_there_is(void **state)
+{
+	struct command wanted = { .kind = COMMAND_WRITE, .value = { .kind = VALUE_INT, .integer = 1 } };
+	struct outcome outcome;
+	int64_t began_ms;
+
+	(void)state;
+	bench_point(&bench, 1, TABLE_HOLDING, 10, 1, 60000);
+	bench_point(&bench, 2, TABLE_HOLDING, 20, 1, 60000);
+	bench.device.write_pause_ms = 8000;
+	begin();
+	command(COMMAND_WRITE, &bench.points[0], 7, 1000); /* and now unit 1 wants its pause */
+	expect_outcome(1000, OUTCOME_DONE);
+	began_ms = clock_mono_ms();
+	wanted.point = &bench.points[0];
+	wanted.expires_mono_ms = began_ms + 500;
+	for (wanted.tag = 0; wanted.tag < WRITER_COMMANDS_MAX; wanted.tag++)
+		while (bus_worker_command(worker, &wanted, 1) != 0)
+			sched_yield();
+	wanted.point = &bench.points[1];
+	wanted.expires_mono_ms = began_ms + 20000;
+	while (bus_worker_command(worker, &wanted, 1) != 0)
+		sched_yield();
+	for (int i = 0; i < WRITER_COMMANDS_MAX; i++) {
+		assert_true(sinks_outcome(&sinks, &outcome));
+		assert_int_equal(outcome.status, OUTCOME_EXPIRED);
+	}
+	expect_outcome(WRITER_COMMANDS_MAX, OUTCOME_DONE);
+	assert_true(clock_mono_ms() < began_ms + 5000);
+}
+
 /* --- descriptors --- */
 
 static int
@@ -781,6 +816,7 @@ main(void)
 		TEST(test_other_settings_go_on_with_the_line_and_what_waits),
 		TEST(test_a_pause_waits_for_what_is_in_flight),
 		TEST(test_what_is_given_up_is_asked_again_on_a_new_connection),
+		TEST(test_what_waits_for_room_is_taken_when_there_is),
 		TEST(test_a_worker_has_three_descriptors),
 	};
 

@@ -692,24 +692,29 @@ test_rtu_noise_before_a_request_is_drained_and_counted(void **state)
 	tear_down();
 }
 
-static void
-test_rtu_keeps_the_silence(void **state)
+/* A machine that is busy between the last byte and the end of its exchange makes the silence look shorter than it was. */
+static bool
+try_silence(enum bus_type type, const void *arg)
 {
 	struct pdu_request request = pdu_read(TABLE_HOLDING, 17, 0, 2);
 	struct link_report first;
 	struct link_report second;
 	uint16_t cells[2];
 
-	(void)state;
-	slower = SLOWEST; /* the answer comes: the timeout proves nothing here */
-	set_up(BUS_RTU);
+	(void)type, (void)arg;
 	start_peer("11 03 04 00 01 00 02 C", "11 03 04 00 01 00 02 C", NULL);
-	assert_int_equal(ask(&request, cells, &first), 0);
-	assert_int_equal(ask(&request, cells, &second), 0);
-	/* 3.5 characters of 11 bits at 19200 baud */
-	assert_true(second.asked_mono_us - first.done_mono_us >= 2005);
+	if (!is_result(ask(&request, cells, &first), 0) || !is_result(ask(&request, cells, &second), 0))
+		return false;
 	join_peer();
-	tear_down();
+	/* 3.5 characters of 11 bits at 19200 baud */
+	return second.asked_mono_us - first.done_mono_us >= 2005;
+}
+
+static void
+test_rtu_keeps_the_silence(void **state)
+{
+	(void)state;
+	try_slower(try_silence, BUS_RTU, NULL);
 }
 
 static int64_t

@@ -410,15 +410,17 @@ struct adapter {
 	char name[64];
 };
 
-static struct adapter *adapters;
+static struct adapter *_Atomic adapters; /* what a worker may look at is not changed: another table takes its place */
 static size_t adapter_count;
 
 enum sp_return
 __wrap_sp_list_ports(struct sp_port ***list)
 {
+	struct adapter *there = adapters;
+
 	*list = calloc(adapter_count + 1, sizeof(**list));
 	for (size_t i = 0; i < adapter_count; i++)
-		(*list)[i] = (struct sp_port *)(void *)&adapters[i];
+		(*list)[i] = (struct sp_port *)(void *)&there[i];
 	return SP_OK;
 }
 
@@ -591,7 +593,11 @@ test_an_instrument_on_rs485(void **state)
 static void
 test_an_instrument_on_a_usb_adapter(void **state)
 {
-	static struct adapter there[] = {
+	static struct adapter first[] = {
+		{ 0x0403, 0x6001, "SCALE", "" },
+		{ 0x0403, 0x6001, "OTHER", "/dev/no/such" },
+	};
+	static struct adapter then[] = {
 		{ 0x0403, 0x6001, "SCALE", "" },
 		{ 0x0403, 0x6001, "OTHER", "/dev/no/such" },
 	};
@@ -599,16 +605,17 @@ test_an_instrument_on_a_usb_adapter(void **state)
 	int before;
 
 	(void)state;
-	adapters = there;
+	snprintf(first[0].name, sizeof(first[0].name), "%s", path);
+	adapters = first;
 	adapter_count = 2;
-	snprintf(there[0].name, sizeof(there[0].name), "%s", path);
 	start_instrument(bus, "usb:0403:6001:SCALE");
 	answer_instrument(1);
 	before = master;
 	master = posix_openpt(O_RDWR | O_NOCTTY);
 	assert_int_equal(grantpt(master) | unlockpt(master), 0);
 	assert_string_not_equal(ptsname(master), path);
-	snprintf(there[0].name, sizeof(there[0].name), "%s", ptsname(master));
+	snprintf(then[0].name, sizeof(then[0].name), "%s", ptsname(master));
+	adapters = then;
 	close(before);
 	answer_instrument(2);
 	stop_instrument();
