@@ -2,6 +2,7 @@
 
 #include <assert.h>
 #include <errno.h>
+#include <stdbool.h>
 #include <stdlib.h>
 
 int
@@ -9,6 +10,7 @@ heap_init(struct heap *heap, size_t capacity)
 {
 	heap->used = 0;
 	heap->capacity = capacity;
+	heap->order = 0;
 	heap->nodes = calloc(capacity ? capacity : 1, sizeof(struct heap_node *));
 	return heap->nodes ? 0 : -ENOMEM;
 }
@@ -35,12 +37,18 @@ place(struct heap *heap, size_t index, struct heap_node *node)
 	node->position = index + 1;
 }
 
+static bool
+is_before(const struct heap_node *a, const struct heap_node *b)
+{
+	return a->due != b->due ? a->due < b->due : a->order < b->order;
+}
+
 static void
 sift_up(struct heap *heap, size_t index)
 {
 	struct heap_node *node = heap->nodes[index];
 
-	while (index > 0 && heap->nodes[(index - 1) / 2]->due > node->due) {
+	while (index > 0 && is_before(node, heap->nodes[(index - 1) / 2])) {
 		place(heap, index, heap->nodes[(index - 1) / 2]);
 		index = (index - 1) / 2;
 	}
@@ -57,9 +65,9 @@ sift_down(struct heap *heap, size_t index)
 
 		if (child >= heap->used)
 			break;
-		if (child + 1 < heap->used && heap->nodes[child + 1]->due < heap->nodes[child]->due)
+		if (child + 1 < heap->used && is_before(heap->nodes[child + 1], heap->nodes[child]))
 			child++;
-		if (heap->nodes[child]->due >= node->due)
+		if (!is_before(heap->nodes[child], node))
 			break;
 		place(heap, index, heap->nodes[child]);
 		index = child;
@@ -70,6 +78,8 @@ sift_down(struct heap *heap, size_t index)
 void
 heap_set(struct heap *heap, struct heap_node *node, int64_t due)
 {
+	if (node->position == 0 || node->due != due)
+		node->order = heap->order++;
 	node->due = due;
 	if (node->position == 0) {
 		assert(heap->used < heap->capacity);

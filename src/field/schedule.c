@@ -60,57 +60,55 @@ void
 schedule_request_wait(struct schedule *schedule, struct poll_request *request, int64_t due_us)
 {
 	request->due_us = due_us;
-	schedule_place_request(request, &schedule->waiting, due_us);
+	schedule_place_request(request, &schedule->resting, request->grid_us);
 }
 
 /* --- what is next --- */
 
-/* What has become due, and whoever may be asked again, moves on. */
+/* To what its unit is to be asked. */
+static void
+make_due(struct schedule *schedule, struct poll_request *request, int64_t now_us)
+{
+	schedule_place_request(
+	    request, &request->unit->polls, request->due_us + schedule_stretched_us(schedule, request));
+	schedule_settle(schedule, request->unit, now_us);
+}
+
+/* What may be asked, what has become due, and whoever may be asked again, moves on. */
 static void
 promote(struct schedule *schedule, int64_t now_us)
 {
 	struct heap_node *node;
 
-	while ((node = heap_first(&schedule->waiting)) && node->due <= now_us) {
+	while ((node = heap_first(&schedule->resting)) && node->due <= now_us) {
 		struct poll_request *request = heap_entry(node, struct poll_request, node);
 
-		schedule_place_request(request, &request->unit->polls,
-		    request->due_us + schedule_stretched_us(schedule, request));
-		schedule_settle(schedule, request->unit, now_us);
+		schedule_place_request(request, &schedule->waiting, request->due_us);
 	}
+	while ((node = heap_first(&schedule->waiting)) && node->due <= now_us)
+		make_due(schedule, heap_entry(node, struct poll_request, node), now_us);
 	while ((node = heap_first(&schedule->held)) && node->due <= now_us)
 		schedule_settle(schedule, heap_entry(node, struct poll_unit, node), now_us);
 }
 
-/* Nothing is due with the stretch. What would be without it may go first: a stretch that is too long must not
- * leave the bus idle. Returns when that will be. */
-static int64_t
+/* Nothing is due with the stretch. What would be without it goes first: a stretch that is too long, or was when a
+ * request got its time, must not leave the bus idle. */
+static void
 pull_ahead(struct schedule *schedule, int64_t now_us)
 {
 	struct heap_node *node;
 
-	if (schedule_stretch(schedule) <= 1)
-		return CLOCK_NEVER;
-	while (!heap_first(&schedule->ready) && (node = heap_first(&schedule->waiting))) {
-		struct poll_request *request = heap_entry(node, struct poll_request, node);
-
-		if (request->grid_us > now_us)
-			return request->grid_us;
-		schedule_place_request(request, &request->unit->polls,
-		    request->due_us + schedule_stretched_us(schedule, request));
-		schedule_settle(schedule, request->unit, now_us);
-	}
-	return CLOCK_NEVER;
+	while (!heap_first(&schedule->ready) && (node = heap_first(&schedule->waiting)))
+		make_due(schedule, heap_entry(node, struct poll_request, node), now_us);
 }
 
 struct poll_request *
 schedule_next(struct schedule *schedule, int64_t now_us, int64_t *ret_due_us)
 {
-	const struct heap *later[] = { &schedule->waiting, &schedule->held };
+	const struct heap *later[] = { &schedule->resting, &schedule->held };
 	struct heap_node *first;
 	struct poll_unit *unit;
 	int64_t due_us = CLOCK_NEVER;
-	int64_t ahead_us;
 
 	promote(schedule, now_us);
 	first = heap_first(&schedule->away);
@@ -120,9 +118,7 @@ schedule_next(struct schedule *schedule, int64_t now_us, int64_t *ret_due_us)
 		if (due_us <= now_us)
 			return unit->probe ? unit->probe : unit->shortest;
 	}
-	ahead_us = pull_ahead(schedule, now_us);
-	if (ahead_us < due_us)
-		due_us = ahead_us;
+	pull_ahead(schedule, now_us);
 	first = heap_first(&schedule->ready);
 	if (first) {
 		unit = heap_entry(first, struct poll_unit, node);

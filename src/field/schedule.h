@@ -124,7 +124,8 @@ struct schedule {
 	int64_t planned_us;   /* when it was */
 	int64_t update_at_us; /* but not before: there was no memory for it */
 
-	struct heap waiting; /* requests that are not due */
+	struct heap resting; /* requests that are not due, not even without the stretch */
+	struct heap waiting; /* those that are without it, by when they are with it */
 	struct heap ready;   /* units that have something due, by its deadline */
 	struct heap held;    /* that may not be asked yet */
 	struct heap away;    /* that failed */

@@ -172,7 +172,8 @@ make_items(struct schedule *schedule, int64_t now_us)
 static int
 make_heaps(struct schedule *schedule)
 {
-	return heap_init(&schedule->waiting, schedule->item_count) != 0 ||
+	return heap_init(&schedule->resting, schedule->item_count) != 0 ||
+	       heap_init(&schedule->waiting, schedule->item_count) != 0 ||
 		       heap_init(&schedule->ready, schedule->unit_count) != 0 ||
 		       heap_init(&schedule->held, schedule->unit_count) != 0 ||
 		       heap_init(&schedule->away, schedule->unit_count) != 0
@@ -213,6 +214,7 @@ schedule_done(struct schedule *schedule)
 		schedule_forget_requests(schedule);
 	for (size_t i = 0; schedule->unit && i < schedule->unit_count; i++)
 		heap_done(&schedule->unit[i].polls);
+	heap_done(&schedule->resting);
 	heap_done(&schedule->waiting);
 	heap_done(&schedule->ready);
 	heap_done(&schedule->held);

@@ -52,6 +52,7 @@ make_plan(const struct schedule *schedule, struct making *making)
 void
 schedule_forget_requests(struct schedule *schedule)
 {
+	schedule->resting.used = 0;
 	schedule->waiting.used = 0;
 	for (size_t i = 0; i < schedule->unit_count; i++) {
 		struct poll_unit *unit = &schedule->unit[i];

@@ -222,9 +222,13 @@ class Checker:
         return min((row.ts - offset - reply.at for offset in self._offsets(reply.at)), key=abs)
 
     @staticmethod
-    def _early_ms(reply):
+    def _whole_at(reply):
+        """It was not whole before."""
+        return reply.asked if reply.outcome in FOLLOWED else reply.at
+
+    def _early_ms(self, reply):
         """By what a time may be before the moment when the reply had left."""
-        return CLOCK_MS + (reply.at - reply.asked if reply.outcome in FOLLOWED else 0)
+        return CLOCK_MS + reply.at - self._whole_at(reply)
 
     def _allowed_ms(self, reply):
         """A reply that waited for a process which stood still gets the time at which it was found, but only within its timeout."""

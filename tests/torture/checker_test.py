@@ -376,6 +376,12 @@ class Attributes(unittest.TestCase):
         self.shown[5] = self.shown[5]._replace(outcome="fault bad_crc")
         self.assertEqual(self.findings(), 1)
 
+    def test_told_before_the_noise_behind_it_has_left(self):
+        self.told[5] = self.told[5]._replace(at=5999)
+        self.assertEqual(self.findings(), 1)
+        self.shown[5] = self.shown[5]._replace(outcome="fault garbage_after")
+        self.assertEqual(self.findings(), 0)
+
     def test_an_older_one_after_a_newer(self):
         self.told[5:7] = [self.told[6]._replace(at=7020), self.told[5]._replace(at=7030)]
         self.assertEqual(self.findings(), 1)

@@ -44,7 +44,7 @@ class Derived:
         for row in came:
             self.verdict.counts["attributes"] += 1
             index = index_of.get(row.value)
-            if index is None or shown[index].outcome in SPOILT or row.at < shown[index].at:
+            if index is None or shown[index].outcome in SPOILT or row.at < self.checker._whole_at(shown[index]):
                 self.verdict.find("attribute", f"{series} {row.value}: no unit had shown that at {row.at:.0f}")
                 continue
             if index < newest:

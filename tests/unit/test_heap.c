@@ -41,6 +41,7 @@ test_order(void **state)
 	uint32_t seed = 1;
 	int64_t last = INT64_MIN;
 	size_t count = 0;
+	int number = 0;
 
 	(void)state;
 	assert_int_equal(heap_init(&heap, THINGS), 0);
@@ -54,7 +55,10 @@ test_order(void **state)
 
 		assert_ptr_equal(thing, &things[thing->number]);
 		assert_true(first->due >= last);
+		/* They were set in the order of their numbers. */
+		assert_true(first->due > last || thing->number > number);
 		last = first->due;
+		number = thing->number;
 		heap_remove(&heap, first);
 		assert_int_equal(first->position, 0);
 	}

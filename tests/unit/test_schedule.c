@@ -291,6 +291,33 @@ test_an_overloaded_bus_is_never_idle(void **state)
 }
 
 /* 40 units on 9600 baud, `dead` of them dead. Gives by how much the periods of the others are stretched. */
+/* Costs that come and go leave requests with times of very different stretches. None of them waits while the bus is idle. */
+static void
+test_what_an_overload_left_behind_does_not_wait(void **state)
+{
+	unsigned dice = 1;
+
+	(void)state;
+	bench_init(&bench, BUS_TCP);
+	add_apart(30, 10);
+	begin();
+	for (int i = 0; i < 50000; i++) {
+		struct poll_request *request;
+		int64_t due;
+
+		dice = dice * 1103515245 + 12345;
+		request = schedule_next(schedule, now, &due);
+		if (request) {
+			make(request, i % 5000 == 0 ? 1500 * MS : (dice >> 16) % (400 * MS / 1000), true);
+			continue;
+		}
+		for (size_t j = 0; j < schedule->item_count; j++)
+			assert_true(schedule->items[j].request->grid_us > now);
+		now = due;
+	}
+	schedule_done(schedule);
+}
+
 static double
 stretch_by_dead(int dead, int period_ms, int64_t *ret_worst)
 {
@@ -1106,6 +1133,7 @@ main(void)
 		cmocka_unit_test(test_an_overloaded_bus_is_shared_by_period),
 		cmocka_unit_test(test_an_overload_that_ends_leaves_no_debt),
 		cmocka_unit_test(test_an_overloaded_bus_is_never_idle),
+		cmocka_unit_test(test_what_an_overload_left_behind_does_not_wait),
 		cmocka_unit_test(test_dead_units_cost_the_others_a_stated_share),
 		cmocka_unit_test(test_units_that_never_answered_cost_no_more),
 		cmocka_unit_test(test_a_gateways_word_about_a_unit_costs_no_wait),
