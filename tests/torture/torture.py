@@ -228,6 +228,8 @@ def torture(options, folder):
 
 def keep(folder, world, run, stalled):
     """Everything that was seen, for looking into it."""
+    os.makedirs(folder, exist_ok=True)
+
     def write(name, lines):
         with open(f"{folder}/{name}", "w", encoding="utf-8") as file:
             file.writelines(f"{line}\n" for line in lines)
