@@ -115,7 +115,7 @@ journal_each(
     const struct journal *journal, void (*each)(void *ctx, const struct journal_entry *entry), void *ctx)
 {
 	for (size_t i = 0; i < RECORDS; i++) {
-		const struct record *record = &journal->records[i];
+		const struct record *record = &journal->records[(journal->next + i) % RECORDS];
 		struct journal_entry entry = { .request = record->head.request,
 			.mono_ms = record->head.mono_ms };
 

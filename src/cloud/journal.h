@@ -29,7 +29,7 @@ struct journal_entry {
 struct journal *journal_open(const char *dir);
 void journal_close(struct journal *journal);
 
-/* What the file held when it was opened, in no order. */
+/* What the file held when it was opened, oldest first: who has no room for all keeps the newest. */
 void journal_each(
     const struct journal *journal, void (*each)(void *ctx, const struct journal_entry *entry), void *ctx);
 

@@ -14,7 +14,7 @@
 #include "cloud/rpc.h"
 
 #define CALLS_MAX      32 /* of one device: beyond, a request is answered "busy" */
-#define ANSWERS_KEPT   16 /* replies to writes, for requests that the server repeats */
+#define ANSWERS_KEPT   CALLS_MAX /* replies to writes, for requests that the server repeats: all that a killed process had begun */
 #define ANSWER_KEPT_MS 60000
 #define REPLY_GRACE_MS 200 /* for a command that has just expired to say so */
 

@@ -202,10 +202,32 @@ without_a_journal_nothing_is_written_down(void **state)
 	journal_close(NULL);
 }
 
+/* Who keeps only so many for a device keeps the newest, wherever in the file they are. */
+static void
+oldest_first(void **state)
+{
+	struct journal *journal = journal_open(folder);
+	int last = 0, id;
+
+	(void)state;
+	assert_non_null(journal);
+	for (id = 1000; id < 1300; id++)
+		assert_true(take(journal, id) >= 0);
+	journal_close(journal);
+	look();
+	for (char *line = strtok(held, "\n"); line; line = strtok(NULL, "\n")) {
+		assert_int_equal(sscanf(line, "1/%d/", &id), 1);
+		assert_true(id > last);
+		last = id;
+	}
+	assert_int_equal(last, 1299);
+}
+
 int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test_setup_teardown(oldest_first, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(
 		    what_was_taken_and_answered_is_there_for_the_next, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(the_next_goes_on_behind_what_is_there, set_up, tear_down),
