@@ -159,9 +159,8 @@ next_due(int64_t due_us, int64_t period, int64_t now_us)
 	return due_us + ((now_us - due_us) / period + 1) * period;
 }
 
-/* In overload a request may be made before its points are due, to keep the longer period on the whole; a unit
- * that failed is asked ahead of time too. What was read for a point that sets its request's pace is not
- * thrown away then. */
+/* A unit that failed is asked ahead of time. What was read for a point that sets its request's pace is not thrown away
+ * then. */
 bool
 schedule_deliver(struct schedule_item *item, int64_t asked_us)
 {

@@ -9,7 +9,8 @@
  * is not let happen: the time that each request really takes is measured, and where all of them, with what
  *   commands and probes take, want more than the time there is, every period is taken for longer by the same
  *   factor, the stretch. Everybody gets slower by the same share, nobody starves, and the phases that were
- *   there come back with the time. Periods that were left out are counted.
+ *   there come back with the time. Whenever nothing is due with the stretch, what is due without it is asked. Periods that
+ *   were left out are counted. What is due at the same moment keeps its order.
  * - A unit that failed stands aside: it is asked one request until it answers, no sooner than its state says
  *   (field/unit.h) and only within the share of the bus's time that units which failed have together. First
  *   come, first served among them.
