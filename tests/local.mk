@@ -17,6 +17,10 @@ libfake_a_SOURCES = \
 	tests/fake/sinks.c tests/fake/sinks.h \
 	tests/fake/thingsboard.c tests/fake/thingsboard.h
 
+# For tests that use fake/memory.h. Not in libfake.a, whose other members allocate too.
+FAKE_MEMORY = -Wl,--wrap=malloc,--wrap=calloc,--wrap=realloc,--wrap=strdup,--wrap=strndup
+FAKE_MEMORY_SOURCES = tests/fake/memory.c tests/fake/memory.h
+
 include tests/unit/base.mk
 include tests/unit/model.mk
 include tests/unit/line.mk

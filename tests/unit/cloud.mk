@@ -83,10 +83,10 @@ tests_unit_test_mqtt_LDADD = libfake.a $(CLOUD_TEST_LIBS)
 check_PROGRAMS += tests/unit/test_uplink_fails
 TESTS += tests/unit/test_uplink_fails
 
-tests_unit_test_uplink_fails_SOURCES = tests/unit/test_uplink_fails.c
+tests_unit_test_uplink_fails_SOURCES = tests/unit/test_uplink_fails.c $(FAKE_MEMORY_SOURCES)
+tests_unit_test_uplink_fails_CPPFLAGS = $(AM_CPPFLAGS) -I$(top_srcdir)/tests
 tests_unit_test_uplink_fails_CFLAGS = $(AM_CFLAGS) $(CMOCKA_CFLAGS)
-tests_unit_test_uplink_fails_LDFLAGS = $(AM_LDFLAGS) -Wl,--wrap=malloc -Wl,--wrap=calloc -Wl,--wrap=realloc -Wl,--wrap=strdup \
-	-Wl,--wrap=pthread_create
+tests_unit_test_uplink_fails_LDFLAGS = $(AM_LDFLAGS) $(FAKE_MEMORY) -Wl,--wrap=pthread_create
 tests_unit_test_uplink_fails_LDADD = $(CLOUD_TEST_LIBS)
 
 tests_unit_test_uplink_SOURCES = tests/unit/test_uplink.c

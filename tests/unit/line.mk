@@ -26,9 +26,9 @@ tests_unit_test_template_CFLAGS = $(AM_CFLAGS) $(CMOCKA_CFLAGS)
 tests_unit_test_template_LDADD = $(LINE_LIBS) $(CMOCKA_LIBS) -lm
 
 # Points are described as a user does it.
-tests_unit_test_listener_SOURCES = tests/unit/test_listener.c
-tests_unit_test_listener_CPPFLAGS = $(AM_CPPFLAGS) -DSRCDIR='"$(abs_top_srcdir)"'
+tests_unit_test_listener_SOURCES = tests/unit/test_listener.c $(FAKE_MEMORY_SOURCES)
+tests_unit_test_listener_CPPFLAGS = $(AM_CPPFLAGS) -I$(top_srcdir)/tests -DSRCDIR='"$(abs_top_srcdir)"'
 tests_unit_test_listener_CFLAGS = $(AM_CFLAGS) $(CMOCKA_CFLAGS)
-tests_unit_test_listener_LDFLAGS = $(AM_LDFLAGS) -Wl,--wrap=malloc,--wrap=calloc,--wrap=strndup
+tests_unit_test_listener_LDFLAGS = $(AM_LDFLAGS) $(FAKE_MEMORY)
 tests_unit_test_listener_LDADD = libconf.a $(LINE_LIBS) $(CONFIG_LIBS) $(CMOCKA_LIBS) -lm
 endif

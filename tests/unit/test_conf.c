@@ -13,58 +13,8 @@
 #include "conf/conf.h"
 #include "conf/mistakes.h"
 #include "conf/text.h"
+#include "fake/memory.h"
 #include "model/value.h"
-
-/* Which allocation of ours fails, counted from 0; -1 = none. */
-static long failing = -1;
-static long allocations;
-
-void *__real_malloc(size_t size);
-void *__real_calloc(size_t count, size_t size);
-void *__real_realloc(void *memory, size_t size);
-char *__real_strdup(const char *text);
-char *__real_strndup(const char *text, size_t length);
-void *__wrap_malloc(size_t size);
-void *__wrap_calloc(size_t count, size_t size);
-void *__wrap_realloc(void *memory, size_t size);
-char *__wrap_strdup(const char *text);
-char *__wrap_strndup(const char *text, size_t length);
-
-static bool
-fails(void)
-{
-	return allocations++ == failing;
-}
-
-void *
-__wrap_malloc(size_t size)
-{
-	return fails() ? NULL : __real_malloc(size);
-}
-
-void *
-__wrap_calloc(size_t count, size_t size)
-{
-	return fails() ? NULL : __real_calloc(count, size);
-}
-
-void *
-__wrap_realloc(void *memory, size_t size)
-{
-	return fails() ? NULL : __real_realloc(memory, size);
-}
-
-char *
-__wrap_strdup(const char *text)
-{
-	return fails() ? NULL : __real_strdup(text);
-}
-
-char *
-__wrap_strndup(const char *text, size_t length)
-{
-	return fails() ? NULL : __real_strndup(text, length);
-}
 
 static struct settings *
 load(const char *path)
@@ -452,10 +402,9 @@ fail_each(const char *path, int expected)
 		struct settings *settings = NULL;
 		struct conf_report report;
 
-		allocations = 0;
-		failing = i;
+		memory_fail(i);
 		error = conf_load(path, &settings, &report);
-		failing = -1;
+		memory_fail(-1);
 		if (error == -ENOMEM) {
 			assert_null(settings);
 			assert_int_equal(report.count, 0);

@@ -10,20 +10,8 @@
 
 #include "conf/schema.h"
 #include "conf/text.h"
+#include "fake/memory.h"
 #include "model/difference.h"
-
-/* Which allocation of ours fails, counted from 0; -1 = none. */
-static long failing = -1;
-static long allocations;
-
-void *__real_calloc(size_t count, size_t size);
-void *__wrap_calloc(size_t count, size_t size);
-
-void *
-__wrap_calloc(size_t count, size_t size)
-{
-	return allocations++ == failing ? NULL : __real_calloc(count, size);
-}
 
 static const char base[] =
     "server = { host = \"tb\"; };\n"
@@ -309,12 +297,11 @@ test_no_memory(void **state)
 
 	(void)state;
 	for (long i = 0; !difference; i++) {
-		allocations = 0;
-		failing = i;
+		memory_fail(i);
 		difference = difference_new(from, to);
-		failing = -1;
 	}
-	assert_true(allocations > 5);
+	assert_true(memory_asked() > 5);
+	memory_fail(-1);
 	difference_free(difference);
 	difference_free(NULL);
 	settings_free(to);

@@ -15,6 +15,7 @@
 
 #include "base/utf8.h"
 #include "conf/text.h"
+#include "fake/memory.h"
 #include "line/listener.h"
 
 #define HEARD_MAX   (256 * 1024)
@@ -28,35 +29,6 @@ struct heard {
 };
 
 static struct heard one, other;
-
-/* Which allocation of ours fails, counted from 0; -1 = none. Those of PCRE2 and json-c are theirs. */
-static long failing = -1;
-static long allocations;
-
-void *__real_malloc(size_t size);
-void *__real_calloc(size_t count, size_t size);
-char *__real_strndup(const char *text, size_t length);
-void *__wrap_malloc(size_t size);
-void *__wrap_calloc(size_t count, size_t size);
-char *__wrap_strndup(const char *text, size_t length);
-
-void *
-__wrap_malloc(size_t size)
-{
-	return allocations++ == failing ? NULL : __real_malloc(size);
-}
-
-void *
-__wrap_calloc(size_t count, size_t size)
-{
-	return allocations++ == failing ? NULL : __real_calloc(count, size);
-}
-
-char *
-__wrap_strndup(const char *text, size_t length)
-{
-	return allocations++ == failing ? NULL : __real_strndup(text, length);
-}
 
 static void __attribute__((format(printf, 2, 3)))
 hear(struct heard *heard, const char *format, ...)
@@ -346,17 +318,14 @@ test_no_memory(void **state)
 
 	(void)state;
 	for (long i = 0; !listener; i++) {
-		allocations = 0;
-		failing = i;
+		memory_fail(i);
 		if (listener_new(settings, &settings->buses[0], &nobody, &listener) != 0)
 			assert_null(listener);
-		failing = -1;
 	}
-	assert_true(allocations > 8);
-	allocations = 0;
-	failing = 0;
+	assert_true(memory_asked() > 8);
+	memory_fail(0);
 	listener_feed(listener, BYTES("/x\n!\n"), 0);
-	failing = -1;
+	memory_fail(-1);
 	listener_feed(listener, BYTES("/x\n!\n"), 0);
 	listener_counters(listener, &counters);
 	assert_int_equal(counters.values, 3);

@@ -16,58 +16,16 @@
 
 #include "base/log.h"
 #include "cloud/uplink.h"
+#include "fake/memory.h"
 
 #define TRIES_MAX 5000
 
 /* ---- what fails; linked with --wrap ---- */
 
-static long left = -1; /* allocations that succeed; negative = all */
 static bool threads_fail;
 
-void *__real_malloc(size_t size);
-void *__real_calloc(size_t count, size_t size);
-void *__real_realloc(void *old, size_t size);
-char *__real_strdup(const char *text);
 int __real_pthread_create(pthread_t *thread, const pthread_attr_t *attributes, void *(*run)(void *), void *arg);
-void *__wrap_malloc(size_t size);
-void *__wrap_calloc(size_t count, size_t size);
-void *__wrap_realloc(void *old, size_t size);
-char *__wrap_strdup(const char *text);
 int __wrap_pthread_create(pthread_t *thread, const pthread_attr_t *attributes, void *(*run)(void *), void *arg);
-
-/* One fails; what is done about it may allocate again. */
-static bool
-fails(void)
-{
-	if (left < 0 || left-- > 0)
-		return false;
-	errno = ENOMEM;
-	return true;
-}
-
-void *
-__wrap_malloc(size_t size)
-{
-	return fails() ? NULL : __real_malloc(size);
-}
-
-void *
-__wrap_calloc(size_t count, size_t size)
-{
-	return fails() ? NULL : __real_calloc(count, size);
-}
-
-void *
-__wrap_realloc(void *old, size_t size)
-{
-	return fails() ? NULL : __real_realloc(old, size);
-}
-
-char *
-__wrap_strdup(const char *text)
-{
-	return fails() ? NULL : __real_strdup(text);
-}
 
 int
 __wrap_pthread_create(pthread_t *thread, const pthread_attr_t *attributes, void *(*run)(void *), void *arg)
@@ -147,14 +105,13 @@ each_allocation(enum server_api api)
 	for (; tries < TRIES_MAX; tries++) {
 		int error;
 
-		left = tries;
+		memory_fail(tries);
 		error = make_and_free();
 		failed += error != 0;
-		if (left >= 0)
+		if (memory_asked() <= tries)
 			break; /* it was never reached */
-		left = -1;
 	}
-	left = -1;
+	memory_fail(-1);
 	assert_true(tries < TRIES_MAX);
 	assert_true(failed > 50);
 }
@@ -183,9 +140,9 @@ each_allocation_of_a_change_fails_once(void **state)
 	assert_non_null(difference);
 	assert_non_null(uplink);
 	for (; error < 0 && tries < TRIES_MAX; tries++) {
-		left = tries;
+		memory_fail(tries);
 		error = uplink_prepare(uplink, difference, commands);
-		left = -1;
+		memory_fail(-1);
 		assert_true(error == 0 || error == -ENOMEM);
 	}
 	assert_int_equal(error, 0);
