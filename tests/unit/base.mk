@@ -10,6 +10,7 @@ TESTS += tests/unit/test_fifo tests/unit/test_heap tests/unit/test_log tests/uni
 	tests/unit/test_wall
 
 tests_unit_test_fifo_SOURCES = tests/unit/test_fifo.c
+tests_unit_test_fifo_LDFLAGS = $(AM_LDFLAGS) -Wl,--wrap=eventfd_write
 tests_unit_test_fifo_CFLAGS = $(AM_CFLAGS) $(CMOCKA_CFLAGS)
 tests_unit_test_fifo_LDADD = libbase.a $(CMOCKA_LIBS)
 
