@@ -440,6 +440,17 @@ restart(void)
 }
 
 static void
+leave_runtime_dir(void)
+{
+	char file[64];
+
+	snprintf(file, sizeof(file), "%s/commands", settings.runtime_dir);
+	unlink(file);
+	rmdir(settings.runtime_dir);
+	settings.runtime_dir = NULL;
+}
+
+static void
 a_write_is_not_done_again_by_the_next_process(void **state)
 {
 	static const char unknown[] =
@@ -448,7 +459,6 @@ a_write_is_not_done_again_by_the_next_process(void **state)
 	static const char set[] = "{\"method\":\"set\",\"params\":{\"key\":\"setpoint\",\"value\":21}}";
 	static const char get[] = "{\"method\":\"get\",\"params\":{\"key\":\"setpoint\"}}";
 	static char folder[] = "/tmp/downlink.XXXXXX";
-	char file[64];
 
 	(void)state;
 	settings.runtime_dir = mkdtemp(folder);
@@ -481,10 +491,34 @@ a_write_is_not_done_again_by_the_next_process(void **state)
 	restart();
 	request(9, set);
 	assert_int_equal(command_count, 7);
-	settings.runtime_dir = NULL;
-	snprintf(file, sizeof(file), "%s/commands", folder);
-	unlink(file);
-	rmdir(folder);
+	leave_runtime_dir();
+}
+
+/* However many were answered before, and wherever in the file it is: what a killed process had begun is known to the next. */
+static void
+all_that_was_begun_is_known_to_the_next_process(void **state)
+{
+	static const char set[] = "{\"method\":\"set\",\"params\":{\"key\":\"setpoint\",\"value\":21}}";
+	static char folder[] = "/tmp/downlink.XXXXXX";
+	int id = 0;
+
+	(void)state;
+	settings.runtime_dir = mkdtemp(folder);
+	assert_non_null(settings.runtime_dir);
+	restart();
+	for (; id < 240; id++) {
+		request(id, set);
+		finish(command_count - 1, OUTCOME_DONE, 21);
+		sent[0] = '\0';
+	}
+	for (; id < 240 + 32; id++)
+		request(id, set);
+	assert_int_equal(command_count, id);
+	restart();
+	for (int again = 240; again < id; again++)
+		request(again, set);
+	assert_int_equal(command_count, id);
+	leave_runtime_dir();
 }
 
 static void
@@ -1532,6 +1566,7 @@ main(void)
 		test(a_list_goes_on_for_no_longer_than_the_caller_waits),
 		test(a_reply_does_not_wait_for_ever),
 		test(a_write_is_not_done_again_by_the_next_process),
+		test(all_that_was_begun_is_known_to_the_next_process),
 		test(a_repeated_write_is_not_done_twice),
 		test(a_repeated_read_is_done_again),
 		test(a_reply_stays_with_its_connection),
