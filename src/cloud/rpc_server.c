@@ -469,10 +469,9 @@ finish_call(struct call *call)
 	size_t length = compose(call);
 
 	unlink_call(call);
-	/* Somebody waits for it; what was answered is asked again only if the answer was lost. */
+	remember(call, length);
 	if (!call->answered)
 		deliver(call, length);
-	remember(call, length);
 	call_free(call);
 }
 
