@@ -113,7 +113,8 @@ libflow_a_SOURCES = \
 	src/flow/hole.c src/flow/hole.h \
 	src/flow/queue.c src/flow/queue.h \
 	src/flow/row_time.c src/flow/row_time.h \
-	src/flow/spool.c src/flow/spool.h \
+	src/flow/spool.c src/flow/spool.h src/flow/spool_database.c src/flow/spool_device.c src/flow/spool_file.c \
+	src/flow/spool_rescue.c src/flow/spool_row.c src/flow/spool_scan.c src/flow/spool_state.h \
 	src/flow/spooler.c src/flow/spooler.h \
 	src/flow/stamps.c src/flow/stamps.h \
 	src/flow/store.c src/flow/store.h src/flow/store_rebind.c src/flow/store_state.h \
