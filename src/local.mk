@@ -97,7 +97,8 @@ libfield_a_SOURCES = \
 	src/field/schedule.c src/field/schedule.h src/field/schedule_adopt.c src/field/schedule_init.c src/field/schedule_load.c \
 	src/field/schedule_plan.c src/field/schedule_refusal.c src/field/schedule_state.h src/field/schedule_unit.c \
 	src/field/serial.c src/field/serial.h \
-	src/field/serial_bus.c src/field/serial_bus.h \
+	src/field/serial_bus.c src/field/serial_bus.h src/field/serial_bus_input.c src/field/serial_bus_line.c \
+	src/field/serial_bus_state.h src/field/serial_bus_talk.c src/field/serial_bus_turn.c src/field/serial_bus_write.c \
 	src/field/speed.c src/field/speed.h \
 	src/field/talk.c src/field/talk.h \
 	src/field/talker.c src/field/talker.h \
