@@ -105,7 +105,8 @@ libfield_a_SOURCES = \
 	src/field/thread.c src/field/thread.h \
 	src/field/unit.c src/field/unit.h \
 	src/field/worker.c src/field/worker.h \
-	src/field/writer.c src/field/writer.h
+	src/field/writer.c src/field/writer.h src/field/writer_greeting.c src/field/writer_neighbours.c src/field/writer_outcome.c \
+	src/field/writer_state.h src/field/writer_step.c
 
 libflow_a_CFLAGS = $(AM_CFLAGS) $(SQLITE_CFLAGS)
 libflow_a_SOURCES = \
