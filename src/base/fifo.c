@@ -181,8 +181,9 @@ fifo_pop(struct fifo *fifo, void *ret_items, size_t max)
 	taken = max < fifo->used ? max : fifo->used;
 	if (taken > 0) {
 		copy_out(fifo, ret_items, taken);
-		fifo->head = (fifo->head + taken) % fifo->capacity;
 		fifo->used -= taken;
+		/* What is empty begins anew, in memory that is in the caches. */
+		fifo->head = fifo->used > 0 ? (fifo->head + taken) % fifo->capacity : 0;
 	}
 	if (fifo->used == 0 && fifo->rings > 0)
 		read_rings(fifo);
