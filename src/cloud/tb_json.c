@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/rare.h"
 #include "base/utf8.h"
 #include "model/half.h"
 
@@ -24,7 +25,8 @@
 
 #define LIST_MAX MODBUS_MAX_WRITE_BITS /* no list that can be written is longer */
 
-#define DIGITS_MAX 24 /* of a 64-bit number or a %e, and to spare */
+#define UINT64_DIGITS 20
+#define DIGITS_MAX    24 /* of a 64-bit number or a %e, and to spare */
 
 /* The largest document that is parsed; nothing larger fits into a packet of the server. */
 #define DOCUMENT_MAX 65536
@@ -49,21 +51,26 @@ count_digits(uint64_t number, size_t least)
 {
 	size_t count = 1;
 
-	for (; number >= 10000; number /= 10000)
-		count += 4;
-	for (; number >= 10; number /= 10)
+	for (uint64_t limit = 10; count < UINT64_DIGITS && number >= limit; limit *= 10)
 		count++;
 	return count > least ? count : least;
 }
 
-/* Write the digits of `number`, at least `least` of them. Returns how many. */
+/* Write the digits of `number`, at least `least` of them. Returns how many. Two at a time: half the divisions. */
 static size_t
 print_digits(uint64_t number, size_t least, char *out)
 {
+	static const char pairs[] = "00010203040506070809" "10111213141516171819" "20212223242526272829"
+				    "30313233343536373839" "40414243444546474849" "50515253545556575859"
+				    "60616263646566676869" "70717273747576777879" "80818283848586878889"
+				    "90919293949596979899";
 	size_t length = count_digits(number, least);
+	size_t at = length;
 
-	for (size_t at = length; at > 0; number /= 10)
-		out[--at] = (char)('0' + number % 10);
+	for (; at >= 2; number /= 100)
+		memcpy(out + (at -= 2), &pairs[number % 100 * 2], 2);
+	if (at > 0)
+		out[0] = (char)('0' + number);
 	return length;
 }
 
@@ -220,7 +227,7 @@ width_of(double magnitude, int decimals)
 }
 
 /* Write a finite real. `out` takes TB_JSON_NUMBER_MAX bytes. */
-static size_t
+static RARE size_t
 print_real(double real, int decimals, char *out)
 {
 	double magnitude = fabs(real);
@@ -284,15 +291,13 @@ print_number(const struct value *value, char *out)
 	return isfinite(value->real) ? (int)print_real(value->real, value->decimals, out) : -EINVAL;
 }
 
-static int
-number_value(const struct value *value, char *text, size_t size)
+/* There may be no room for the longest. */
+static RARE int
+squeeze_number(const struct value *value, char *text, size_t size)
 {
 	char number[TB_JSON_NUMBER_MAX];
-	int length;
+	int length = print_number(value, number);
 
-	if (size >= TB_JSON_NUMBER_MAX)
-		return print_number(value, text);
-	length = print_number(value, number);
 	return length < 0 ? length : put(number, (size_t)length, text, size);
 }
 
@@ -305,7 +310,7 @@ tb_json_value(const struct value *value, char *text, size_t size)
 	case VALUE_INT:
 	case VALUE_UINT:
 	case VALUE_REAL:
-		return number_value(value, text, size);
+		return size >= TB_JSON_NUMBER_MAX ? print_number(value, text) : squeeze_number(value, text, size);
 	case VALUE_LABEL:
 	case VALUE_TEXT:
 		return tb_json_string(value_text(value), text, size);
@@ -389,6 +394,32 @@ tb_json_string(const char *string, char *text, size_t size)
 }
 
 int
+tb_json_name(const char *key, char *text, size_t size)
+{
+	int length = size > 0 ? tb_json_string(key, text, size - 1) : -EMSGSIZE;
+
+	if (length < 0)
+		return length;
+	text[length] = ':';
+	return length + 1;
+}
+
+int
+tb_json_named(const char *name, size_t name_length, const struct value *value, bool first, char *text, size_t size)
+{
+	size_t used = !first;
+	int length;
+
+	if (used + name_length > size)
+		return -EMSGSIZE;
+	text[0] = ',';
+	memcpy(text + used, name, name_length);
+	used += name_length;
+	length = tb_json_value(value, text + used, size - used);
+	return length < 0 ? length : (int)used + length;
+}
+
+int
 tb_json_member(const char *key, const struct value *value, bool first, char *text, size_t size)
 {
 	size_t used = 0;
@@ -399,13 +430,10 @@ tb_json_member(const char *key, const struct value *value, bool first, char *tex
 			return -EMSGSIZE;
 		text[used++] = ',';
 	}
-	length = tb_json_string(key, text + used, size - used);
+	length = tb_json_name(key, text + used, size - used);
 	if (length < 0)
 		return length;
 	used += (size_t)length;
-	if (used == size)
-		return -EMSGSIZE;
-	text[used++] = ':';
 	length = tb_json_value(value, text + used, size - used);
 	return length < 0 ? length : (int)used + length;
 }

@@ -26,6 +26,11 @@ int tb_json_value(const struct value *value, char *text, size_t size);
 /* Write `"key":value`, preceded by a comma unless `first`. Returns like tb_json_value(). */
 int tb_json_member(const char *key, const struct value *value, bool first, char *text, size_t size);
 
+/* The same in two steps, for keys that are written often: the `"key":` is made once and copied each time. Both return like
+ * tb_json_value(). */
+int tb_json_name(const char *key, char *text, size_t size);
+int tb_json_named(const char *name, size_t name_length, const struct value *value, bool first, char *text, size_t size);
+
 /* Write `text` as a JSON string with its quotes. Returns like tb_json_value(). */
 int tb_json_string(const char *string, char *text, size_t size);
 

@@ -156,6 +156,8 @@ next_due(int64_t due_us, int64_t period, int64_t now_us)
 {
 	if (due_us > now_us)
 		return due_us;
+	if (now_us - due_us < period) /* nearly always: divisions are slow, and this is one a value */
+		return due_us + period;
 	return due_us + ((now_us - due_us) / period + 1) * period;
 }
 

@@ -5,6 +5,7 @@
 #include <math.h>
 #include <stdlib.h>
 
+#include "base/rare.h"
 #include "model/half.h"
 
 struct slot {
@@ -63,8 +64,8 @@ deadband_at(const struct point *point, double last)
 	return fmax(point->deadband, fabs(last) * point->deadband_percent / 100);
 }
 
-static bool
-differs(const struct point *point, const struct value *last, const struct value *value)
+static RARE bool
+differs_by_deadband(const struct point *point, const struct value *last, const struct value *value)
 {
 	double from, to, deadband;
 
@@ -75,8 +76,18 @@ differs(const struct point *point, const struct value *last, const struct value 
 			    : !value_equal(last, value);
 }
 
+static bool
+differs(const struct point *point, const struct value *last, const struct value *value)
+{
+	if (point->deadband > 0 || point->deadband_percent > 0)
+		return differs_by_deadband(point, last, value);
+	if (last->kind == VALUE_INT && value->kind == VALUE_INT)
+		return last->integer != value->integer;
+	return !value_equal(last, value);
+}
+
 /* Texts are copied only when they differ, so that a serial number read every minute allocates once. */
-static void
+static RARE void
 remember(struct slot *slot, const struct sample *sample)
 {
 	struct value copy;

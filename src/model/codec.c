@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/rare.h"
 #include "base/utf8.h"
 #include "model/half.h"
 
@@ -192,6 +193,8 @@ gather_all(const struct point *point, const uint16_t *cells)
 {
 	uint64_t raw = 0;
 
+	if (point->count == 1)
+		return point_table_has_bits(point->table) ? cells[0] != 0 : order_bytes(point, cells[0]);
 	if (point_table_has_bits(point->table)) {
 		for (int i = point->count; i-- > 0;)
 			raw = raw << 1 | (cells[i] != 0);
@@ -258,8 +261,8 @@ scatter(const struct point *point, uint64_t raw, uint16_t *cells)
 	scatter_all(point, raw, cells);
 }
 
-static const struct enum_label *
-label_numbered(const struct point *point, struct whole raw)
+static RARE const struct enum_label *
+find_label(const struct point *point, struct whole raw)
 {
 	if (!whole_fits_int(raw, 64))
 		return NULL;
@@ -267,6 +270,12 @@ label_numbered(const struct point *point, struct whole raw)
 		if (point->labels[i].number == (int64_t)whole_bits(raw))
 			return &point->labels[i];
 	return NULL;
+}
+
+static const struct enum_label *
+label_numbered(const struct point *point, struct whole raw)
+{
+	return point->label_count > 0 ? find_label(point, raw) : NULL;
 }
 
 static const struct enum_label *
@@ -293,7 +302,7 @@ real_to_value(const struct point *point, double real, struct value *ret)
 }
 
 /* raw * scale + offset, exactly if these are whole and 64 bits are enough for product and sum. */
-static int
+static RARE int
 scale_raw(const struct point *point, struct whole raw, struct value *ret)
 {
 	struct whole scale, offset, result;
@@ -326,6 +335,8 @@ decode_whole(const struct point *point, struct whole raw, struct value *ret)
 {
 	const struct enum_label *label = label_numbered(point, raw);
 
+	if (!label && point->scale == 1 && point->offset == 0 && whole_to_value(raw, ret))
+		return 0;
 	if (!label)
 		return scale_raw(point, raw, ret);
 	*ret = (struct value){ .kind = VALUE_LABEL, .label = label->label };
@@ -951,20 +962,24 @@ is_invalid(const struct point *point, const uint16_t *cells)
 }
 
 /* Is it within valid_min and valid_max? A label is judged as its number is. */
-static bool
-is_plausible(const struct point *point, const struct value *value)
+static RARE bool
+is_within(const struct point *point, const struct value *value)
 {
 	const struct enum_label *label =
 	    value->kind == VALUE_LABEL ? label_called(point, value->label) : NULL;
 	struct value number = *value;
 
-	if (!point->has_valid_min && !point->has_valid_max)
-		return true;
 	if (label && scale_raw(point, whole_of_int(label->number), &number) < 0)
 		return false;
 	return !is_number(&number) ||
 	       ((!point->has_valid_min || compare_number(&number, point->valid_min) >= 0) &&
 		   (!point->has_valid_max || compare_number(&number, point->valid_max) <= 0));
+}
+
+static bool
+is_plausible(const struct point *point, const struct value *value)
+{
+	return (!point->has_valid_min && !point->has_valid_max) || is_within(point, value);
 }
 
 /* One of a point's numbers, as if it were a point by itself. */
@@ -979,7 +994,7 @@ element_of(const struct point *point)
 }
 
 /* If one of them is no value, there is none. */
-static int
+static RARE int
 decode_list(const struct point *point, const uint16_t *cells, struct value *ret)
 {
 	struct point element = element_of(point);
@@ -1014,15 +1029,12 @@ encode_list(const struct point *point, const struct value *value, uint16_t *cell
 static int
 decode_one(const struct point *point, const uint16_t *cells, struct value *ret)
 {
-	struct value value;
-	int error = is_invalid(point, cells) ? -ENODATA : rows[point->type].decode(point, cells, &value);
+	int error = is_invalid(point, cells) ? -ENODATA : rows[point->type].decode(point, cells, ret);
 
-	if (error == 0 && !is_plausible(point, &value)) {
-		value_done(&value);
+	if (error == 0 && !is_plausible(point, ret)) {
+		value_done(ret);
 		error = -ENODATA;
 	}
-	if (error == 0)
-		*ret = value;
 	return error;
 }
 

@@ -3,6 +3,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/rare.h"
+
 static const char *const unit_states[HEALTH_UNIT_STATES] = {
 	[HEALTH_UNIT_UNTRIED] = "untried",
 	[HEALTH_UNIT_ONLINE] = "online",
@@ -99,7 +101,7 @@ health_disk_state_name(const struct health_store *store)
 }
 
 /* Cut between two characters, not inside one. */
-static void
+static RARE void
 keep_text(struct health_value *kept, const char *text)
 {
 	size_t length = strlen(text);
@@ -121,31 +123,12 @@ health_value_set(struct health_value *kept, const struct value *value)
 	kept->decimals = value->decimals;
 	kept->cut = false;
 	kept->items = 0;
-	switch (value->kind) {
-	case VALUE_NONE:
-		break;
-	case VALUE_BOOL:
-		kept->boolean = value->boolean;
-		break;
-	case VALUE_INT:
-		kept->integer = value->integer;
-		break;
-	case VALUE_UINT:
-		kept->whole = value->whole;
-		break;
-	case VALUE_REAL:
-		kept->real = value->real;
-		break;
-	case VALUE_LABEL:
-		kept->label = value->label;
-		break;
-	case VALUE_TEXT:
+	if (value->kind == VALUE_TEXT)
 		keep_text(kept, value->text);
-		break;
-	case VALUE_LIST:
+	else if (value->kind == VALUE_LIST)
 		kept->items = (uint32_t)value->list->count;
-		break;
-	}
+	else
+		kept->whole = value->whole; /* whichever member it is */
 }
 
 void

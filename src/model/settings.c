@@ -16,13 +16,12 @@ struct block {
 
 static const struct {
 	const char *name;
-	bool has_bits;
 	bool writable;
 } tables[] = {
-	[TABLE_COIL] = { .name = "coil", .has_bits = true, .writable = true },
-	[TABLE_DISCRETE] = { .name = "discrete", .has_bits = true, .writable = false },
-	[TABLE_INPUT] = { .name = "input", .has_bits = false, .writable = false },
-	[TABLE_HOLDING] = { .name = "holding", .has_bits = false, .writable = true },
+	[TABLE_COIL] = { .name = "coil", .writable = true },
+	[TABLE_DISCRETE] = { .name = "discrete", .writable = false },
+	[TABLE_INPUT] = { .name = "input", .writable = false },
+	[TABLE_HOLDING] = { .name = "holding", .writable = true },
 };
 
 struct settings *
@@ -140,12 +139,6 @@ point_addr_of_manual(enum point_table table, int addr)
 	int from = first[table];
 
 	return from >= 0 && addr >= from && addr < from + 9999 ? addr - from : -1;
-}
-
-bool
-point_table_has_bits(enum point_table table)
-{
-	return tables[table].has_bits;
 }
 
 bool

@@ -584,7 +584,12 @@ const char *point_order_name(enum point_order order);
 /* Manuals number what a table holds from 1, with a digit before that is the table: 40011 is holding register 10. Returns 10 for
  * that; -1 if the address does not look so. */
 int point_addr_of_manual(enum point_table table, int addr);
-bool point_table_has_bits(enum point_table table);  /* coils and discrete inputs */
+/* Inline: asked several times a value. */
+static inline bool
+point_table_has_bits(enum point_table table)
+{
+	return table == TABLE_COIL || table == TABLE_DISCRETE;
+}
 bool point_table_writable(enum point_table table); /* coils and holding registers */
 
 /* Do serial instruments speak on it, and not Modbus? */

@@ -27,13 +27,12 @@ list_done(struct value_list *list)
 }
 
 void
-value_done(struct value *value)
+value_free(struct value *value)
 {
 	if (value->kind == VALUE_TEXT)
 		free(value->text);
 	if (value->kind == VALUE_LIST)
 		list_done(value->list);
-	*value = (struct value){ .kind = VALUE_NONE };
 }
 
 /* Exactly equal: a 64-bit number and a real that it would be rounded to are not. */

@@ -50,8 +50,16 @@ struct value_list {
 /* A list of as many VALUE_NONE, to be filled. Returns NULL when there is no memory. */
 struct value_list *value_list_new(size_t count);
 
-/* Free what the value owns and make it VALUE_NONE. */
-void value_done(struct value *value);
+/* Free what the value owns and make it VALUE_NONE. Most own nothing, which is seen here. */
+void value_free(struct value *value);
+
+static inline void
+value_done(struct value *value)
+{
+	if (value->kind == VALUE_TEXT || value->kind == VALUE_LIST)
+		value_free(value);
+	value->kind = VALUE_NONE;
+}
 
 /* Same kind of thing (truth, number, text, list of such) and same content: 42 equals 42.0, exactly; a label equals a text of the same
  * letters; VALUE_NONE equals only itself. */

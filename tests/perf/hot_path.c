@@ -19,6 +19,8 @@
 
 static struct point points[POINTS];
 static char keys[POINTS][8];
+static char names[POINTS][16];
+static size_t name_lengths[POINTS];
 static char row[65536];
 
 static void
@@ -27,6 +29,7 @@ make_point(size_t index, enum point_type type, int addr)
 	struct point *point = &points[index];
 
 	snprintf(keys[index], sizeof(keys[index]), "k%03zu", index);
+	name_lengths[index] = (size_t)tb_json_name(keys[index], names[index], sizeof(names[index]));
 	*point = (struct point){
 		.index = index,
 		.key = keys[index],
@@ -85,7 +88,7 @@ hot_path(struct filter *filter, const uint16_t *cells, int64_t now_ms)
 
 		if (codec_decode(&points[i], cells + points[i].addr, &sample.value) != 0 || !filter_pass(filter, &sample))
 			continue;
-		used = tb_json_member(points[i].key, &sample.value, reported == 0, row + length, sizeof(row) - length);
+		used = tb_json_named(names[i], name_lengths[i], &sample.value, reported == 0, row + length, sizeof(row) - length);
 		if (used < 0)
 			abort();
 		length += (size_t)used;

@@ -5,6 +5,7 @@
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
+#include <inttypes.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -310,6 +311,50 @@ test_members(void **state)
 		assert_int_equal(text[room], '#');
 	}
 	assert_int_equal(tb_json_member("t", &none, true, text, sizeof(text)), -EINVAL);
+}
+
+static void
+whole_numbers_of_every_length_are_printf(void **state)
+{
+	char text[64], wanted[64];
+	uint64_t power = 1;
+
+	(void)state;
+	for (int digits = 1; digits <= 20; digits++, power *= 10)
+		for (uint64_t number = power - 1; number <= power + 1; number++) {
+			const struct value value = { .kind = VALUE_UINT, .whole = number };
+			int length = tb_json_value(&value, text, sizeof(text));
+
+			snprintf(wanted, sizeof(wanted), "%" PRIu64, number);
+			assert_int_equal(length, strlen(wanted));
+			assert_memory_equal(text, wanted, (size_t)length);
+		}
+}
+
+/* In two steps it is the same, letter by letter, in every room. */
+static void
+a_name_made_before_makes_the_same_member(void **state)
+{
+	const struct value value = { .kind = VALUE_INT, .integer = -1234567 };
+	char name[16], whole[64], parts[64];
+	int name_length = tb_json_name("a\"b", name, sizeof(name));
+
+	(void)state;
+	assert_int_equal(name_length, 7);
+	assert_memory_equal(name, "\"a\\\"b\":", 7);
+	for (int room = 0; room < name_length; room++)
+		assert_int_equal(tb_json_name("a\"b", name, (size_t)room), -EMSGSIZE);
+	tb_json_name("a\"b", name, sizeof(name));
+	for (size_t room = 0; room <= 20; room++)
+		for (int first = 0; first < 2; first++) {
+			int length = tb_json_member("a\"b", &value, first, whole, room);
+
+			memset(parts, '#', sizeof(parts));
+			assert_int_equal(tb_json_named(name, (size_t)name_length, &value, first, parts, room), length);
+			assert_int_equal(parts[room], '#');
+			if (length > 0)
+				assert_memory_equal(parts, whole, (size_t)length);
+		}
 }
 
 /* A locale with a decimal comma must not change a byte. Any such one will do; the system may have none. */
@@ -622,6 +667,8 @@ main(void)
 		cmocka_unit_test(test_other_values),
 		cmocka_unit_test(test_strings),
 		cmocka_unit_test(test_members),
+		cmocka_unit_test(a_name_made_before_makes_the_same_member),
+		cmocka_unit_test(whole_numbers_of_every_length_are_printf),
 		cmocka_unit_test(test_decimal_comma),
 		cmocka_unit_test(test_topics),
 		cmocka_unit_test(test_refused_documents),
