@@ -157,6 +157,7 @@ libcloud_a_SOURCES = \
 	src/cloud/overflow.c src/cloud/overflow.h \
 	src/cloud/presence.c src/cloud/presence.h \
 	src/cloud/sender.c src/cloud/sender.h \
+	src/cloud/sieve.c src/cloud/sieve.h \
 	src/cloud/claim.c src/cloud/claim.h \
 	src/cloud/keeper.c src/cloud/keeper.h \
 	src/cloud/provision.c src/cloud/provision.h \

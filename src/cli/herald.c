@@ -38,15 +38,18 @@ tell_gauges(void *ctx, uint64_t number, const struct health *health)
 {
 	struct herald *herald = ctx;
 	struct sample_sink sink = uplink_samples(herald->gateway->uplink);
-	size_t count;
+	size_t count, wanted = 0;
 
 	(void)number;
 	/* The settings may be others by now. */
 	if (!herald->samples || !health->settings->gateway)
 		return;
 	count = gauges_read(health->settings, health, herald->samples);
+	for (size_t i = 0; i < count; i++)
+		if (sink.wants(sink.ctx, &herald->samples[i]))
+			herald->samples[wanted++] = herald->samples[i];
 	/* What finds no room will be told the next time. */
-	sink.push(sink.ctx, herald->samples, count);
+	sink.push(sink.ctx, herald->samples, wanted);
 }
 
 static void

@@ -113,6 +113,21 @@ downlink_outcome(struct downlink *downlink, struct outcome *outcome)
 }
 
 void
+downlink_watch(const struct settings *settings, bool *watched)
+{
+	for (size_t i = 0; i < settings->device_count; i++) {
+		const struct device *device = &settings->devices[i];
+
+		for (size_t j = 0; j < device->point_count; j++)
+			if (device->points[j].shared || device->on_cloud_loss_count > 0)
+				watched[device->points[j].index] = true;
+		for (size_t j = 0; j < device->call_count; j++)
+			if (device->calls[j].on)
+				watched[device->calls[j].on->index] = true;
+	}
+}
+
+void
 downlink_sample(struct downlink *downlink, const struct sample *sample)
 {
 	cloud_loss_sample(downlink->cloud_loss, sample);

@@ -49,7 +49,10 @@ void downlink_message(
 /* The outcome of a command that was pushed; takes its value. */
 void downlink_outcome(struct downlink *downlink, struct outcome *outcome);
 
-/* A fresh sample: its unit answers, so what could not be written to it is tried again. */
+/* Which points' good samples downlink_sample() is to see: sets watched[point->index] of those, and leaves the others. */
+void downlink_watch(const struct settings *settings, bool *watched);
+
+/* A fresh sample of such a point: its unit answers, so what could not be written to it is tried again; or it calls. */
 void downlink_sample(struct downlink *downlink, const struct sample *sample);
 
 /* Ask the server on the device's session, as rpc_client_ask() says; -ENOTCONN if there is none. */

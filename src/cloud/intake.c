@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <time.h>
 
 #include "base/clock.h"
@@ -10,11 +11,11 @@
 #include "base/wall.h"
 #include "cloud/batch.h"
 #include "cloud/tb_json.h"
-#include "flow/filter.h"
 #include "flow/stamps.h"
 #include "flow/window.h"
 
-#define MADE_KEY_BYTES 1024 /* KEY_quality and the like: 255 characters are 765 bytes at most */
+#define MADE_KEY_BYTES	1024 /* KEY_quality and the like: 255 characters are 765 bytes at most */
+#define MADE_NAME_BYTES (6 * MADE_KEY_BYTES) /* in JSON, whatever they are */
 
 /* Of one device. */
 struct remembered {
@@ -23,21 +24,36 @@ struct remembered {
 	struct remembered *next_news;
 };
 
+/* A point's key as it stands in a row: "KEY": */
+struct name {
+	size_t at; /* in intake->names_text */
+	size_t length;
+};
+
+/* What the samples of one reply have in common. */
+struct moment {
+	const struct device *device; /* NULL: there is none */
+	int64_t mono_ms, unix_ms;
+	int64_t ms; /* the time that they get */
+	enum store_epoch epoch;
+};
+
 struct intake {
 	const struct settings *settings;
 	struct store *store;
 	intake_attribute *attribute;
 	void *ctx;
-	struct filter *filter;
 	struct windows *windows;
+	struct name *names; /* of each point */
+	char *names_text;
 	enum quality *qualities; /* of each point, as its samples told */
 	int64_t *told_ms;	 /* the time of each point's last value: a row has room for one */
 	struct remembered *devices;
 	struct remembered *news;
 	uint64_t unheld_rows;
 
+	struct moment moment;
 	struct wall wall;
-	uint64_t values;
 	bool waits_for_wall; /* and the log says so */
 	int64_t wall_due_mono_ms;
 
@@ -103,47 +119,65 @@ row_limit(const struct intake *intake)
 		   : sizeof(intake->row) - BATCH_ROW_OVERHEAD;
 }
 
-static int64_t
-choose_time(struct intake *intake, size_t device, int64_t mono_ms, int64_t unix_ms, int64_t *told_ms,
-    enum store_epoch *ret_epoch)
+/* The time of what was read at once is chosen once. */
+static struct moment *
+find_moment(struct intake *intake, const struct device *device, int64_t mono_ms, int64_t unix_ms)
 {
-	struct stamps *stamps = &intake->devices[device].stamps;
+	struct moment *moment = &intake->moment;
 	int64_t ms;
 
-	*ret_epoch = wall_time(&intake->wall, mono_ms, unix_ms, &ms) ? STORE_UNIX : STORE_BOOT;
-	ms = stamps_take(stamps, mono_ms, ms);
-	/* A poll that was late, and the next one that was not. The last may have been moved beyond this one. */
-	while (told_ms && *told_ms >= ms && *told_ms - ms < STAMPS_MOMENT_MS)
-		ms = stamps_move(stamps);
-	if (told_ms)
-		*told_ms = ms;
-	return ms;
+	if (moment->device == device && moment->mono_ms == mono_ms && moment->unix_ms == unix_ms)
+		return moment;
+	moment->device = device;
+	moment->mono_ms = mono_ms;
+	moment->unix_ms = unix_ms;
+	moment->epoch = wall_time(&intake->wall, mono_ms, unix_ms, &ms) ? STORE_UNIX : STORE_BOOT;
+	moment->ms = stamps_take(&intake->devices[device->index].stamps, mono_ms, ms);
+	return moment;
 }
 
+/* A poll that was late, and the next one that was not. The last may have been moved beyond this one. */
 static void
-add_telemetry(struct intake *intake, const struct device *device, int64_t mono_ms, int64_t unix_ms, const char *key,
-    const struct value *value, int64_t *told_ms)
+tell_apart(struct intake *intake, struct moment *moment, int64_t *told_ms)
+{
+	while (*told_ms >= moment->ms && *told_ms - moment->ms < STAMPS_MOMENT_MS)
+		moment->ms = stamps_move(&intake->devices[moment->device->index].stamps);
+	*told_ms = moment->ms;
+}
+
+/* `name` is as tb_json_name() makes it. */
+static void
+add_telemetry(struct intake *intake, const struct moment *moment, const char *name, size_t name_length, const struct value *value)
 {
 	size_t limit = row_limit(intake);
-	enum store_epoch epoch;
-	int64_t ms = choose_time(intake, device->index, mono_ms, unix_ms, told_ms, &epoch);
 	int length;
 
-	if (intake->row_device != device || intake->row_ms != ms || intake->row_epoch != epoch)
-		start_row(intake, device, ms, epoch);
-	length = tb_json_member(key, value, intake->row_values == 0, intake->row + intake->row_length,
+	if (intake->row_device != moment->device || intake->row_ms != moment->ms || intake->row_epoch != moment->epoch)
+		start_row(intake, moment->device, moment->ms, moment->epoch);
+	length = tb_json_named(name, name_length, value, intake->row_values == 0, intake->row + intake->row_length,
 	    limit > intake->row_length ? limit - intake->row_length : 0);
 	if (length == -EMSGSIZE) {
-		start_row(intake, device, ms, epoch);
+		start_row(intake, moment->device, moment->ms, moment->epoch);
 		/* Alone it may be larger than a usual batch. */
-		length = tb_json_member(key, value, true, intake->row, sizeof(intake->row) - BATCH_ROW_OVERHEAD);
+		length = tb_json_named(name, name_length, value, true, intake->row, sizeof(intake->row) - BATCH_ROW_OVERHEAD);
 	}
 	if (length < 0) {
-		log_debug("device %s: %s cannot be printed", device->name, key);
+		log_debug("device %s: %.*s cannot be printed", moment->device->name, (int)name_length, name);
 		return;
 	}
 	intake->row_length += (size_t)length;
 	intake->row_values++;
+}
+
+static void
+add_sample(struct intake *intake, const struct sample *sample)
+{
+	const struct point *point = sample->point;
+	const struct name *name = &intake->names[point->index];
+	struct moment *moment = find_moment(intake, point->device, sample->taken_mono_ms, sample->taken_unix_ms);
+
+	tell_apart(intake, moment, &intake->told_ms[point->index]);
+	add_telemetry(intake, moment, intake->names_text + name->at, name->length, &sample->value);
 }
 
 /* What the gateway makes of a point's samples goes up as KEY_suffix. */
@@ -151,10 +185,13 @@ static void
 add_made(struct intake *intake, const struct point *point, const char *suffix, int64_t mono_ms, int64_t unix_ms,
     const struct value *value)
 {
-	char key[MADE_KEY_BYTES];
+	char key[MADE_KEY_BYTES], name[MADE_NAME_BYTES];
+	int length;
 
 	snprintf(key, sizeof(key), "%s_%s", point->key, suffix);
-	add_telemetry(intake, point->device, mono_ms, unix_ms, key, value, NULL);
+	length = tb_json_name(key, name, sizeof(name));
+	if (length > 0)
+		add_telemetry(intake, find_moment(intake, point->device, mono_ms, unix_ms), name, (size_t)length, value);
 }
 
 static void
@@ -166,18 +203,16 @@ on_window(void *ctx, const struct point *point, enum point_aggregate aggregate, 
 
 /* ---- samples ---- */
 
-/* After anything but a good sample the next good one is reported, whatever it is. */
 static void
 note_quality(struct intake *intake, const struct sample *sample)
 {
 	const struct point *point = sample->point;
-	struct value name = { .kind = VALUE_LABEL, .label = quality_name(sample->quality) };
+	struct value name = { .kind = VALUE_LABEL };
 
 	if (intake->qualities[point->index] == sample->quality)
 		return;
 	intake->qualities[point->index] = sample->quality;
-	if (sample->quality != QUALITY_GOOD)
-		filter_forget(intake->filter, point);
+	name.label = quality_name(sample->quality);
 	if (point->quality)
 		add_made(intake, point, "quality", sample->taken_mono_ms, sample->taken_unix_ms, &name);
 }
@@ -194,11 +229,10 @@ report(struct intake *intake, const struct sample *sample)
 	}
 	if (point->aggregate != 0) {
 		windows_add(intake->windows, sample, intake->wall.set);
-	} else if (!filter_pass(intake->filter, sample)) {
+	} else if (!sample->reported) {
 		return;
 	} else if (point->kind == KIND_TELEMETRY) {
-		add_telemetry(intake, point->device, sample->taken_mono_ms, sample->taken_unix_ms, point->key,
-		    &sample->value, &intake->told_ms[point->index]);
+		add_sample(intake, sample);
 	} else {
 		intake->attribute(intake->ctx, sample);
 		tell_news(intake, point->device->index);
@@ -247,6 +281,7 @@ see_wall(struct intake *intake, bool kept)
 {
 	struct wall_sight sight = wall_look(kept);
 
+	intake->moment.device = NULL;
 	switch (wall_see(&intake->wall, &sight)) {
 	case WALL_SAME:
 		break;
@@ -281,6 +316,29 @@ see_wall(struct intake *intake, bool kept)
 
 /* ---- the module ---- */
 
+/* Write the names of all points, or only look how long they are. Returns how many bytes they take. */
+static size_t
+write_names(struct intake *intake, bool write)
+{
+	char name[MADE_NAME_BYTES];
+	size_t used = 0;
+
+	for (size_t i = 0; i < intake->settings->device_count; i++)
+		for (size_t j = 0; j < intake->settings->devices[i].point_count; j++) {
+			const struct point *point = &intake->settings->devices[i].points[j];
+			int length = tb_json_name(point->key, name, sizeof(name));
+
+			if (length < 0)
+				continue;
+			if (write) {
+				memcpy(intake->names_text + used, name, (size_t)length);
+				intake->names[point->index] = (struct name){ .at = used, .length = (size_t)length };
+			}
+			used += (size_t)length;
+		}
+	return used;
+}
+
 struct intake *
 intake_new(const struct settings *settings, struct store *store, intake_attribute *attribute, void *ctx)
 {
@@ -292,15 +350,17 @@ intake_new(const struct settings *settings, struct store *store, intake_attribut
 	intake->store = store;
 	intake->attribute = attribute;
 	intake->ctx = ctx;
-	intake->filter = filter_new(settings->point_count);
 	intake->windows = windows_new(settings, on_window, intake);
+	intake->names = calloc(settings->point_count + 1, sizeof(intake->names[0]));
+	intake->names_text = malloc(write_names(intake, false) + 1);
 	intake->qualities = calloc(settings->point_count + 1, sizeof(intake->qualities[0]));
 	intake->told_ms = calloc(settings->point_count + 1, sizeof(intake->told_ms[0]));
 	intake->devices = calloc(settings->device_count + 1, sizeof(intake->devices[0]));
-	if (!intake->filter || !intake->windows || !intake->qualities || !intake->told_ms || !intake->devices) {
+	if (!intake->windows || !intake->names || !intake->names_text || !intake->qualities || !intake->told_ms || !intake->devices) {
 		intake_free(intake);
 		return NULL;
 	}
+	write_names(intake, true);
 	for (size_t i = 0; i < settings->point_count; i++)
 		intake->qualities[i] = QUALITY_UNKNOWN;
 	wall_init(&intake->wall, settings->clock.wait_s);
@@ -312,8 +372,9 @@ intake_free(struct intake *intake)
 {
 	if (!intake)
 		return;
-	filter_free(intake->filter);
 	windows_free(intake->windows);
+	free(intake->names);
+	free(intake->names_text);
 	free(intake->qualities);
 	free(intake->told_ms);
 	free(intake->devices);
@@ -326,10 +387,8 @@ intake_take(struct intake *intake, const struct sample *samples, size_t count)
 	see_wall(intake, false);
 	for (size_t i = 0; i < count; i++) {
 		note_quality(intake, &samples[i]);
-		if (samples[i].quality != QUALITY_GOOD)
-			continue;
-		intake->values++;
-		report(intake, &samples[i]);
+		if (samples[i].quality == QUALITY_GOOD)
+			report(intake, &samples[i]);
 	}
 	finish_row(intake);
 }
@@ -366,14 +425,12 @@ intake_adopt(struct intake *intake, struct intake *from, const struct difference
 {
 	int64_t wait_ms = intake->wall.wait_ms;
 
-	filter_adopt(intake->filter, from->filter, difference);
 	windows_adopt(intake->windows, from->windows, difference);
 	for (size_t i = 0; i < intake->settings->device_count; i++) {
 		adopt_device(intake, from, &intake->settings->devices[i], difference);
 		tell_news(intake, i);
 	}
 	intake->unheld_rows = from->unheld_rows;
-	intake->values = from->values;
 	intake->wall = from->wall;
 	intake->wall.wait_ms = wait_ms;
 	intake->waits_for_wall = from->waits_for_wall;
@@ -391,15 +448,6 @@ intake_news(struct intake *intake, size_t *ret_device)
 	state->news = false;
 	*ret_device = (size_t)(state - intake->devices);
 	return true;
-}
-
-void
-intake_forget(struct intake *intake, size_t device)
-{
-	const struct device *found = &intake->settings->devices[device];
-
-	for (size_t i = 0; i < found->point_count; i++)
-		filter_forget(intake->filter, &found->points[i]);
 }
 
 int64_t
@@ -430,12 +478,6 @@ bool
 intake_clock_is_set(const struct intake *intake)
 {
 	return intake->wall.set;
-}
-
-uint64_t
-intake_values(const struct intake *intake)
-{
-	return intake->values;
 }
 
 uint64_t

@@ -1,6 +1,6 @@
-/* What the field read becomes what goes up: samples -> filter and windows -> rows of the store, with the times that they are
- * to have there. Of each device it keeps what was reported last; through which session that leaves is not known here. It
- * watches the wall clock, since what was read before that is set waits in the store for its time. The cloud's thread.
+/* What came through the sieve (sieve.h) becomes what goes up: samples -> windows -> rows of the store, with the times that they are
+ * to have there. Through which session that leaves is not known here. It watches the wall clock, since what was read before that
+ * is set waits in the store for its time. The cloud's thread.
  */
 #ifndef CLOUD_INTAKE_H
 #define CLOUD_INTAKE_H
@@ -36,9 +36,6 @@ void intake_take(struct intake *intake, const struct sample *samples, size_t cou
  * calls. */
 bool intake_news(struct intake *intake, size_t *ret_device);
 
-/* Whoever looks after an outage sees how things are, not how they were before it: the next sample of each point is reported. */
-void intake_forget(struct intake *intake, size_t device);
-
 /* When intake_tick() has something to do, or CLOCK_NEVER: windows close, the wall clock is looked at. */
 int64_t intake_due_mono_ms(const struct intake *intake);
 void intake_tick(struct intake *intake, int64_t now_mono_ms);
@@ -47,9 +44,6 @@ void intake_tick(struct intake *intake, int64_t now_mono_ms);
 void intake_flush(struct intake *intake);
 
 bool intake_clock_is_set(const struct intake *intake);
-
-/* Good samples that were taken. */
-uint64_t intake_values(const struct intake *intake);
 
 /* Rows that could not be held: no memory, or larger than all of the store. */
 uint64_t intake_unheld_rows(const struct intake *intake);

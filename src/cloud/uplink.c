@@ -27,6 +27,7 @@
 #include "cloud/presence.h"
 #include "cloud/provision.h"
 #include "cloud/sender.h"
+#include "cloud/sieve.h"
 #include "cloud/tb_topic.h"
 #include "flow/store.h"
 
@@ -52,6 +53,7 @@ struct route {
 struct change {
 	const struct difference *difference;
 	struct presence *presence;
+	struct sieve *sieve;
 	struct intake *intake;
 	struct sender *sender;
 	struct downlink *downlink;
@@ -81,6 +83,7 @@ enum overflow_of { OVERFLOW_STORE, OVERFLOW_AGE, OVERFLOW_DISK, OVERFLOW_SAMPLES
 
 struct uplink {
 	const struct settings *settings;
+	struct sieve *sieve; /* the threads of the buses look through it: they stand still while it changes */
 	struct intake *intake;
 	struct presence *presence;
 	size_t leaving; /* routes that are */
@@ -153,7 +156,7 @@ on_up(void *owner)
 	struct route *route = owner;
 
 	if (route->was_up)
-		intake_forget(route->uplink->intake, route->device);
+		sieve_forget(route->uplink->sieve, route->device);
 	route->was_up = true;
 	downlink_up(route->uplink->downlink, route->device);
 	sender_up(route->uplink->sender, route->device);
@@ -332,7 +335,7 @@ take_burst(struct uplink *uplink)
 	size_t count = fifo_pop(uplink->samples, uplink->burst, BURST);
 
 	for (size_t i = 0; i < count; i++)
-		if (uplink->burst[i].quality == QUALITY_GOOD)
+		if (uplink->burst[i].watched)
 			downlink_sample(uplink->downlink, &uplink->burst[i]);
 	intake_take(uplink->intake, uplink->burst, count);
 	for (size_t i = 0; i < count; i++)
@@ -413,7 +416,7 @@ fill_report(const struct uplink *uplink, struct health_cloud *report)
 	report->refusals = mqtt.refusals;
 	report->failures = mqtt.failures;
 	report->losses = mqtt.losses;
-	report->values = intake_values(uplink->intake);
+	report->values = sieve_values(uplink->sieve);
 	report->samples_refused = fifo_refused(uplink->samples);
 	report->shared_written = down.shared_written;
 	report->commands = down.pending;
@@ -787,6 +790,7 @@ free_change(struct change *change)
 {
 	if (!change)
 		return;
+	sieve_free(change->sieve);
 	intake_free(change->intake);
 	presence_free(change->presence);
 	sender_free(change->sender);
@@ -799,7 +803,8 @@ free_change(struct change *change)
 static void
 change_parts(struct uplink *uplink, struct change *change)
 {
-	struct change was = { .intake = uplink->intake,
+	struct change was = { .sieve = uplink->sieve,
+		.intake = uplink->intake,
 		.presence = uplink->presence,
 		.sender = uplink->sender,
 		.downlink = uplink->downlink,
@@ -807,6 +812,7 @@ change_parts(struct uplink *uplink, struct change *change)
 		.mqtt = uplink->mqtt };
 
 	uplink->settings = difference_to(change->difference);
+	uplink->sieve = change->sieve;
 	uplink->intake = change->intake;
 	uplink->presence = change->presence;
 	uplink->leaving = 0; /* presence_adopt() tells again who is not there */
@@ -822,6 +828,7 @@ change_parts(struct uplink *uplink, struct change *change)
 	} else {
 		mqtt_rebind(uplink->mqtt, &uplink->settings->server);
 	}
+	change->sieve = was.sieve;
 	change->intake = was.intake;
 	change->presence = was.presence;
 	change->sender = was.sender;
@@ -889,6 +896,7 @@ switch_settings(struct uplink *uplink)
 	change->meanwhile(change->ctx);
 	take_all_outcomes(uplink);
 	downlink_adopt(change->downlink, uplink->downlink, change->difference);
+	sieve_adopt(change->sieve, uplink->sieve, change->difference);
 	intake_adopt(change->intake, uplink->intake, change->difference);
 	presence_adopt(change->presence, uplink->presence, change->difference);
 	sender_adopt(change->sender, uplink->sender, change->difference);
@@ -1060,6 +1068,7 @@ make_parts(struct uplink *uplink)
 
 	uplink->store = store_new(settings->device_count, (size_t)settings->store.memory_mb << 20);
 	uplink->presence = presence_new(settings);
+	uplink->sieve = sieve_new(settings);
 	uplink->intake = intake_new(settings, uplink->store, on_attribute, uplink);
 	uplink->sender = sender_new(settings, uplink->store, sender_port(uplink));
 	uplink->samples = fifo_new(sizeof(struct sample), SAMPLES_WAITING);
@@ -1072,7 +1081,7 @@ make_parts(struct uplink *uplink)
 	uplink->orders = fifo_new(sizeof(enum order), 1);
 	uplink->answers = fifo_new(sizeof(struct answer), 2);
 	uplink->routes = make_routes(uplink, settings);
-	if (!uplink->store || !uplink->presence || !uplink->intake || !uplink->sender || !uplink->samples || !uplink->outcomes ||
+	if (!uplink->store || !uplink->presence || !uplink->sieve || !uplink->intake || !uplink->sender || !uplink->samples || !uplink->outcomes ||
 	    !uplink->questions || !uplink->claim_orders || !uplink->chores || !uplink->done || !uplink->stop ||
 	    !uplink->orders || !uplink->answers || !uplink->routes)
 		return errno ? -errno : -ENOMEM;
@@ -1166,6 +1175,7 @@ uplink_free(struct uplink *uplink)
 	fifo_free(uplink->orders);
 	fifo_free(uplink->answers);
 	sender_free(uplink->sender);
+	sieve_free(uplink->sieve);
 	intake_free(uplink->intake);
 	presence_free(uplink->presence);
 	store_free(uplink->store);
@@ -1173,12 +1183,23 @@ uplink_free(struct uplink *uplink)
 	free(uplink);
 }
 
+static bool
+wants_sample(void *ctx, struct sample *sample)
+{
+	struct uplink *uplink = ctx;
+
+	return sieve_wants(uplink->sieve, sample);
+}
+
 static size_t
 push_samples(void *ctx, const struct sample *samples, size_t count)
 {
 	struct uplink *uplink = ctx;
+	size_t taken = fifo_push(uplink->samples, samples, count);
 
-	return fifo_push(uplink->samples, samples, count);
+	for (size_t i = taken; i < count; i++)
+		sieve_lost(uplink->sieve, &samples[i]);
+	return taken;
 }
 
 static int
@@ -1192,7 +1213,7 @@ push_outcome(void *ctx, const struct outcome *outcome)
 struct sample_sink
 uplink_samples(struct uplink *uplink)
 {
-	return (struct sample_sink){ .push = push_samples, .ctx = uplink };
+	return (struct sample_sink){ .wants = wants_sample, .push = push_samples, .ctx = uplink };
 }
 
 struct outcome_sink
@@ -1284,11 +1305,12 @@ uplink_prepare(struct uplink *uplink, const struct difference *difference, struc
 		return -ENOMEM;
 	change->difference = difference;
 	change->presence = presence_new(settings);
+	change->sieve = sieve_new(settings);
 	change->intake = intake_new(settings, uplink->store, on_attribute, uplink);
 	change->sender = sender_new(settings, uplink->store, sender_port(uplink));
 	change->downlink = downlink_new(settings, downlink_port(uplink), commands);
 	change->routes = make_routes(uplink, settings);
-	if (!change->presence || !change->intake || !change->sender || !change->downlink || !change->routes) {
+	if (!change->presence || !change->sieve || !change->intake || !change->sender || !change->downlink || !change->routes) {
 		free_change(change);
 		return -ENOMEM;
 	}

@@ -45,6 +45,7 @@ answer_questions(struct bus_worker *worker)
 	struct health_question question;
 
 	while (inbox_question(&worker->inbox, &question)) {
+		delivery_flush(&worker->delivery);
 		fill_report(worker, question.bus);
 		health_give_back(&question);
 	}
@@ -65,11 +66,15 @@ worker_run(void *arg)
 		delivery_look_for_stale(&worker->delivery);
 		if (worker->line.open)
 			bus_turn_knock(worker);
-		if (!worker->line.open)
-			bus_line_open(worker);
-		else if (!bus_line_ready(worker) || !bus_turn_run(worker))
+		if (worker->line.open && bus_line_ready(worker) && bus_turn_run(worker))
+			continue;
+		delivery_flush(&worker->delivery);
+		if (worker->line.open)
 			bus_line_wait(worker);
+		else
+			bus_line_open(worker);
 	}
+	delivery_flush(&worker->delivery);
 	return NULL;
 }
 

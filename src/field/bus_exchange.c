@@ -150,14 +150,24 @@ note_given_up(
 
 /* --- asking --- */
 
+static void
+hand_up(void *ctx)
+{
+	delivery_flush(ctx);
+}
+
 int
 bus_exchange(struct bus_worker *worker, struct poll_unit *unit, struct poll_request *poll,
     const struct pdu_request *request, int timeout_ms, uint16_t *cells, struct link_report *report)
 {
 	int64_t began_us = clock_mono_us();
 	int wait_ms = poll ? schedule_wait_ms(poll) : timeout_ms;
-	int error = worker->line.link->ops->exchange(worker->line.link, request, wait_ms, cells, report);
+	struct link *link = worker->line.link;
+	int error;
 
+	link->meanwhile = hand_up;
+	link->ctx = &worker->delivery;
+	error = link->ops->exchange(link, request, wait_ms, cells, report);
 	if (error == -ECANCELED) {
 		note_given_up(worker, unit, timeout_ms, report);
 		return error;

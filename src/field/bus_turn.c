@@ -47,24 +47,26 @@ note_refused(struct bus_worker *worker, struct poll_request *poll, int exception
 static bool
 run_poll(struct bus_worker *worker)
 {
-	uint16_t cells[MODBUS_MAX_READ_BITS];
 	struct link_report report;
 	struct pdu_request request;
 	int64_t due_us;
 	struct poll_request *poll;
 	int error;
 
-	schedule_update(&worker->schedule, clock_mono_us());
+	if (schedule_wants_update(&worker->schedule, clock_mono_us())) {
+		delivery_flush(&worker->delivery); /* it is of a request of the old plan */
+		schedule_update(&worker->schedule, clock_mono_us());
+	}
 	lore_tend(&worker->lore);
 	poll = schedule_next(&worker->schedule, clock_mono_us(), &due_us);
 	if (!poll)
 		return false;
 	request = pdu_read(poll->table, poll->unit->state.id, poll->addr, poll->count);
-	error = bus_exchange(worker, poll->unit, poll, &request, poll->timeout_ms, cells, &report);
+	error = bus_exchange(worker, poll->unit, poll, &request, poll->timeout_ms, delivery_cells(&worker->delivery), &report);
 	if (error == 0 && writer_greets(worker->writer, poll->unit->state.id)) {
 		schedule_touch(&worker->schedule, poll->items[0]->point, clock_mono_us());
 	} else if (error == 0) {
-		delivery_reply(&worker->delivery, poll, cells, &report);
+		delivery_reply(&worker->delivery, poll, &report);
 		note_accepted(worker, poll);
 	} else if (error > 0 && !pdu_is_gateways(error)) {
 		note_refused(worker, poll, error);

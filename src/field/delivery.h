@@ -1,5 +1,7 @@
 /* What goes up of the points of a Modbus bus: the values of replies, and each change of a point's quality, once. What finds no
  * room above is dropped and counted; a quality that found none is told when it is noticed again. One thread, the bus's worker.
+ *
+ * The line need not wait for it: a reply is decoded and handed up while the next request is on its way, or when there is none.
  */
 #ifndef FIELD_DELIVERY_H
 #define FIELD_DELIVERY_H
@@ -12,6 +14,11 @@ struct delivery {
 	struct schedule *schedule;
 	struct sample_sink samples;
 	struct sample *batch;  /* room for the samples of the largest request */
+	/* The reply that has not been handed up, and NULL if there is none. */
+	const struct poll_request *poll;
+	struct link_report report;
+	uint16_t *cells;
+	uint16_t *next_cells; /* where the one after it goes */
 	int64_t stale_look_us; /* the next */
 	uint64_t refused;      /* samples */
 	bool told;	       /* the log says that they find no room */
@@ -25,10 +32,15 @@ void delivery_done(struct delivery *delivery);
 /* Go on counting where `from` has been. */
 void delivery_adopt(struct delivery *delivery, const struct delivery *from);
 
-/* Hand up the items of the reply whose time has come.
- * cells  poll->count of them */
-void delivery_reply(struct delivery *delivery, const struct poll_request *poll, const uint16_t *cells,
-    const struct link_report *report);
+/* Where the cells of the next reply are to be put. */
+uint16_t *delivery_cells(struct delivery *delivery);
+
+/* They are the reply to `poll`: its items whose time has come are to be handed up. */
+void delivery_reply(struct delivery *delivery, const struct poll_request *poll, const struct link_report *report);
+
+/* Hand up what has not been. Everything else that is said here does so first; call it before waiting, and before the plan is made
+ * again. */
+void delivery_flush(struct delivery *delivery);
 
 /* All points of the request, of the unit, of the bus are so from now on. */
 void delivery_request_refused(struct delivery *delivery, const struct poll_request *poll);

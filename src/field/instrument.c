@@ -170,8 +170,12 @@ instruments_push(struct instruments *instruments)
 }
 
 static void
-add_sample(struct instruments *instruments, const struct sample *sample)
+add_sample(struct instruments *instruments, struct sample *sample)
 {
+	if (!instruments->sink.wants(instruments->sink.ctx, sample)) {
+		value_done(&sample->value);
+		return;
+	}
 	if (instruments->batched == instruments->batch_size)
 		instruments_push(instruments);
 	instruments->batch[instruments->batched++] = *sample;

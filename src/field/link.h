@@ -96,6 +96,11 @@ struct link_ops {
 
 struct link {
 	const struct link_ops *ops;
+
+	/* Called by exchange() once the request has left: whatever can be done until the reply comes. Set by who calls exchange();
+	 * NULL: nothing. */
+	void (*meanwhile)(void *ctx);
+	void *ctx;
 };
 
 #endif

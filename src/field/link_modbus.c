@@ -541,6 +541,8 @@ transact(struct link_modbus *self, struct exchange *exchange, int timeout_ms)
 		timeout_ms = self->bus->timeout_ms;
 	exchange->too_late_us = deadline_us(self, exchange, timeout_ms) + LATE_LOOK_US;
 	self->active_us = clock_mono_us() + line_chars_us(self->bus, exchange->sent_length);
+	if (error == 0 && self->link.meanwhile)
+		self->link.meanwhile(self->link.ctx);
 	if (error == 0)
 		error = is_mbap(self) ? take_reply_mbap(self, exchange) : take_reply_rtu(self, exchange);
 	return conclude(self, error, report);

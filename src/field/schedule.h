@@ -155,6 +155,9 @@ void schedule_done(struct schedule *schedule);
 void schedule_adopt(struct schedule *schedule, const struct schedule *from, const struct difference *difference,
     int64_t now_us);
 
+/* Is it to be made again, or looked whether it is? */
+bool schedule_wants_update(const struct schedule *schedule, int64_t now_us);
+
 /* Make the plan again if that is wanted. Every poll_request from before is gone if this returns true. */
 bool schedule_update(struct schedule *schedule, int64_t now_us);
 

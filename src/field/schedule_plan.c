@@ -198,6 +198,12 @@ forgive(struct schedule *schedule)
 }
 
 bool
+schedule_wants_update(const struct schedule *schedule, int64_t now_us)
+{
+	return schedule->outdated || now_us >= schedule->forgive_at_us;
+}
+
+bool
 schedule_update(struct schedule *schedule, int64_t now_us)
 {
 	if (now_us >= schedule->forgive_at_us)

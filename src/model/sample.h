@@ -5,6 +5,7 @@
 #include "model/settings.h"
 #include "model/value.h"
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -26,15 +27,22 @@ struct sample {
 	int64_t taken_mono_ms; /* both clocks when the reply was complete, or when the quality changed */
 	int64_t taken_unix_ms;
 	enum quality quality;
+	/* What the sink is to do with it, as it said itself when it was asked. */
+	bool reported;
+	bool watched;
 	struct value value; /* VALUE_NONE unless the quality is good */
 };
 
 /* "good", "no value", "refused", "stale", "offline", "unknown" */
 const char *quality_name(enum quality quality);
 
-/* Takes samples, those of one reply in one call. Returns how many it took, the first ones; the others are still the caller's.
- * Called from the threads of the buses. */
+/* Where samples go. Called from the threads of the buses; all samples of a point come from one thread.
+ *
+ * wants  asked for each sample, in order: is it to be pushed? Most are what their point was before, and need not wake anybody.
+ * push   takes those, all of one reply in one call. Returns how many it took, the first ones; the others are still the
+ *        caller's. */
 struct sample_sink {
+	bool (*wants)(void *ctx, struct sample *sample);
 	size_t (*push)(void *ctx, const struct sample *samples, size_t count);
 	void *ctx;
 };

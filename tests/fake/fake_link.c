@@ -129,9 +129,15 @@ fake_exchange(struct link *link, const struct pdu_request *request, int timeout_
 		result = answer(self, request, cells);
 	report->sent = result != -ENOTCONN;
 	cost_ms = result == -ETIMEDOUT ? timeout_ms : self->cost_ms;
+	self->under_way = report->sent;
 	pthread_mutex_unlock(&self->lock);
+	if (report->sent && link->meanwhile)
+		link->meanwhile(link->ctx);
 	if (cost_ms > 0 && port_wait(-1, 0, -1, self->stop_fd, asked_us + cost_ms * 1000) == -ECANCELED)
 		return -ECANCELED;
+	pthread_mutex_lock(&self->lock);
+	self->under_way = false;
+	pthread_mutex_unlock(&self->lock);
 	report->done_mono_us = clock_mono_us();
 	report->done_unix_ms = clock_unix_ms();
 	return result;

@@ -24,6 +24,7 @@ struct fake_link {
 	    lock;	/* of what follows, which the test may look at and change while the worker runs */
 	int open_error; /* what opening returns */
 	int opened;	/* how often it was opened */
+	bool under_way; /* a request has left and has no answer yet */
 	int asked_count;
 	struct fake_asked asked[FAKE_ASKED_MAX];
 	uint16_t cells[65536]; /* holding registers, the same for all units */

@@ -35,6 +35,13 @@ sinks_done(struct sinks *sinks)
 	fifo_free(sinks->outcomes);
 }
 
+static bool
+wants_sample(void *ctx, struct sample *sample)
+{
+	(void)ctx, (void)sample;
+	return true;
+}
+
 static size_t
 push_samples(void *ctx, const struct sample *samples, size_t count)
 {
@@ -56,7 +63,7 @@ push_outcome(void *ctx, const struct outcome *outcome)
 struct sample_sink
 sinks_samples(struct sinks *sinks)
 {
-	return (struct sample_sink){ .push = push_samples, .ctx = sinks };
+	return (struct sample_sink){ .wants = wants_sample, .push = push_samples, .ctx = sinks };
 }
 
 struct outcome_sink

@@ -50,6 +50,13 @@ tests_unit_test_tb_provision_LDADD = libcloud.a libmodel.a libbase.a $(CMOCKA_LI
 
 CLOUD_TEST_LIBS = libcloud.a libflow.a libmodel.a libbase.a $(CMOCKA_LIBS) $(MOSQUITTO_LIBS) $(OPENSSL_LIBS) $(JSON_LIBS) $(SQLITE_LIBS) $(SYSTEMD_LIBS) -lm
 
+check_PROGRAMS += tests/unit/test_sieve
+TESTS += tests/unit/test_sieve
+
+tests_unit_test_sieve_SOURCES = tests/unit/test_sieve.c
+tests_unit_test_sieve_CFLAGS = $(AM_CFLAGS) $(CMOCKA_CFLAGS)
+tests_unit_test_sieve_LDADD = $(CLOUD_TEST_LIBS)
+
 check_PROGRAMS += tests/unit/test_rpc_raw tests/unit/test_journal
 TESTS += tests/unit/test_rpc_raw tests/unit/test_journal
 

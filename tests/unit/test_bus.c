@@ -124,6 +124,83 @@ expect_outcome(uint64_t tag, enum outcome_status status)
 		pthread_mutex_unlock(&fake.lock);                                                            \
 	} while (0)
 
+/* What the line did when samples came, and the sink that they go on to. */
+static struct sample_sink below;
+static struct {
+	int asked;
+	bool under_way;
+} told[2];
+static size_t told_count;
+
+static bool
+pass_wish(void *ctx, struct sample *sample)
+{
+	(void)ctx;
+	return below.wants(below.ctx, sample);
+}
+
+static size_t
+note_when(void *ctx, const struct sample *samples, size_t count)
+{
+	(void)ctx;
+	pthread_mutex_lock(&fake.lock);
+	if (told_count < 2) {
+		told[told_count].asked = fake.asked_count;
+		told[told_count++].under_way = fake.under_way;
+	}
+	pthread_mutex_unlock(&fake.lock);
+	return below.push(below.ctx, samples, count);
+}
+
+static void
+begin_noting(void)
+{
+	told_count = 0;
+	below = sinks_samples(&sinks);
+	worker = bus_worker_new(&bench.settings, &bench.bus, fake_link_maker(&fake),
+	    (struct sample_sink){ .wants = pass_wish, .push = note_when }, sinks_outcomes(&sinks));
+	assert_non_null(worker);
+	assert_int_equal(bus_worker_start(worker), 0);
+}
+
+/* The line does not wait for the samples of a reply, nor these for another reply. */
+static void
+test_replies_are_handed_up_while_the_next_request_is_on_its_way(void **state)
+{
+	struct sample sample;
+
+	(void)state;
+	bench_point(&bench, 1, TABLE_HOLDING, 10, 1, 3600000);
+	bench_point(&bench, 2, TABLE_HOLDING, 20, 1, 3600000);
+	fake.cost_ms = 20;
+	begin_noting();
+	for (int i = 0; i < 2; i++)
+		assert_true(sinks_sample(&sinks, &sample));
+	stop();
+	assert_int_equal(told[0].asked, 2);
+	assert_true(told[0].under_way);
+	assert_int_equal(told[1].asked, 2); /* there is no third */
+	assert_false(told[1].under_way);
+}
+
+/* Where the next request is not sent after all, they are handed up as well. */
+static void
+test_replies_are_handed_up_though_the_line_is_lost(void **state)
+{
+	struct sample sample;
+
+	(void)state;
+	bench_point(&bench, 1, TABLE_HOLDING, 10, 1, 50);
+	fake.cells[10] = 7;
+	begin();
+	assert_true(sinks_sample(&sinks, &sample));
+	SCRIPT(fake.next_error = -ENOTCONN);
+	for (int i = 0; i < 3; i++) {
+		assert_true(sinks_sample(&sinks, &sample));
+		assert_int_equal(sample.value.integer, 7);
+	}
+}
+
 static void
 test_what_is_read_is_delivered_with_both_clocks(void **state)
 {
@@ -796,6 +873,8 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 		TEST(test_what_is_read_is_delivered_with_both_clocks),
+		TEST(test_replies_are_handed_up_while_the_next_request_is_on_its_way),
+		TEST(test_replies_are_handed_up_though_the_line_is_lost),
 		TEST(test_a_command_overtakes_all_polls),
 		TEST(test_who_asks_is_answered_while_the_bus_sleeps),
 		TEST(test_who_asks_a_bus_that_stops_is_answered),

@@ -46,6 +46,13 @@ unix_ms(void)
 
 static const struct clock_source source = { .mono_us = mono_us, .unix_ms = unix_ms };
 
+static bool
+wants(void *ctx, struct sample *sample)
+{
+	(void)ctx, (void)sample;
+	return true;
+}
+
 static size_t
 push(void *ctx, const struct sample *pushed, size_t count)
 {
@@ -83,7 +90,7 @@ set_up(size_t count, size_t polled, int period_ms)
 	sample_count = calls = 0;
 	room = SAMPLES;
 	assert_int_equal(
-	    instruments_init(&instruments, &settings, &bus, (struct sample_sink){ .push = push }), 0);
+	    instruments_init(&instruments, &settings, &bus, (struct sample_sink){ .wants = wants, .push = push }), 0);
 	instruments_opened(&instruments, now_us);
 }
 
