@@ -1,21 +1,29 @@
 /* The floor of a pipe: a loop that reads registers with libmodbus and publishes one ready-made JSON text, as long as the real
  * one would be, with libmosquitto at QoS 1 in one session. Nothing is decoded, filtered or kept, so nothing that does the same
- * job with the same libraries can be cheaper. Prints what it did as a line of JSON.
+ * job with the same libraries can be cheaper. With "handed" the Modbus connection belongs to a thread of its own, as the line of a
+ * gateway does of which the server shall never wait; without, one thread does all. Prints what it did as a line of JSON.
  *
- *     floor_pipe MODBUS_PORT BROKER_PORT SECONDS REGISTERS PER_SECOND BYTES
+ *     floor_pipe MODBUS_PORT BROKER_PORT SECONDS REGISTERS PER_SECOND BYTES [handed]
  */
 #include <errno.h>
 #include <modbus.h>
 #include <mosquitto.h>
 #include <poll.h>
+#include <pthread.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/eventfd.h>
 
 #include "perf/meter.h"
 
 #define IN_FLIGHT 20
 
+static modbus_t *modbus;
+static int registers;
+static int read_fd = -1; /* handed: counts the reads that have not been published */
+static atomic_bool over;
 static int in_flight;
 static bool connected;
 static double sent_s; /* when the last message was published, on the clock */
@@ -46,26 +54,53 @@ die(const char *what, const char *why)
 	exit(1);
 }
 
-/* Serve the session until `until` s on the meter's clock. */
+/* Serve the session until `until` s on the meter's clock, or until there is something to be published. */
 static void
 serve(struct mosquitto *mosq, struct meter *meter, double until)
 {
 	for (;;) {
 		double left = until - meter_elapsed(meter);
-		struct pollfd fd = { .fd = mosquitto_socket(mosq),
-			.events = (short)(POLLIN | (mosquitto_want_write(mosq) ? POLLOUT : 0)) };
+		struct pollfd fds[] = { { .fd = mosquitto_socket(mosq),
+					    .events = (short)(POLLIN | (mosquitto_want_write(mosq) ? POLLOUT : 0)) },
+			{ .fd = read_fd, .events = POLLIN } };
 
 		if (left <= 0 && in_flight < IN_FLIGHT)
 			return;
-		if (poll(&fd, 1, left > 0 ? (int)(left * 1000) + 1 : 1) < 0)
+		if (poll(fds, 2, left > 0 ? (int)(left * 1000) + 1 : 1) < 0)
 			die("poll", strerror(errno));
-		if (fd.revents & POLLIN)
+		if (fds[0].revents & POLLIN)
 			mosquitto_loop_read(mosq, 1);
-		if (fd.revents & POLLOUT)
+		if (fds[0].revents & POLLOUT)
 			mosquitto_loop_write(mosq, 1);
-		if (fd.fd < 0 || fd.revents & (POLLERR | POLLHUP))
+		if (fds[0].fd < 0 || fds[0].revents & (POLLERR | POLLHUP))
 			die("broker", "closed the connection");
+		if (fds[1].revents & POLLIN)
+			return;
 	}
+}
+
+static void
+read_registers(void)
+{
+	uint16_t words[MODBUS_MAX_READ_REGISTERS];
+
+	if (modbus_read_registers(modbus, 0, registers, words) != registers)
+		die("modbus", modbus_strerror(errno));
+}
+
+static void *
+serve_line(void *arg)
+{
+	struct meter meter;
+
+	meter_start(&meter, *(double *)arg);
+	while (!atomic_load(&over)) {
+		meter_turn(&meter);
+		read_registers();
+		eventfd_write(read_fd, 1);
+		meter_count(&meter);
+	}
+	return NULL;
 }
 
 static char *
@@ -107,40 +142,63 @@ connect_broker(int port)
 	return mosq;
 }
 
-int
-main(int argc, char **argv)
+/* Wait for the next read and publish it. */
+static void
+turn(struct mosquitto *mosq, struct meter *meter, const char *payload, double seconds)
 {
-	uint16_t words[MODBUS_MAX_READ_REGISTERS];
-	struct mosquitto *mosq;
-	struct meter meter;
-	modbus_t *modbus;
-	double seconds;
-	char *payload;
-	int registers;
+	eventfd_t reads = 1;
 
-	if (argc < 7) {
-		fprintf(stderr, "usage: floor_pipe MODBUS_PORT BROKER_PORT SECONDS REGISTERS PER_SECOND BYTES\n");
-		return 2;
+	if (read_fd < 0) {
+		serve(mosq, meter, meter_due(meter));
+		read_registers();
+	} else {
+		serve(mosq, meter, seconds);
+		if (eventfd_read(read_fd, &reads) < 0)
+			reads = 0;
 	}
-	seconds = strtod(argv[3], NULL);
-	registers = atoi(argv[4]);
-	payload = make_payload((size_t)atoi(argv[6]));
-	modbus = modbus_new_tcp("127.0.0.1", atoi(argv[1]));
-	if (!modbus || modbus_set_slave(modbus, 1) != 0 || modbus_connect(modbus) != 0)
-		die("modbus", modbus_strerror(errno));
-	mosq = connect_broker(atoi(argv[2]));
-	meter_start(&meter, strtod(argv[5], NULL));
-	while (meter_elapsed(&meter) < seconds) {
-		serve(mosq, &meter, meter_due(&meter));
-		if (modbus_read_registers(modbus, 0, registers, words) != registers)
-			die("modbus", modbus_strerror(errno));
+	for (; reads > 0; reads--) {
 		if (mosquitto_publish(mosq, NULL, "v1/devices/me/telemetry", (int)strlen(payload), payload, 1, false) !=
 		    MOSQ_ERR_SUCCESS)
 			die("publish", "refused");
 		in_flight++;
 		sent_s = meter_clock();
-		meter_count(&meter);
+		meter_count(meter);
 	}
+}
+
+int
+main(int argc, char **argv)
+{
+	struct mosquitto *mosq;
+	struct meter meter;
+	pthread_t line;
+	double seconds, pace;
+	char *payload;
+
+	if (argc < 7) {
+		fprintf(stderr, "usage: floor_pipe MODBUS_PORT BROKER_PORT SECONDS REGISTERS PER_SECOND BYTES [handed]\n");
+		return 2;
+	}
+	seconds = strtod(argv[3], NULL);
+	registers = atoi(argv[4]);
+	pace = strtod(argv[5], NULL);
+	payload = make_payload((size_t)atoi(argv[6]));
+	modbus = modbus_new_tcp("127.0.0.1", atoi(argv[1]));
+	if (!modbus || modbus_set_slave(modbus, 1) != 0 || modbus_connect(modbus) != 0)
+		die("modbus", modbus_strerror(errno));
+	mosq = connect_broker(atoi(argv[2]));
+	meter_start(&meter, pace);
+	if (argc > 7) {
+		read_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+		if (read_fd < 0 || pthread_create(&line, NULL, serve_line, &pace) != 0)
+			die("thread", "none");
+	}
+	while (meter_elapsed(&meter) < seconds)
+		turn(mosq, &meter, payload, seconds);
+	atomic_store(&over, true);
+	if (read_fd >= 0)
+		pthread_join(line, NULL);
+	read_fd = -1;
 	while (in_flight > 0)
 		serve(mosq, &meter, meter_elapsed(&meter) + 0.001);
 	meter_print(&meter, "ack_us", acks > 0 ? acks_s / acks * 1e6 : 0);

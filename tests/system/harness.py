@@ -196,11 +196,11 @@ class Modbus(Simulator):
 class Fieldgate:
     """The daemon under test."""
 
-    def __init__(self, config, *arguments, env=None, stdin=subprocess.DEVNULL):
+    def __init__(self, config, *arguments, env=None, stdin=subprocess.DEVNULL, under=()):
         # It ends with a test that is killed. One that outlives it would open what its links lead to by then, such as the
         # pseudo-terminal of another test.
         self.process = subprocess.Popen(
-            ["setpriv", "--pdeathsig", "KILL", program("fieldgate"), "run", "-c", config, *arguments],
+            ["setpriv", "--pdeathsig", "KILL", *under, program("fieldgate"), "run", "-c", config, *arguments],
             stdin=stdin,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.PIPE,
