@@ -166,7 +166,8 @@ libcloud_a_SOURCES = \
 	src/cloud/tb_gateway.c src/cloud/tb_gateway.h \
 	src/cloud/tb_json.c src/cloud/tb_json.h \
 	src/cloud/tb_topic.c src/cloud/tb_topic.h \
-	src/cloud/uplink.c src/cloud/uplink.h
+	src/cloud/uplink.c src/cloud/uplink.h \
+	src/cloud/uplink_change.c src/cloud/uplink_session.c src/cloud/uplink_turn.c src/cloud/uplink_state.h
 
 libcontrol_a_CFLAGS = $(AM_CFLAGS) $(JSON_CFLAGS) $(SYSTEMD_CFLAGS)
 libcontrol_a_SOURCES = \
