@@ -403,24 +403,33 @@ def scale(seconds, counts=(100, 300, 1000)):
     return rows
 
 
+def holds(plant, seconds, count):
+    """Are all polls of so many devices made in time? Returns that and a row that says so."""
+    try:
+        up = crowd(plant, count)
+    except SystemExit as what:
+        return False, row(f"{count} devices, 10 values/s each", "not all sessions come up", str(what).splitlines()[0][:100])
+    span = Span(plant, seconds)
+    late = lateness(plant.field.ask("requests", last=10000)["requests"])
+    polled, worst = span.reads / span.seconds / count, quantile(late, 0.99)
+    return polled >= 0.99 and worst <= 100, row(
+        f"{count} devices, 10 values/s each", f"{polled:.1%} of polls, p99 {worst:.1f} ms late",
+        f"{span.cpu / span.seconds:.0%} of a core, {span.rss_mb:.0f} MB, {span.threads} threads, all up in {up:.0f} s")
+
+
 def most(seconds):
-    """More and more devices, until not all polls are made in time. The simulator and the bench share the machine with the gateway."""
-    rows, count = [], 2000
-    while count <= 16000:
+    """More and more devices, until not all polls are made in time, then what lies between. The simulator and the bench share the machine
+    with the gateway."""
+    rows, least, limit, count = [], 1000, None, 2000
+    while not limit or limit - least > least / 8:
         with Plant() as plant:
-            try:
-                up = crowd(plant, count)
-            except SystemExit as what:
-                rows.append(row(f"{count} devices, 10 values/s each", "not all sessions come up", str(what).splitlines()[0][:100]))
-                break
-            span = Span(plant, seconds)
-            late = lateness(plant.field.ask("requests", last=10000)["requests"])
-            polled, worst = span.reads / span.seconds / count, quantile(late, 0.99)
-            rows.append(row(f"{count} devices, 10 values/s each", f"{polled:.1%} of polls, p99 {worst:.1f} ms late",
-                            f"{span.cpu / span.seconds:.0%} of a core, {span.rss_mb:.0f} MB, {span.threads} threads, all up in {up:.0f} s"))
-            if polled < 0.99 or worst > 100:
-                break
-        count *= 2
+            held, figure = holds(plant, seconds, count)
+        rows.append(figure)
+        if held:
+            least = count
+        else:
+            limit = count
+        count = (least + limit) // 200 * 100 if limit else 2 * count
     return rows
 
 
