@@ -19,7 +19,8 @@ libbase_a_SOURCES = \
 	src/base/wall.c src/base/wall.h
 
 libmodel_a_SOURCES = \
-	src/model/codec.c src/model/codec.h \
+	src/model/codec.c src/model/codec.h src/model/codec_parts.h src/model/codec_cells.h \
+	src/model/codec_decode.c src/model/codec_encode.c \
 	src/model/command.c src/model/command.h \
 	src/model/difference.c src/model/difference.h \
 	src/model/difference_line.c src/model/difference_line.h \
@@ -29,7 +30,8 @@ libmodel_a_SOURCES = \
 	src/model/health.c src/model/health.h \
 	src/model/sample.c src/model/sample.h \
 	src/model/settings.c src/model/settings.h \
-	src/model/value.c src/model/value.h
+	src/model/value.c src/model/value.h \
+	src/model/whole.c src/model/whole.h
 
 libline_a_CFLAGS = $(AM_CFLAGS) $(PCRE2_CFLAGS) $(JSON_CFLAGS)
 libline_a_SOURCES = \

@@ -4,9 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* The first numbers that the 64-bit types do not hold: converting those or larger ones is undefined. */
-#define INT64_END  0x1p63
-#define UINT64_END 0x1p64
+#include "model/whole.h"
 
 struct value_list *
 value_list_new(size_t count)
