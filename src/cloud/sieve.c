@@ -116,7 +116,7 @@ sieve_wants(struct sieve *sieve, struct sample *sample)
 void
 sieve_lost(struct sieve *sieve, const struct sample *sample)
 {
-	if (sample->quality == QUALITY_GOOD)
+	if (sample->reported)
 		filter_forget(sieve->filter, sample->point);
 }
 

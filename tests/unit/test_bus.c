@@ -201,6 +201,36 @@ test_replies_are_handed_up_though_the_line_is_lost(void **state)
 	}
 }
 
+static bool
+want_numbers(void *ctx, struct sample *sample)
+{
+	(void)ctx;
+	return sample->value.kind != VALUE_TEXT;
+}
+
+/* What nobody wants is neither handed up nor kept, or the sanitizer tells; what was read with it is. */
+static void
+test_what_nobody_wants_ends_here(void **state)
+{
+	struct sample sample;
+
+	(void)state;
+	bench_point(&bench, 1, TABLE_HOLDING, 10, 3, 50);
+	bench_point(&bench, 1, TABLE_HOLDING, 13, 1, 50);
+	fake.cells[10] = 'a' << 8 | 'b';
+	fake.cells[13] = 7;
+	worker = bus_worker_new(&bench.settings, &bench.bus, fake_link_maker(&fake),
+	    (struct sample_sink){ .wants = want_numbers, .push = sinks_samples(&sinks).push, .ctx = &sinks },
+	    sinks_outcomes(&sinks));
+	assert_non_null(worker);
+	assert_int_equal(bus_worker_start(worker), 0);
+	for (int i = 0; i < 3; i++) {
+		assert_true(sinks_sample(&sinks, &sample));
+		assert_ptr_equal(sample.point, &bench.points[1]);
+		assert_int_equal(sample.value.integer, 7);
+	}
+}
+
 static void
 test_what_is_read_is_delivered_with_both_clocks(void **state)
 {
@@ -875,6 +905,7 @@ main(void)
 		TEST(test_what_is_read_is_delivered_with_both_clocks),
 		TEST(test_replies_are_handed_up_while_the_next_request_is_on_its_way),
 		TEST(test_replies_are_handed_up_though_the_line_is_lost),
+		TEST(test_what_nobody_wants_ends_here),
 		TEST(test_a_command_overtakes_all_polls),
 		TEST(test_who_asks_is_answered_while_the_bus_sleeps),
 		TEST(test_who_asks_a_bus_that_stops_is_answered),

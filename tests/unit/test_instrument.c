@@ -30,6 +30,7 @@ static struct sample samples[SAMPLES];
 static size_t sample_count;
 static size_t calls;
 static size_t room;
+static bool wanted;
 static int64_t now_us;
 
 static int64_t
@@ -50,7 +51,7 @@ static bool
 wants(void *ctx, struct sample *sample)
 {
 	(void)ctx, (void)sample;
-	return true;
+	return wanted;
 }
 
 static size_t
@@ -89,6 +90,7 @@ set_up(size_t count, size_t polled, int period_ms)
 	now_us = 10000 * MS;
 	sample_count = calls = 0;
 	room = SAMPLES;
+	wanted = true;
 	assert_int_equal(
 	    instruments_init(&instruments, &settings, &bus, (struct sample_sink){ .wants = wants, .push = push }), 0);
 	instruments_opened(&instruments, now_us);
@@ -164,6 +166,35 @@ test_a_slow_one_is_passed_on_at_once(void **state)
 		says(0, 0, i);
 		assert_int_equal(sample_count, i + 1);
 	}
+	tear_down();
+}
+
+static void
+says_text(const char *letters)
+{
+	struct value value = { .kind = VALUE_TEXT, .text = strdup(letters) };
+
+	assert_non_null(value.text);
+	instruments_value(&instruments, instruments.items, &points[0][0], QUALITY_GOOD, &value, now_us, unix_ms());
+	instruments_push(&instruments);
+}
+
+/* Neither at once nor when its period is over; and it owns nothing any more, or the sanitizer tells. */
+static void
+test_what_nobody_wants_ends_here(void **state)
+{
+	(void)state;
+	set_up(1, 0, 1000);
+	wanted = false;
+	says_text("at once");
+	now_us += 10 * MS;
+	says_text("held");
+	until_ms(12000);
+	assert_int_equal(sample_count, 0);
+	assert_int_equal(calls, 0);
+	wanted = true;
+	says_text("wanted");
+	assert_int_equal(sample_count, 1);
 	tear_down();
 }
 
@@ -414,6 +445,7 @@ main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_a_stream_is_thinned),
 		cmocka_unit_test(test_a_slow_one_is_passed_on_at_once),
+		cmocka_unit_test(test_what_nobody_wants_ends_here),
 		cmocka_unit_test(test_every_one_and_aggregates),
 		cmocka_unit_test(test_those_of_a_frame_go_together),
 		cmocka_unit_test(test_no_value_is_said_once_and_the_next_good_one_at_once),

@@ -155,6 +155,24 @@ what_found_no_room_was_not_reported(void **state)
 	assert_false(wants(&plant.points[ONCE], 1));
 }
 
+/* It was not reported anyway: the interval goes on. */
+static void
+what_was_only_watched_and_found_no_room_changes_nothing(void **state)
+{
+	struct sample sample;
+
+	(void)state;
+	plant.points[SHARED].min_interval_ms = 1000;
+	is_told(&plant.points[SHARED], 1, true, true);
+	for (int i = 1; i <= 2; i++) {
+		sample = good(&plant.points[SHARED], 1 + i);
+		sample.taken_mono_ms = 10 * i;
+		assert_true(sieve_wants(sieve, &sample));
+		assert_false(sample.reported);
+		sieve_lost(sieve, &sample);
+	}
+}
+
 static void
 after_an_outage_each_point_of_the_device_is_reported_once(void **state)
 {
@@ -195,6 +213,8 @@ other_settings_go_on(void **state)
 	assert_true(wants(&plant.points[ONCE], 1));
 	is_told(&plant.points[CALLING], 1, true, true);
 	is_told(&plant.others[0], 1, true, true);
+	sieve_forget(sieve, 0);
+	is_told(&plant.points[ONCE], 1, true, false); /* and not again with the next settings */
 	sieve_forget(sieve, 1);
 	plant_init(&next);
 	difference = difference_new(&plant.settings, &next.settings);
@@ -209,7 +229,7 @@ other_settings_go_on(void **state)
 	is_told(&next.others[0], 1, false, true);
 	sieve_forget(sieve, 0);
 	assert_true(wants(&next.points[ONCE], 1));
-	assert_int_equal(sieve_values(sieve), 7);
+	assert_int_equal(sieve_values(sieve), 8);
 }
 
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
@@ -222,6 +242,7 @@ main(void)
 		TEST(what_is_added_up_or_watched_goes_on_and_is_no_report),
 		TEST(after_what_was_not_good_the_next_is_reported),
 		TEST(what_found_no_room_was_not_reported),
+		TEST(what_was_only_watched_and_found_no_room_changes_nothing),
 		TEST(after_an_outage_each_point_of_the_device_is_reported_once),
 		TEST(good_samples_are_counted_whether_they_go_on_or_not),
 		TEST(other_settings_go_on),
