@@ -672,6 +672,29 @@ test_who_asks_is_answered_while_the_bus_sleeps(void **state)
 }
 
 /* Whoever asked gets his report back, whatever becomes of the bus. */
+/* Whoever asks during the second exchange is answered after it, when its reply has not been handed up yet. */
+static void
+test_who_asks_learns_of_the_last_reply_too(void **state)
+{
+	struct health_bus *report;
+	struct fifo *answers;
+
+	(void)state;
+	bench_point(&bench, 1, TABLE_HOLDING, 10, 1, 3600000);
+	bench_point(&bench, 1, TABLE_HOLDING, 20, 1, 3600000);
+	fake.cells[10] = fake.cells[20] = 77;
+	fake.cost_ms = 100;
+	begin();
+	await_asked(2);
+	report = bus_worker_report(worker, true);
+	answers = ask_for_health(report);
+	await_health(answers, report);
+	assert_int_equal(report->units[0].answers, 2);
+	for (int i = 0; i < 2; i++)
+		assert_int_equal(report->points[i].quality, QUALITY_GOOD);
+	health_bus_free(report);
+}
+
 static void
 test_who_asks_a_bus_that_stops_is_answered(void **state)
 {
@@ -908,6 +931,7 @@ main(void)
 		TEST(test_what_nobody_wants_ends_here),
 		TEST(test_a_command_overtakes_all_polls),
 		TEST(test_who_asks_is_answered_while_the_bus_sleeps),
+		TEST(test_who_asks_learns_of_the_last_reply_too),
 		TEST(test_who_asks_a_bus_that_stops_is_answered),
 		TEST(test_questions_beyond_the_queue_are_refused),
 		TEST(test_changes_of_quality_are_told_once),
