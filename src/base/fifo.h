@@ -1,5 +1,5 @@
-/* A bounded queue between threads: the place where our threads meet, and the only mutex that we have. (Two counters besides it are
- * looked at from several threads, in cloud/sieve.h.)
+/* A bounded queue between threads: the place where our threads meet, and the only mutex that we have. What else is shared are single
+ * numbers, which are atomic.
  *
  * Items are plain structs of one size, copied in and out in order. The memory is taken once; pushing and popping allocate
  * nothing. A reader sleeps on fifo_fd() with poll() or epoll, together with whatever else it waits for; one that has several

@@ -316,7 +316,8 @@ see_wall(struct intake *intake, bool kept)
 
 /* ---- the module ---- */
 
-/* Write the names of all points, or only look how long they are. Returns how many bytes they take. */
+/* Write the names of all points, or only look how long they are. Returns how many bytes they take. None is too long: a key has 255
+ * characters at most. */
 static size_t
 write_names(struct intake *intake, bool write)
 {
@@ -356,7 +357,8 @@ intake_new(const struct settings *settings, struct store *store, intake_attribut
 	intake->qualities = calloc(settings->point_count + 1, sizeof(intake->qualities[0]));
 	intake->told_ms = calloc(settings->point_count + 1, sizeof(intake->told_ms[0]));
 	intake->devices = calloc(settings->device_count + 1, sizeof(intake->devices[0]));
-	if (!intake->windows || !intake->names || !intake->names_text || !intake->qualities || !intake->told_ms || !intake->devices) {
+	if (!intake->windows || !intake->names || !intake->names_text || !intake->qualities || !intake->told_ms ||
+	    !intake->devices) {
 		intake_free(intake);
 		return NULL;
 	}

@@ -1,8 +1,8 @@
 /* Which samples are worth the way from a bus's thread to the cloud's: those that are to be reported, and those that somebody there
  * watches or adds up. The rest ends where it was read, and costs no wake-up.
  *
- * sieve_wants() and sieve_lost() are the bus's thread's, one of each point; sieve_forget() and sieve_values() any thread's; all
- * else needs the buses to stand still.
+ * sieve_wants() and sieve_lost(): any thread, one at a time for each point, that of its bus. sieve_forget() and sieve_values(): any
+ * thread, any time. All else: while the buses stand still.
  */
 #ifndef CLOUD_SIEVE_H
 #define CLOUD_SIEVE_H

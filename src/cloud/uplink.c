@@ -104,7 +104,8 @@ make_parts(struct uplink *uplink)
 	uplink->orders = fifo_new(sizeof(enum order), 1);
 	uplink->answers = fifo_new(sizeof(struct answer), 2);
 	uplink->routes = uplink_make_routes(uplink, settings);
-	if (!uplink->store || !uplink->presence || !uplink->sieve || !uplink->intake || !uplink->sender || !uplink->samples || !uplink->outcomes ||
+	if (!uplink->store || !uplink->presence || !uplink->sieve || !uplink->intake || !uplink->sender ||
+	    !uplink->samples || !uplink->outcomes ||
 	    !uplink->questions || !uplink->claim_orders || !uplink->chores || !uplink->done || !uplink->stop ||
 	    !uplink->orders || !uplink->answers || !uplink->routes)
 		return errno ? -errno : -ENOMEM;

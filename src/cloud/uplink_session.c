@@ -210,8 +210,8 @@ uplink_on_provisioned(void *ctx, size_t device)
 }
 
 int
-uplink_make_base(struct uplink *uplink, const struct settings *settings, const struct provisioner *provisioner, struct mqtt **ret_mqtt,
-    struct gateway_api **ret_gateway)
+uplink_make_base(struct uplink *uplink, const struct settings *settings, const struct provisioner *provisioner,
+    struct mqtt **ret_mqtt, struct gateway_api **ret_gateway)
 {
 	bool shared = settings->server.api == API_GATEWAY;
 	int error;

@@ -1,7 +1,8 @@
 /* What goes up of the points of a Modbus bus: the values of replies, and each change of a point's quality, once. What finds no
  * room above is dropped and counted; a quality that found none is told when it is noticed again. One thread, the bus's worker.
  *
- * The line need not wait for it: a reply is decoded and handed up while the next request is on its way, or when there is none.
+ * The line need not wait for it: a reply is decoded and handed up while the next request is on its way, or while nothing is asked,
+ * which on a serial line is in the silence between two frames.
  */
 #ifndef FIELD_DELIVERY_H
 #define FIELD_DELIVERY_H

@@ -1,5 +1,5 @@
-/* What the cells of a point hold, as a raw value, and back: order of bytes and registers, and fields of bits. For the codec's own files;
- * inline, since each value passes here.
+/* What the cells of a point hold, as a raw value, and back: order of bytes and registers, and fields of bits. For the codec's own
+ * files; inline, since each value passes here.
  */
 #ifndef MODEL_CODEC_CELLS_H
 #define MODEL_CODEC_CELLS_H

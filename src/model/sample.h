@@ -9,7 +9,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* How it is with a point. Good samples come at each reading, others only when it changes. */
+/* How it is with a point. Good samples are made at each reading, others only when it changes. */
 enum quality {
 	QUALITY_GOOD,
 	QUALITY_NO_VALUE, /* the unit answers, but what it says is no value: not a number, no text */

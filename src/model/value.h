@@ -50,9 +50,10 @@ struct value_list {
 /* A list of as many VALUE_NONE, to be filled. Returns NULL when there is no memory. */
 struct value_list *value_list_new(size_t count);
 
-/* Free what the value owns and make it VALUE_NONE. Most own nothing, which is seen here. */
+/* Only for value_done(): free what it owns, and leave the kind as it is. */
 void value_free(struct value *value);
 
+/* Free what the value owns and make it VALUE_NONE. Most own nothing, which is seen here. */
 static inline void
 value_done(struct value *value)
 {
