@@ -15,6 +15,7 @@ libbase_a_SOURCES = \
 	src/base/random.c src/base/random.h \
 	src/base/rare.h \
 	src/base/resolver.c src/base/resolver.h \
+	src/base/thread_name.h \
 	src/base/utf8.c src/base/utf8.h \
 	src/base/wall.c src/base/wall.h
 

@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "base/clock.h"
+#include "base/thread_name.h"
 
 #define QUESTIONS_WAITING 512
 #define HELPERS_MAX	  16
@@ -121,6 +122,7 @@ helper_run(void *arg)
 	struct question question;
 	bool last;
 
+	thread_name("resolver");
 	pthread_mutex_lock(&resolver->lock);
 	while (!resolver->stopped) {
 		if (fifo_pop(resolver->questions, &question, 1) == 1)

@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "base/log.h"
+#include "base/thread_name.h"
 
 static struct timespec until;
 static int exit_status;
@@ -14,6 +15,7 @@ static int exit_status;
 static void *
 wait_for_end(void *arg)
 {
+	thread_name("deadline");
 	while (clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &until, NULL) == EINTR)
 		;
 	log_warning("stopping: something does not end, such as a disk that does not answer: it is left as it is");

@@ -20,6 +20,7 @@
 
 #include "base/fifo.h"
 #include "base/hash.h"
+#include "base/thread_name.h"
 
 #define JOBS_MAX    16
 #define FILE_MAX    65536
@@ -100,6 +101,7 @@ keeper_run(void *arg)
 	struct pollfd wait = { .fd = fifo_fd(keeper->asked), .events = POLLIN };
 	struct job *job;
 
+	thread_name("small files");
 	for (;;) {
 		poll(&wait, 1, -1);
 		if (fifo_pop(keeper->asked, &job, 1) == 0)

@@ -10,6 +10,7 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "base/thread_name.h"
 
 #define SAMPLES_WAITING	 16384
 #define QUESTIONS_MAX	 4
@@ -58,6 +59,7 @@ uplink_run(void *arg)
 	struct uplink *uplink = arg;
 	int error;
 
+	thread_name("cloud");
 	intake_tick(uplink->intake, clock_mono_ms());
 	uplink_arm_timer(uplink);
 	error = run_loop(uplink);

@@ -108,7 +108,7 @@ int
 bus_worker_start(struct bus_worker *worker)
 {
 	begin(worker);
-	return thread_start(&worker->thread, worker_run, worker);
+	return thread_start(&worker->thread, worker->bus->name, worker_run, worker);
 }
 
 void

@@ -9,6 +9,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/thread_name.h"
 #include "field/memory.h"
 
 #define FILE_MAX    (1024 * 1024)
@@ -205,6 +206,7 @@ write_file(const struct memory *memory)
 static void *
 run_writing(void *arg)
 {
+	thread_name("bus memory");
 	return (void *)(intptr_t)write_file(arg);
 }
 

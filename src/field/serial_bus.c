@@ -229,7 +229,7 @@ serial_bus_free(struct serial_bus *self)
 int
 serial_bus_start(struct serial_bus *self)
 {
-	return thread_start(&self->thread, run, self);
+	return thread_start(&self->thread, self->bus->name, run, self);
 }
 
 void

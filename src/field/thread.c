@@ -3,12 +3,15 @@
 #include <errno.h>
 #include <poll.h>
 #include <signal.h>
+#include <stdio.h>
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "base/thread_name.h"
 #include "field/port.h"
 #include "field/thread.h"
 
+#define NAME_BYTES 16 /* what the kernel keeps of a thread's name */
 #define STACK_BYTES (256 * 1024) /* of which some 16 KiB are ever touched */
 
 int
@@ -39,14 +42,18 @@ static void *
 run_to_end(void *arg)
 {
 	struct thread *thread = arg;
-	void *result = thread->run(thread->arg);
+	char name[NAME_BYTES];
+	void *result;
 
+	snprintf(name, sizeof(name), "bus %.*s", NAME_BYTES - 5, thread->bus);
+	thread_name(name);
+	result = thread->run(thread->arg);
 	fifo_push(thread->ended, "", 1);
 	return result;
 }
 
 int
-thread_start(struct thread *thread, void *(*run)(void *), void *arg)
+thread_start(struct thread *thread, const char *bus, void *(*run)(void *), void *arg)
 {
 	pthread_attr_t attributes;
 	sigset_t all;
@@ -54,6 +61,7 @@ thread_start(struct thread *thread, void *(*run)(void *), void *arg)
 	int error = pthread_attr_init(&attributes);
 
 	thread->ending = false;
+	thread->bus = bus;
 	thread->run = run;
 	thread->arg = arg;
 	if (error != 0)

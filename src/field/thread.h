@@ -18,6 +18,7 @@ struct thread {
 	int bell_fd;	    /* of the queues that it looks at between two exchanges */
 	struct fifo *pause; /* one of them */
 	struct fifo *ended; /* it has nothing more to do */
+	const char *bus;
 	void *(*run)(void *);
 	void *arg;
 };
@@ -26,8 +27,9 @@ struct thread {
 int thread_init(struct thread *thread);
 void thread_done(struct thread *thread);
 
-/* Run `run(arg)`, without signals and with a small stack. Returns 0 or negative errno. */
-int thread_start(struct thread *thread, void *(*run)(void *), void *arg);
+/* Run `run(arg)`, without signals and with a small stack, under the name of its bus, which lives as long. Returns 0 or negative
+ * errno. */
+int thread_start(struct thread *thread, const char *bus, void *(*run)(void *), void *arg);
 
 /* To end at once, or when it does nothing that could not go on later. To end several, tell all first. */
 void thread_tell_stop(struct thread *thread);

@@ -7,6 +7,7 @@
 #include <stdlib.h>
 
 #include "base/fifo.h"
+#include "base/thread_name.h"
 
 struct spooler {
 	struct spool *spool;
@@ -68,6 +69,7 @@ spooler_run(void *arg)
 	struct spooler *spooler = arg;
 	struct spooler_job *job;
 
+	thread_name("disk");
 	for (;;) {
 		wait_readable(fifo_fd(spooler->asked), -1);
 		if (fifo_pop(spooler->asked, &job, 1) == 0)
