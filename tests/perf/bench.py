@@ -52,6 +52,9 @@ class Plant:
         self.stack = contextlib.ExitStack()
         self.folder = tempfile.mkdtemp(prefix="fieldgate-bench-")
         self.stack.callback(shutil.rmtree, self.folder, ignore_errors=True)
+        # In memory, as /run is for the service.
+        self.runtime = tempfile.mkdtemp(prefix="fieldgate-bench-", dir="/dev/shm" if os.path.isdir("/dev/shm") else None)
+        self.stack.callback(shutil.rmtree, self.runtime, ignore_errors=True)
         self.bench = self.field = self.gateway = None
 
     def __enter__(self):
@@ -78,7 +81,8 @@ class Plant:
         path = self.path("gateway.conf")
         pathlib.Path(path).write_text(config, encoding="utf-8")
         os.chmod(path, 0o600)
-        self.gateway = Fieldgate(path, "--log-level", level, env={"STATE_DIRECTORY": self.path("state")}, under=[*OURS, *under])
+        folders = {"STATE_DIRECTORY": self.path("state"), "RUNTIME_DIRECTORY": self.runtime}
+        self.gateway = Fieldgate(path, "--log-level", level, env=folders, under=[*OURS, *under])
         self.stack.callback(lambda: self.gateway.process.poll() is None and self.gateway.stop())
         return self.gateway
 
