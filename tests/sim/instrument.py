@@ -246,6 +246,7 @@ class Instrument:
     def hang_up(self):
         with self.changed:
             self.wire.hang_up()
+        self._wake()  # who waits for a connection keeps it
 
     # --- what was seen
 
