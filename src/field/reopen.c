@@ -66,6 +66,14 @@ reopen_failed(struct reopen *reopen, int error, bool watched, const char *what, 
 }
 
 void
+reopen_lost(struct reopen *reopen, int64_t opened_us, int64_t now_us)
+{
+	int64_t next_us = opened_us + (int64_t)TCP_MIN_MS * 1000;
+
+	reopen->at_us = now_us > next_us ? now_us : next_us;
+}
+
+void
 reopen_soon(struct reopen *reopen, int64_t now_us)
 {
 	reopen->at_us = now_us + NEWS_US;

@@ -29,6 +29,10 @@ void reopen_init(struct reopen *reopen, const struct bus *bus, int64_t now_us);
  * watched  is somebody watching for it to come back? */
 void reopen_failed(struct reopen *reopen, int error, bool watched, const char *what, int64_t now_us);
 
+/* It was open since then, and good came of it: again at once, but not more often than after a failure, since a server may have one good
+ * thing to say to each who connects. */
+void reopen_lost(struct reopen *reopen, int64_t opened_us, int64_t now_us);
+
 /* What was watched for is there, perhaps: it may want a moment for its links and rights. */
 void reopen_soon(struct reopen *reopen, int64_t now_us);
 

@@ -43,6 +43,13 @@ note_heard(struct serial_bus *self, struct instrument *instrument)
 	serial_bus_talk_greet_again(self, 0);
 }
 
+/* Has the frame something that only the instrument can have put there? */
+static bool
+is_proof(const struct serial_bus *self, const struct device *device)
+{
+	return self->bus->checksum.type != CHECKSUM_NONE || device->pattern || (self->bus->address && device->address.length > 0);
+}
+
 static void
 on_value(void *ctx, const struct point *point, enum quality quality, struct value *value, const char *why)
 {
@@ -54,6 +61,8 @@ on_value(void *ctx, const struct point *point, enum quality quality, struct valu
 		value_done(value);
 		return;
 	}
+	if (good || is_proof(self, self->speaker->device))
+		serial_bus_line_fruit(self);
 	note_heard(self, self->speaker);
 	errands_value(&self->errands, point, OUTCOME_DONE, good ? value : NULL);
 	instruments_value(&self->instruments, self->speaker, point, quality, value, self->came_us, self->came_unix_ms);
@@ -95,8 +104,8 @@ serial_bus_input_take(struct serial_bus *self, const uint8_t *bytes, size_t leng
 	length -= echoed;
 	if (length == 0)
 		return;
-	self->fruitful = true;
-	reopen_well(&self->reopen);
+	if (self->bus->type != BUS_SERIAL_TCP)
+		serial_bus_line_fruit(self);
 	if (self->owner != OWNER_NOBODY)
 		talk_bytes(&self->talker.talk, bytes, length, self->came_us);
 	listener_feed(self->listener, bytes, length, self->came_us / 1000);

@@ -21,6 +21,13 @@
 /* --- open or closed --- */
 
 void
+serial_bus_line_fruit(struct serial_bus *self)
+{
+	self->fruitful = true;
+	reopen_well(&self->reopen);
+}
+
+void
 serial_bus_line_close(struct serial_bus *self, int error)
 {
 	int64_t now_us = clock_mono_us();
@@ -29,9 +36,11 @@ serial_bus_line_close(struct serial_bus *self, int error)
 		serial_bus_talk_finish(self, error);
 	port_close(self->port);
 	self->open = false;
-	self->closed_us = self->reopen.at_us = now_us;
-	if (self->fruitful)
+	self->closed_us = now_us;
+	if (self->fruitful) {
+		reopen_lost(&self->reopen, self->opened_us, now_us);
 		return;
+	}
 	reopen_failed(&self->reopen, error, port_watch_fd(self->port) >= 0, strerror(-error), now_us);
 	instruments_closed(&self->instruments);
 }
@@ -43,6 +52,7 @@ note_open(struct serial_bus *self)
 
 	self->open = true;
 	self->opened++;
+	self->opened_us = now_us;
 	self->fruitful = false;
 	self->reopen.error = 0;
 	if (self->bus->type == BUS_SERIAL)
@@ -236,6 +246,7 @@ serial_bus_line_adopt(struct serial_bus *self, struct serial_bus *from)
 	self->fruitful = from->fruitful;
 	self->reopen = from->reopen;
 	self->reopen.bus = self->bus;
+	self->opened_us = from->opened_us;
 	self->closed_us = from->closed_us;
 	self->state = from->state;
 	self->state_us = from->state_us;

@@ -28,9 +28,10 @@ struct serial_bus {
 	struct port *port;
 	struct reopen reopen;
 	bool open;
-	bool fruitful; /* bytes came since it was opened */
+	bool fruitful; /* something good came since it was opened */
 	bool ended;    /* a file is at its end */
 	bool closing;  /* when it ends, on_close is spoken */
+	int64_t opened_us;
 	int64_t closed_us;
 	enum health_bus_state state; /* since state_us */
 	int64_t state_us;
@@ -84,7 +85,11 @@ void serial_bus_input_take(struct serial_bus *self, const uint8_t *bytes, size_t
 
 /* --- serial_bus_line.c: the line --- */
 
-/* Close the line, to be opened again at once, unless no byte came since it was opened: then it is as if it could not be opened.
+/* Something came that only whoever is meant can have said. Of a device server any byte would not do: it may tell who connects that it is
+ * busy, and hang up. */
+void serial_bus_line_fruit(struct serial_bus *self);
+
+/* Close the line, to be opened again at once, unless it bore no fruit since it was opened: then it is as if it could not be opened.
  * Whoever is spoken to is given up with `error`, which is negative. */
 void serial_bus_line_close(struct serial_bus *self, int error);
 

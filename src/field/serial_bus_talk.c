@@ -155,12 +155,28 @@ settle(struct serial_bus *self, int error)
 		self->ready_us = now_us + took_us;
 }
 
+/* Was there an answer that the script knows? One that it only waits for is as good as the values in it. */
+static bool
+is_answered(const struct serial_bus *self, int error)
+{
+	const struct script *script = self->talker.talk.script;
+
+	if (error == -EPERM && self->talker.talk.refuse)
+		return true;
+	for (size_t i = 0; error == 0 && i < script->count; i++)
+		if (script->expects[i])
+			return true;
+	return false;
+}
+
 void
 serial_bus_talk_finish(struct serial_bus *self, int error)
 {
 	enum talk_owner owner = self->owner;
 
 	talker_end(&self->talker);
+	if (is_answered(self, error))
+		serial_bus_line_fruit(self);
 	if (owner == OWNER_POLL)
 		end_poll(self, error);
 	else if (owner == OWNER_WRITE)

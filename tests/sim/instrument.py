@@ -95,6 +95,7 @@ class _Socket:
         self.listening = None
         self.connection = None
         self.connections = 0
+        self.farewell = None  # said to whoever connects, who then is hung up on
         self.plug()
 
     def plug(self):
@@ -136,6 +137,9 @@ class _Socket:
             self.connection.setblocking(False)
             self.connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             self.connections += 1
+            if self.farewell is not None:
+                self.write(self.farewell)
+                self.hang_up(reset=False)
         if not self.connection:
             return b""
         try:
