@@ -20,8 +20,11 @@ spool_new(const struct settings *settings, struct spool **ret)
 	spool->settings = settings;
 	spool->folder = -1;
 	spool->numbers = calloc(settings->device_count + 1, sizeof(spool->numbers[0]));
-	if (!spool->numbers || asprintf(&spool->path, "%s/" SPOOL_FILE_NAME, settings->store.dir) < 0) {
+	if (asprintf(&spool->path, "%s/" SPOOL_FILE_NAME, settings->store.dir) < 0)
 		spool->path = NULL;
+	if (asprintf(&spool->next_path, "%s/" SPOOL_NEXT_NAME, settings->store.dir) < 0)
+		spool->next_path = NULL;
+	if (!spool->numbers || !spool->path || !spool->next_path) {
 		spool_free(spool);
 		return -ENOMEM;
 	}
@@ -71,6 +74,7 @@ spool_free(struct spool *spool)
 	if (spool->folder >= 0)
 		close(spool->folder);
 	free(spool->path);
+	free(spool->next_path);
 	free(spool->numbers);
 	free(spool);
 }
@@ -120,6 +124,8 @@ take_inventory(struct spool *spool, struct spool_range *ranges, struct spool_inv
 		range->last_id = found.row.id;
 		spool_count_row(range, &found);
 	}
+	if (inventory->next_id < spool->floor_id)
+		inventory->next_id = spool->floor_id;
 	if (error == 0 && code != SQLITE_DONE)
 		error = spool_failure(spool, code);
 	sqlite3_reset(prepared);
@@ -161,6 +167,8 @@ spool_open(struct spool *spool, struct spool_range *ranges, struct spool_invento
 	int error = spool_file_take_folder(spool);
 
 	spool_close(spool);
+	if (error == 0)
+		error = spool_file_take_next(spool);
 	for (int i = 0; error == 0 && i < 3; i++) {
 		if (spool->unusable && (error = spool_recover(spool)) < 0)
 			return error;

@@ -119,9 +119,9 @@ spool_used_bytes(struct spool *spool, uint64_t *ret)
 }
 
 int
-spool_connect(struct spool *spool)
+spool_connect(struct spool *spool, const char *path)
 {
-	int code = sqlite3_open_v2(spool->path, &spool->db,
+	int code = sqlite3_open_v2(path, &spool->db,
 	    SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_EXRESCODE, NULL);
 
 	if (code != SQLITE_OK)

@@ -8,6 +8,7 @@
 #include "flow/spool.h"
 
 #define SPOOL_FILE_NAME	     "fieldgate.db"
+#define SPOOL_NEXT_NAME	     SPOOL_FILE_NAME ".next"
 #define SPOOL_ASIDE_NAME_MAX 64		/* bytes, of the name of a file that was put aside */
 #define SPOOL_NUMBERS_MAX    (1u << 20) /* ids of devices in the file */
 #define SPOOL_ROW_COLUMNS    "SELECT id, device, ts, n, sum, members FROM rows "
@@ -31,9 +32,12 @@ struct spool {
 	const struct settings *settings;
 	int folder; /* holds the lock; -1 = not taken yet */
 	char *path; /* of the file */
+	char *next_path; /* of the one that is to replace it */
 	sqlite3 *db;
 	sqlite3_stmt *statements[SPOOL_STATEMENTS];
 	bool unusable; /* what was open is damaged: put it aside */
+	bool rescue_tried; /* in vain, by this process */
+	uint64_t floor_id; /* lower ones are of rows that may still be rescued */
 	uint64_t file;
 	ino_t inode;
 	uint32_t *numbers; /* by index of the device: its id in the file; 0 = not there yet */
@@ -71,9 +75,9 @@ int spool_query_number(struct spool *spool, const char *text, int64_t *ret);
 /* What the file has in use, in bytes. */
 int spool_used_bytes(struct spool *spool, uint64_t *ret);
 
-/* Connect to a file that is there, without a look at what is in it; later, with its tables there, make the statements ready.
+/* Connect to the file at `path`, which is there, without a look at what is in it; later, with its tables there, make the statements ready.
  * After a failure spool_close() is to follow. */
-int spool_connect(struct spool *spool);
+int spool_connect(struct spool *spool, const char *path);
 int spool_prepare(struct spool *spool);
 
 /* --- spool_file.c: the file in its folder. Each returns 0 or negative errno --- */
@@ -87,7 +91,8 @@ int spool_file_is_there(struct spool *spool);
 /* Delete a file that has no tables: a crash between making and filling it leaves such a one. None is open then. */
 int spool_file_forget_empty(struct spool *spool);
 
-/* Make one with no rows, under a number of its own, or open the one that is there. -EBADMSG: it is unusable, or was put aside. */
+/* Make one with no rows, under a number of its own, or open the one that is there and rescue into it what is pending. -EBADMSG: it is
+ * unusable, or was put aside. */
 int spool_file_create(struct spool *spool);
 int spool_file_open(struct spool *spool);
 
@@ -95,15 +100,24 @@ int spool_file_open(struct spool *spool);
 int spool_file_note_inode(struct spool *spool);
 int spool_file_check_inode(const struct spool *spool);
 
-/* Close it and keep it under another name, and no more than a few of such.
- * why   what is wrong with it, for the log
- * name  the other name, in the same folder */
-int spool_file_put_aside(struct spool *spool, const char *why, char name[SPOOL_ASIDE_NAME_MAX]);
+/* A name for a file that is put aside, in the same folder, which no other has; is this one? */
+void spool_file_name_aside(struct spool *spool, char name[SPOOL_ASIDE_NAME_MAX]);
+bool spool_file_is_aside(const char *name);
 
-/* --- spool_rescue.c: a damaged file --- */
+/* A file that is to replace a damaged one is made beside it, without a journal that outlives its transactions. It is complete when it
+ * says what is pending; take_next() puts the damaged one aside under the last name that is, and this in its place, or forgets this if
+ * it is not complete, and does nothing if there is none. None is open before and after that. */
+int spool_file_create_next(struct spool *spool);
+int spool_file_take_next(struct spool *spool);
 
-/* Put it aside and begin a new one with what can be read of it. None is open then. Returns 0 or negative errno. */
+/* --- spool_rescue.c: a damaged file. Each returns 0 or negative errno --- */
+
+/* Put it aside and begin a new one with its devices, in which the rescue of its rows is pending. None is open then. */
 int spool_recover(struct spool *spool);
+
+/* Save into the file that is open what can be read of those that were put aside, if that is pending. Of each all or nothing: a rescue
+ * that is interrupted is made up for by the next process. One that fails is told, and is no error unless the file is unusable. */
+int spool_rescue(struct spool *spool);
 
 /* --- spool_device.c: devices in the file. Each returns 0 or negative errno --- */
 

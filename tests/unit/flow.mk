@@ -11,6 +11,7 @@ tests_unit_test_filter_LDADD = libflow.a libmodel.a libbase.a $(CMOCKA_LIBS) -lm
 
 tests_unit_test_spool_CFLAGS = $(AM_CFLAGS) $(CMOCKA_CFLAGS)
 tests_unit_test_spool_SOURCES = tests/unit/test_spool.c
+tests_unit_test_spool_LDFLAGS = $(AM_LDFLAGS) -Wl,--wrap=renameat
 tests_unit_test_spool_LDADD = libflow.a libmodel.a libbase.a $(CMOCKA_LIBS) $(SQLITE_LIBS) -lm
 
 tests_unit_test_store_disk_CFLAGS = $(AM_CFLAGS) $(CMOCKA_CFLAGS)

@@ -37,6 +37,22 @@ struct bench {
 	uint64_t used;
 };
 
+int __real_renameat(int from_fd, const char *from, int to_fd, const char *to);
+int __wrap_renameat(int from_fd, const char *from, int to_fd, const char *to);
+
+/* So many renames, and the process is killed; 0: none. */
+static int renames_left;
+
+int
+__wrap_renameat(int from_fd, const char *from, int to_fd, const char *to)
+{
+	int result = __real_renameat(from_fd, from, to_fd, to);
+
+	if (renames_left > 0 && --renames_left == 0)
+		raise(SIGKILL);
+	return result;
+}
+
 static int
 remove_one(const char *path, const struct stat *status, int kind, struct FTW *walk)
 {
@@ -501,6 +517,223 @@ a_file_of_a_newer_version_is_put_aside(void **state)
 	assert_int_equal(count_asides(bench, "bad-"), 1);
 }
 
+/* ---- a rescue that is interrupted ---- */
+
+#define ROOM_STEP 9000 /* bytes: pages are torn, too */
+
+/* As a power cut may leave it: a damaged page in the middle, and rows that are in the journal only. */
+static void
+put_damaged(const struct bench *bench)
+{
+	char command[512];
+
+	snprintf(command, sizeof(command), "cd %s && rm -f fieldgate.db* && cp damaged fieldgate.db && cp damaged-wal fieldgate.db-wal",
+	    bench->dir);
+	assert_int_equal(system(command), 0);
+}
+
+/* Returns how many rows can be saved of it. */
+static uint64_t
+make_damaged(struct bench *bench)
+{
+	char damaged[128], from[128], to[144];
+	long length = make_original(bench, damaged, sizeof(damaged));
+	uint64_t rows;
+	int fd;
+
+	assert_int_equal(reopen(bench), 0);
+	assert_int_equal(write_rows(bench, 1001, 1100), 0);
+	snprintf(damaged, sizeof(damaged), "%s/damaged", bench->dir);
+	copy_file(bench->path, damaged, -1);
+	snprintf(from, sizeof(from), "%s-wal", bench->path);
+	snprintf(to, sizeof(to), "%s-wal", damaged);
+	copy_file(from, to, -1);
+	fd = open(damaged, O_RDWR);
+	assert_int_equal(pwrite(fd, "\xff", 1, length / 4096 / 2 * 4096), 1); /* what kind of page it is */
+	close(fd);
+	spool_free(bench->spool);
+	bench->spool = NULL;
+	put_damaged(bench);
+	assert_int_equal(reopen(bench), 0);
+	rows = rows_there(bench);
+	assert_in_range(rows, 900, 1099);
+	assert_int_equal(bench->inventory.next_id, 1101);
+	spool_free(bench->spool);
+	bench->spool = NULL;
+	put_damaged(bench);
+	return rows;
+}
+
+/* A process that opens it, and may not make files larger than that, or dies after so many renames. Returns whether it came to its end
+ * with all of them. */
+static bool
+open_elsewhere(struct bench *bench, rlim_t room, bool dies, int renames, uint64_t rows)
+{
+	const struct rlimit limit = { .rlim_cur = room, .rlim_max = RLIM_INFINITY };
+	const struct rlimit no_core = { .rlim_cur = 0, .rlim_max = 0 };
+	pid_t child = fork();
+	int status;
+
+	if (child == 0) {
+		renames_left = renames;
+		setrlimit(RLIMIT_CORE, &no_core);
+		setrlimit(RLIMIT_FSIZE, &limit);
+		signal(SIGXFSZ, dies ? SIG_DFL : SIG_IGN);
+		if (spool_new(&bench->settings, &bench->spool) < 0)
+			_exit(2);
+		_exit(spool_open(bench->spool, bench->ranges, &bench->inventory) == 0 && rows_there(bench) == rows ? 0 : 1);
+	}
+	waitpid(child, &status, 0);
+	assert_false(WIFEXITED(status) && WEXITSTATUS(status) > 1);
+	return WIFEXITED(status) && WEXITSTATUS(status) == 0;
+}
+
+/* All of them are there, once, also after new ones. */
+static void
+expect_saved(struct bench *bench, uint64_t rows)
+{
+	assert_int_equal(reopen(bench), 0);
+	assert_int_equal(rows_there(bench), rows);
+	assert_int_equal(read_all(bench), rows);
+	assert_int_equal(bench->inventory.next_id, 1101);
+	assert_int_equal(write_rows(bench, 1101, 1110), 0);
+	assert_int_equal(reopen(bench), 0);
+	assert_int_equal(read_all(bench), rows + 10);
+	assert_int_equal(count_asides(bench, "bad-[^.]*Z$"), 1);
+	spool_free(bench->spool);
+	bench->spool = NULL;
+	put_damaged(bench);
+}
+
+static void
+a_rescue_that_is_killed_is_made_up_for(void **state)
+{
+	struct bench *bench = *state;
+	uint64_t rows = make_damaged(bench);
+	bool whole = false;
+
+	for (rlim_t room = 0; !whole; room += ROOM_STEP) {
+		whole = open_elsewhere(bench, room, true, 0, rows);
+		assert_true(room < 1 << 20);
+		expect_saved(bench, rows);
+	}
+	whole = false;
+	for (int renames = 1; !whole; renames++) {
+		whole = open_elsewhere(bench, RLIM_INFINITY, true, renames, rows);
+		assert_true(renames < 10);
+		expect_saved(bench, rows);
+	}
+}
+
+static void
+a_rescue_that_finds_no_room_is_made_up_for(void **state)
+{
+	struct bench *bench = *state;
+	uint64_t rows = make_damaged(bench);
+	bool whole = false;
+
+	for (rlim_t room = 0; !whole; room += ROOM_STEP) {
+		whole = open_elsewhere(bench, room, false, 0, rows);
+		assert_true(room < 1 << 20);
+		if (!whole)
+			(void)open_elsewhere(bench, room * 2, true, 0, rows);
+		expect_saved(bench, rows);
+	}
+}
+
+/* What is new meanwhile comes behind what is saved later, and nothing comes twice. */
+static void
+without_room_for_a_rescue_it_goes_on(void **state)
+{
+	struct bench *bench = *state;
+	uint64_t rows = make_damaged(bench), next, *gone = calloc(2000, sizeof(gone[0]));
+	struct rlimit before, limit;
+
+	signal(SIGXFSZ, SIG_IGN);
+	getrlimit(RLIMIT_FSIZE, &before);
+	limit = before;
+	limit.rlim_cur = 48 * 1024;
+	assert_int_equal(setrlimit(RLIMIT_FSIZE, &limit), 0);
+	for (int start = 0; start < 3; start++) {
+		assert_int_equal(reopen(bench), 0);
+		next = bench->inventory.next_id;
+		assert_int_equal(next, 1101 + start * 10);
+		assert_int_equal(write_rows(bench, next, next + 9), 0);
+	}
+	setrlimit(RLIMIT_FSIZE, &before);
+	/* Whoever uses it has looked at what there is. */
+	assert_int_equal(spool_open(bench->spool, bench->ranges, &bench->inventory), 0);
+	assert_int_equal(read_all(bench), 30);
+	assert_int_equal(reopen(bench), 0);
+	assert_int_equal(bench->inventory.next_id, 1131);
+	assert_int_equal(read_all(bench), rows + 30);
+	for (uint64_t i = 0; i < 1130; i++)
+		gone[i] = i + 1;
+	assert_int_equal(spool_write(bench->spool, NULL, gone, 1130, &bench->used), 0);
+	assert_int_equal(reopen(bench), 0);
+	assert_int_equal(rows_there(bench), 0);
+	free(gone);
+}
+
+/* The devices of the file that was begun meanwhile are others than those of the one that is saved. */
+static void
+what_is_saved_late_is_still_of_its_device(void **state)
+{
+	struct bench *bench = *state;
+	uint64_t rows = make_damaged(bench);
+	struct rlimit before, limit;
+	struct device device = bench->devices[0];
+
+	signal(SIGXFSZ, SIG_IGN);
+	getrlimit(RLIMIT_FSIZE, &before);
+	limit = before;
+	limit.rlim_cur = 48 * 1024;
+	bench->devices[0].name = bench->devices[0].credentials.token = "New";
+	assert_int_equal(setrlimit(RLIMIT_FSIZE, &limit), 0);
+	assert_int_equal(reopen(bench), 0);
+	bench->rows.used = 0;
+	put(&bench->rows, 1101, 0);
+	assert_int_equal(spool_write(bench->spool, &bench->rows, NULL, 0, &bench->used), 0);
+	setrlimit(RLIMIT_FSIZE, &before);
+	assert_int_equal(reopen(bench), 0);
+	assert_int_equal(bench->ranges[0].rows, 1);
+	bench->devices[0] = device;
+	assert_int_equal(reopen(bench), 0);
+	assert_int_equal(bench->inventory.unknown_rows, 1);
+	assert_int_equal(read_all(bench), rows);
+}
+
+/* A second file is damaged before the first could be saved. */
+static void
+two_files_are_saved_late(void **state)
+{
+	struct bench *bench = *state;
+	uint64_t rows = make_damaged(bench);
+	struct rlimit before, limit;
+	struct stat file;
+	int fd;
+
+	signal(SIGXFSZ, SIG_IGN);
+	getrlimit(RLIMIT_FSIZE, &before);
+	limit = before;
+	limit.rlim_cur = 48 * 1024;
+	assert_int_equal(setrlimit(RLIMIT_FSIZE, &limit), 0);
+	assert_int_equal(reopen(bench), 0);
+	assert_int_equal(write_rows(bench, 1101, 1300), 0);
+	spool_free(bench->spool);
+	bench->spool = NULL;
+	assert_int_equal(stat(bench->path, &file), 0);
+	fd = open(bench->path, O_RDWR);
+	assert_int_equal(pwrite(fd, "\xff", 1, file.st_size - 2 * 4096), 1);
+	close(fd);
+	assert_int_equal(reopen(bench), 0);
+	assert_true(bench->inventory.next_id >= 1101);
+	setrlimit(RLIMIT_FSIZE, &before);
+	assert_int_equal(reopen(bench), 0);
+	assert_int_equal(count_asides(bench, "bad-[^w]*$"), 2);
+	assert_in_range(read_all(bench), rows + 1, rows + 200);
+}
+
 /* ---- no room ---- */
 
 static void
@@ -604,6 +837,11 @@ main(void)
 		TEST(no_truncation_does_harm),
 		TEST(what_is_put_aside_is_kept_twice),
 		TEST(a_file_of_a_newer_version_is_put_aside),
+		TEST(a_rescue_that_is_killed_is_made_up_for),
+		TEST(a_rescue_that_finds_no_room_is_made_up_for),
+		TEST(without_room_for_a_rescue_it_goes_on),
+		TEST(what_is_saved_late_is_still_of_its_device),
+		TEST(two_files_are_saved_late),
 		TEST(a_full_disk_is_an_error_and_then_goes_on),
 		TEST(pages_are_used_again),
 		TEST(a_file_that_is_taken_away_is_noticed),
