@@ -60,10 +60,15 @@ somebody_is_away(const struct serial_bus *self)
 	return false;
 }
 
-/* It is spoken again as long as it fails or somebody is away, who may have been switched off and on. */
+/* It is spoken again as long as it fails or somebody is away, who may have been switched off and on. Given up because we stop, it did
+ * not fail: whoever goes on with other settings speaks it. */
 static void
 end_greeting(struct serial_bus *self, int error)
 {
+	if (error == -ECANCELED) {
+		self->greet_us = clock_mono_us();
+		return;
+	}
 	if (error != 0 && !self->greet_told)
 		log_warning("bus %s: on_open: %s", self->bus->name,
 		    error == -ETIMEDOUT ? "no answer" : error == -EBADMSG ? "not the expected answer" : strerror(-error));
