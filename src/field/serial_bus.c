@@ -293,6 +293,7 @@ serial_bus_adopt(struct serial_bus *self, struct serial_bus *from, const struct 
 	self->greet_us = from->greet_us;
 	self->greet_pause_us = from->greet_pause_us;
 	self->greet_told = from->greet_told;
+	self->nonsense_told = from->nonsense_told;
 	/* What was begun of a frame is lost. */
 	listener_reset(self->listener, true);
 }
