@@ -260,6 +260,7 @@ serial_bus_await(struct serial_bus *self, int64_t until_us)
 void
 serial_bus_close(struct serial_bus *self)
 {
+	serial_bus_line_count_errors(self);
 	port_close(self->port);
 	self->open = false;
 	answer_rest(self);

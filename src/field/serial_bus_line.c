@@ -34,6 +34,7 @@ serial_bus_line_close(struct serial_bus *self, int error)
 
 	if (self->owner != OWNER_NOBODY)
 		serial_bus_talk_finish(self, error);
+	serial_bus_line_count_errors(self);
 	port_close(self->port);
 	self->open = false;
 	self->closed_us = now_us;

@@ -589,7 +589,25 @@ test_an_instrument_on_rs485(void **state)
 	}
 }
 
-/* A USB adapter by its identity, which has another name after it was plugged in again. */
+static uint64_t
+frame_errors(void)
+{
+	struct health_bus *report = serial_bus_report(worker, false);
+	struct health_question question = { .bus = report, .answers = fifo_new(sizeof(struct health_answer), 1) };
+	struct pollfd answered = { .fd = fifo_fd(question.answers), .events = POLLIN };
+	struct health_answer answer;
+	uint64_t errors;
+
+	assert_int_equal(serial_bus_ask(worker, &question), 0);
+	assert_int_equal(poll(&answered, 1, 20000), 1);
+	assert_int_equal(fifo_pop(question.answers, &answer, 1), 1);
+	errors = answer.bus->line.frame_errors;
+	health_bus_free(report);
+	fifo_free(question.answers);
+	return errors;
+}
+
+/* A USB adapter by its identity, which has another name after it was plugged in again. What its driver counted before counts. */
 static void
 test_an_instrument_on_a_usb_adapter(void **state)
 {
@@ -610,6 +628,7 @@ test_an_instrument_on_a_usb_adapter(void **state)
 	adapter_count = 2;
 	start_instrument(bus, "usb:0403:6001:SCALE");
 	answer_instrument(1);
+	driver.count.frame += 3;
 	before = master;
 	master = posix_openpt(O_RDWR | O_NOCTTY);
 	assert_int_equal(grantpt(master) | unlockpt(master), 0);
@@ -618,6 +637,9 @@ test_an_instrument_on_a_usb_adapter(void **state)
 	adapters = then;
 	close(before);
 	answer_instrument(2);
+	assert_int_equal(frame_errors(), 3);
+	driver.count.frame += 2;
+	assert_int_equal(frame_errors(), 5);
 	stop_instrument();
 }
 
