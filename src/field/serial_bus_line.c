@@ -143,7 +143,6 @@ end_file(struct serial_bus *self)
 	    strcmp(self->bus->path, "-") == 0 ? "standard input" : self->bus->path);
 	port_close(self->port);
 	self->open = false;
-	self->ended = true;
 	self->reopen.at_us = CLOCK_NEVER;
 	self->reopen.error = ENODATA;
 }
@@ -243,7 +242,6 @@ serial_bus_line_adopt(struct serial_bus *self, struct serial_bus *from)
 	thread_exchange(&self->thread, &from->thread);
 	port_rebind(self->port, self->bus);
 	self->open = from->open;
-	self->ended = from->ended;
 	self->fruitful = from->fruitful;
 	self->reopen = from->reopen;
 	self->reopen.bus = self->bus;

@@ -29,7 +29,6 @@ struct serial_bus {
 	struct reopen reopen;
 	bool open;
 	bool fruitful; /* something good came since it was opened */
-	bool ended;    /* a file is at its end */
 	bool closing;  /* when it ends, on_close is spoken */
 	int64_t opened_us;
 	int64_t closed_us;
