@@ -558,7 +558,7 @@ def collectd(seconds):
             + "\n".join(f'  Collect "d{n}"' for n in range(100)) + "\n </Slave>\n</Host>" for h, port in enumerate(field.tcp))
         path = plant.path("collectd.conf")
         pathlib.Path(path).write_text(COLLECTD.format(folder=plant.folder, broker=plant.bench.port, data=data, hosts=hosts), encoding="utf-8")
-        with subprocess.Popen(["/usr/sbin/collectd", "-f", "-C", path], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as peer:
+        with subprocess.Popen([*OURS, "/usr/sbin/collectd", "-f", "-C", path], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as peer:
             time.sleep(4)
             reads, before = field.ask("stats")["reads"], Usage(peer.pid)
             time.sleep(seconds)
