@@ -99,7 +99,7 @@ instruments_done(struct instruments *instruments)
 		free(instrument->readings);
 		script_done(&instrument->poll);
 	}
-	for (size_t i = 0; i < instruments->batched; i++)
+	for (size_t i = 0; instruments->batch && i < instruments->batched; i++)
 		value_done(&instruments->batch[i].value);
 	free(instruments->batch);
 	free(instruments->items);
