@@ -106,9 +106,12 @@ delete_file(struct spool *spool, const char *name)
 bool
 spool_file_is_aside(const char *name)
 {
+	/* It may come from a damaged file, and goes into paths and statements. */
+	static const char characters[] = "abcdefghijklmnopqrstuvwxyzTZ0123456789.-";
 	const char *end = strrchr(name, '-');
 
-	if (strncmp(name, ASIDE_MARK, strlen(ASIDE_MARK)) != 0 || strlen(name) >= SPOOL_ASIDE_NAME_MAX || strchr(name, '/'))
+	if (strncmp(name, ASIDE_MARK, strlen(ASIDE_MARK)) != 0 || strlen(name) >= SPOOL_ASIDE_NAME_MAX ||
+	    name[strspn(name, characters)] != '\0')
 		return false;
 	for (size_t i = 0; i < COMPANIONS; i++)
 		if (strcmp(end, companions[i]) == 0)

@@ -77,9 +77,11 @@ take(struct fifo *fifo, void *ret)
 {
 	struct pollfd waiting = { .fd = fifo_fd(fifo), .events = POLLIN };
 
-	if (fifo_pop(fifo, ret, 1) == 1)
-		return true;
-	return poll(&waiting, 1, WAIT_MS) == 1 && fifo_pop(fifo, ret, 1) == 1;
+	/* It may be readable for a moment when what was in it has just been taken. */
+	while (fifo_pop(fifo, ret, 1) == 0)
+		if (poll(&waiting, 1, WAIT_MS) != 1)
+			return false;
+	return true;
 }
 
 bool

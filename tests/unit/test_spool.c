@@ -19,6 +19,7 @@
 #include <unistd.h>
 
 #include <cmocka.h>
+#include <sqlite3.h>
 
 #include "base/log.h"
 #include "flow/spool.h"
@@ -821,6 +822,30 @@ a_folder_that_comes_late_is_taken(void **state)
 
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
+/* The note is part of a file that may be damaged. */
+static void
+a_note_that_names_no_file_of_ours_does_nothing(void **state)
+{
+	static const char *const names[] = { "/etc/passwd", "fieldgate.db.bad-''; DELETE FROM rows; --", "fieldgate.db" };
+	struct bench *bench = *state;
+	char text[256];
+	sqlite3 *db;
+
+	assert_int_equal(reopen(bench), 0);
+	assert_int_equal(write_rows(bench, 1, 10), 0);
+	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+		spool_close(bench->spool);
+		snprintf(text, sizeof(text),
+		    "CREATE TABLE pending (name TEXT NOT NULL, next INTEGER NOT NULL); INSERT INTO pending VALUES ('%s', 5)", names[i]);
+		assert_int_equal(sqlite3_open(bench->path, &db), SQLITE_OK);
+		assert_int_equal(sqlite3_exec(db, text, NULL, NULL, NULL), SQLITE_OK);
+		sqlite3_close(db);
+		assert_int_equal(reopen(bench), 0);
+		assert_int_equal(rows_there(bench), 10);
+		assert_int_equal(read_all(bench), 10);
+	}
+}
+
 int
 main(void)
 {
@@ -842,6 +867,7 @@ main(void)
 		TEST(without_room_for_a_rescue_it_goes_on),
 		TEST(what_is_saved_late_is_still_of_its_device),
 		TEST(two_files_are_saved_late),
+		TEST(a_note_that_names_no_file_of_ours_does_nothing),
 		TEST(a_full_disk_is_an_error_and_then_goes_on),
 		TEST(pages_are_used_again),
 		TEST(a_file_that_is_taken_away_is_noticed),
